@@ -1,0 +1,258 @@
+"""What can be configured. The defaults stand here and nowhere else; the sample file is generated from these docstrings.
+
+Each class's docstring is the comment above its table; each attribute line becomes the comment above its key.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from inferd.wire.manifest import Activation, Decoder, Filter, Resize, Task
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What all configuration tables have in common: frozen, and an unknown key is an error."""
+
+
+class SyntheticSource(Settings, tag_field="kind", tag="synthetic"):
+    """A moving test picture, for trying things out.
+
+    Attributes:
+        width: pixels.
+        height: pixels.
+        frames: how many, then the input ends; 0 is without end.
+        fail_after: raise a source error after so many frames; 0 is never.
+        stall_after: give nothing more after so many frames; 0 is never.
+    """
+
+    width: int = 640
+    height: int = 480
+    frames: int = 0
+    fail_after: int = 0
+    stall_after: int = 0
+
+
+class ImagesSource(Settings, tag_field="kind", tag="images"):
+    """Still pictures: a file, a folder, or a pattern such as "shots/*.jpg".
+
+    Attributes:
+        path: the file, folder or pattern.
+        fps: pictures per second where the pace is "recorded".
+    """
+
+    path: str
+    fps: float = 1.0
+
+
+class VideoSource(Settings, tag_field="kind", tag="video"):
+    """A video file.
+
+    Attributes:
+        path: the file.
+    """
+
+    path: str
+
+
+class NpzSource(Settings, tag_field="kind", tag="npz"):
+    """Tensors as they go to the model, from an .npz file: keys are input names, the first axis counts samples.
+
+    Attributes:
+        path: the file.
+    """
+
+    path: str
+
+
+Source = SyntheticSource | ImagesSource | VideoSource | NpzSource
+
+
+class Pace(Settings):
+    """When a source that could give frames at any time gives the next one.
+
+    Attributes:
+        mode: "recorded" (as the recording or camera has it), "fixed" (`fps` a second), "fast" (as soon as the model has
+            taken the last one; no frame is dropped).
+        fps: for "fixed".
+        at_end: what follows the last frame: "stop" or "loop".
+    """
+
+    mode: Literal["recorded", "fixed", "fast"] = "recorded"
+    fps: float = 10.0
+    at_end: Literal["stop", "loop"] = "stop"
+
+
+class FakeEngine(Settings):
+    """What the fake engine answers and how it misbehaves. Counts are of invokes, from 1; 0 is never.
+
+    Attributes:
+        scores: the output tensor.
+        input_shape: shape of its one uint8 input.
+        invoke_ms: what an invoke takes.
+        load_ms: what loading takes.
+        fail_at: raise an engine error at this invoke.
+        crash_at: die by SIGSEGV at this invoke.
+        hang_at: never return from this invoke.
+        crash_at_load: die by SIGSEGV while loading.
+    """
+
+    scores: tuple[float, ...] = (0.1, 0.9)
+    input_shape: tuple[int, ...] = (1, 32, 32, 3)
+    invoke_ms: float = 0.0
+    load_ms: float = 0.0
+    fail_at: int = 0
+    crash_at: int = 0
+    hang_at: int = 0
+    crash_at_load: bool = False
+
+
+class Engine(Settings):
+    """How the model is run.
+
+    Attributes:
+        kind: "litert" (TensorFlow Lite), or "fake" for tests.
+        threads: CPU threads of one inference.
+        fake: what a fake engine does, for tests.
+    """
+
+    kind: str = "litert"
+    threads: int = 2
+    fake: FakeEngine = FakeEngine()
+
+
+class Overrides(Settings):
+    """What a person says about a model instead of its manifest; None leaves it as it is.
+
+    Attributes:
+        task: "classify", "detect" or "raw".
+        labels: a file of labels.
+        resize: "stretch", "letterbox" or "crop".
+        resize_filter: "linear", "area", "nearest" or "cubic".
+        mean: of pixel values, one or one per channel.
+        std: of pixel values, one or one per channel.
+        activation: "none", "softmax" or "sigmoid".
+        decoder: how a detector's outputs become boxes.
+        threshold: scores below it are left out.
+        top_k: at most so many labels or boxes.
+    """
+
+    task: Task | None = None
+    labels: str | None = None
+    resize: Resize | None = None
+    resize_filter: Filter | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    activation: Activation | None = None
+    decoder: Decoder | None = None
+    threshold: float | None = None
+    top_k: int | None = None
+
+
+class Report(Settings):
+    """Which results leave the device.
+
+    Attributes:
+        when: "every" result, or only when the answer changes ("change").
+        hold: a changed answer counts when `hold` of the last `window` results agree on it.
+        window: see `hold`.
+        min_score: results whose best score is lower are not reported.
+        max_per_s: at most so many a second; 0 is without limit.
+    """
+
+    when: Literal["every", "change"] = "every"
+    hold: int = 3
+    window: int = 5
+    min_score: float = 0.0
+    max_per_s: float = 10.0
+
+
+class Pipeline(Settings):
+    """A pipeline: source → preprocess → engine → task → outputs. Repeat the table for more of them.
+
+    Attributes:
+        name: how it is called in topics; letters, digits, - and _.
+        model: a .tflite file, or the folder that holds model.tflite.
+        source: where frames come from.
+        pace: when the next frame is taken.
+        engine: how the model is run.
+        overrides: what the manifest does not say, or says wrongly.
+        roi: the part of the picture that is used: y0, x0, y1, x1, each 0..1.
+        report: which results leave the device.
+    """
+
+    name: str
+    model: str
+    source: Source
+    pace: Pace = Pace()
+    engine: Engine = Engine()
+    overrides: Overrides = Overrides()
+    roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    report: Report = Report()
+
+
+class Mqtt(Settings):
+    """The broker. Inference never waits for it.
+
+    Attributes:
+        enabled: whether to publish at all.
+        host: the broker's name or address.
+        port: the broker's port.
+        prefix: the first level of every topic.
+        username: "" for none.
+        password_file: a file that holds the password and nothing else; "" for none.
+        keepalive_s: how soon either side notices that the other is gone.
+        max_buffered: results kept in memory while the broker is away; the oldest go first and are counted.
+    """
+
+    enabled: bool = True
+    host: str = "localhost"
+    port: int = 1883
+    prefix: str = "inferd"
+    username: str = ""
+    password_file: str = ""
+    keepalive_s: int = 30
+    max_buffered: int = 1000
+
+
+class Metrics(Settings):
+    """How often the device reports its figures.
+
+    Attributes:
+        interval_s: seconds between two reports.
+    """
+
+    interval_s: float = 60.0
+
+
+class Watch(Settings):
+    """When a worker counts as hung, and how it is brought back.
+
+    Attributes:
+        deadline_s: a worker that makes no progress for this long (or for 20 times its p95) is replaced.
+        load_deadline_s: a model that has not loaded after this long is refused.
+        restart_max_s: longest pause before a worker that keeps dying is started again.
+    """
+
+    deadline_s: float = 10.0
+    load_deadline_s: float = 60.0
+    restart_max_s: float = 60.0
+
+
+class Config(Settings):
+    """inferd's configuration.
+
+    Attributes:
+        device: this device's id in topics; "" takes the host name.
+        state_dir: where models and what must outlive a restart are kept; "" takes systemd's, or the user's own.
+        log_level: "debug", "info", "warning" or "error".
+    """
+
+    device: str = ""
+    state_dir: str = ""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    mqtt: Mqtt = Mqtt()
+    metrics: Metrics = Metrics()
+    watch: Watch = Watch()
+    pipeline: tuple[Pipeline, ...] = ()

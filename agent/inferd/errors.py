@@ -1,0 +1,76 @@
+"""Every error inferd raises on purpose, drawn as one tree.
+
+InferdError                 the world's fault; its text is what a person reads
+├── ConfigError             a configuration file is wrong               exit code 78
+├── ModelError              a model's file, manifest or labels are wrong or incomplete
+│   └── ModelRefused        a model was tried in a child process and did not survive it
+├── EngineError             a runtime or delegate cannot load or run a model
+├── SourceError             a source cannot be opened or read
+│   ├── SourceTimeout       nothing arrived in time; the source may still be alive
+│   └── EndOfInput          a finite source has given its last frame
+├── LinkError               the broker cannot be used
+├── StoreError              the disk refuses what the store needs
+└── WorkerError             the worker, a child or the seed died, hung or spoke nonsense
+
+Our own faults stay AssertionError or RuntimeError and may end the process.
+"""
+
+from __future__ import annotations
+
+
+class InferdError(Exception):
+    """Something outside inferd is wrong; the text says which part, what, and how to mend it."""
+
+    def __init__(self, part: str, message: str) -> None:
+        """Name the part at fault and describe the fact and its mend.
+
+        Args:
+            part: what is at fault: a file name, a source, an engine, a configuration key.
+            message: the fact and the remedy, one sentence without a full stop at its end.
+        """
+        super().__init__(part, message)
+        self.part = part
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.part}: {self.message}"
+
+
+class ConfigError(InferdError):
+    """A configuration file, key or value is wrong."""
+
+
+class ModelError(InferdError):
+    """A model's file, manifest or labels are wrong, or do not say what is needed."""
+
+
+class ModelRefused(ModelError):
+    """A model was tried in a child process, which crashed, hung or ran out of its limits."""
+
+
+class EngineError(InferdError):
+    """A runtime or a delegate cannot load or run a model."""
+
+
+class SourceError(InferdError):
+    """A source cannot be opened or read."""
+
+
+class SourceTimeout(SourceError):
+    """A source gave nothing in the time it was allowed; it may still be alive."""
+
+
+class EndOfInput(SourceError):
+    """A finite source has given its last frame."""
+
+
+class LinkError(InferdError):
+    """The broker refuses us or cannot be reached."""
+
+
+class StoreError(InferdError):
+    """The disk refuses something the store needs."""
+
+
+class WorkerError(InferdError):
+    """The worker, a child or the seed died, hung or sent something that is not a message."""
