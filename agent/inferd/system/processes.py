@@ -1,0 +1,85 @@
+"""What a process is to the kernel: how it ended, what it may use, who it dies with."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+from pathlib import Path
+
+import msgspec
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_NAME = 15
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a child may use; 0 leaves a limit as it is.
+
+    Attributes:
+        memory_mb: address space beyond what the seed had mapped already.
+        cpu_s: processor time.
+        nice: added to the seed's own.
+        oom_score_adj: -1000..1000; the higher, the sooner the kernel kills it when memory is short.
+    """
+
+    memory_mb: int = 0
+    cpu_s: int = 0
+    nice: int = 0
+    oom_score_adj: int = 0
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How a process ended: `status` as waitpid gives it."""
+
+    status: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended by itself with exit code 0."""
+        return self.status == 0
+
+    @property
+    def sentence(self) -> str:
+        """What happened, in words: "was killed by SIGSEGV", "ended with exit code 3"."""
+        if os.WIFSIGNALED(self.status):
+            number = os.WTERMSIG(self.status)
+            try:
+                return f"was killed by {signal.Signals(number).name}"
+            except ValueError:
+                return f"was killed by signal {number}"
+        return f"ended with exit code {os.waitstatus_to_exitcode(self.status)}"
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel kill this process when its parent ends; end at once where it already has."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def set_name(name: str) -> None:
+    """Show as `name` (15 bytes) in ps and top."""
+    ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+
+
+def confine(limits: Limits) -> None:
+    """Apply limits to this process; what the kernel refuses (no right to lower a score) is left as it was."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file of a model fills an SD card
+    if limits.memory_mb:
+        allowed = _mapped_bytes() + limits.memory_mb * 1024 * 1024
+        resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
+    if limits.cpu_s:
+        resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + 1))
+    if limits.nice:
+        os.nice(limits.nice)
+    try:
+        Path("/proc/self/oom_score_adj").write_text(str(limits.oom_score_adj))
+    except OSError:
+        return
+
+
+def _mapped_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return pages * resource.getpagesize()

@@ -1,0 +1,72 @@
+"""The only file that starts threads, and the few things that threads may share."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+Event = threading.Event
+Condition = threading.Condition
+Lock = threading.Lock
+
+
+def start(name: str, target: Callable[[], None]) -> threading.Thread:
+    """Start a thread that does not keep the process alive; its name is what a person is told if it does not end."""
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def join_all(threads: Iterable[threading.Thread], timeout_s: float) -> list[str]:
+    """Wait for all threads together, at most `timeout_s`; return the names of those that still run."""
+    ends = time.monotonic() + timeout_s
+    running = list(threads)
+    for thread in running:
+        thread.join(max(0.0, ends - time.monotonic()))
+    return [thread.name for thread in running if thread.is_alive()]
+
+
+class Latest(Generic[T]):
+    """A place for one item: a newer one replaces an older one that nobody took. Any number of threads on either side.
+
+    Several of them may share one Condition, so that one reader can wait for all of them at once.
+    """
+
+    def __init__(self, changed: threading.Condition | None = None) -> None:
+        """Take the Condition that is notified on every `put` and `take`."""
+        self._changed = changed or threading.Condition()
+        self._item: T | None = None
+
+    def put(self, item: T) -> T | None:
+        """Leave an item; return the one it replaced, None where the place was empty."""
+        with self._changed:
+            replaced, self._item = self._item, item
+            self._changed.notify_all()
+        return replaced
+
+    def take(self) -> T | None:
+        """Return the item and leave the place empty; None where it already is."""
+        with self._changed:
+            item, self._item = self._item, None
+            if item is not None:
+                self._changed.notify_all()
+        return item
+
+    def peek(self) -> T | None:
+        """Return the item and leave it where it is."""
+        return self._item
+
+    def wait_empty(self, stop: threading.Event, timeout_s: float) -> bool:
+        """Wait until the item is taken; return False where `timeout_s` passed or `stop` was set first."""
+        ends = time.monotonic() + timeout_s
+        with self._changed:
+            while self._item is not None:
+                left_s = ends - time.monotonic()
+                if left_s <= 0 or stop.is_set():
+                    return False
+                self._changed.wait(min(left_s, 0.1))  # 0.1 s: how long a set `stop` may go unseen
+        return True
