@@ -7,6 +7,7 @@ InferdError                 the world's fault; its text is what a person reads
 ├── EngineError             a runtime or delegate cannot load or run a model
 ├── SourceError             a source cannot be opened or read
 │   ├── SourceTimeout       nothing arrived in time; the source may still be alive
+│   ├── FrameError          one frame is lost; reading on is allowed
 │   └── EndOfInput          a finite source has given its last frame
 ├── LinkError               the broker cannot be used
 ├── StoreError              the disk refuses what the store needs
@@ -58,6 +59,10 @@ class SourceError(InferdError):
 
 class SourceTimeout(SourceError):
     """A source gave nothing in the time it was allowed; it may still be alive."""
+
+
+class FrameError(SourceError):
+    """One frame cannot be read; the source goes on with the next."""
 
 
 class EndOfInput(SourceError):

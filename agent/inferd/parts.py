@@ -30,6 +30,7 @@ class Source(Protocol):
 
         Raises:
             SourceTimeout: nothing came in `timeout_s`; reading again is allowed.
+            FrameError: this frame is lost; reading again gives the next one.
             EndOfInput: a finite source is through.
             SourceError: anything else; the source is of no more use.
         """

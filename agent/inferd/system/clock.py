@@ -15,6 +15,9 @@ class Clock(Protocol):
     def wall_s(self) -> float:
         """Return seconds since the epoch as the system believes them; may jump."""
 
+    def pause(self, seconds: float) -> None:
+        """Let so much time pass; only for bounded waits that no stop event needs to end, such as a read's time-out."""
+
 
 class SystemClock:
     """The machine's clock."""
@@ -22,6 +25,7 @@ class SystemClock:
     def __init__(self) -> None:
         self.monotonic_ns = time.monotonic_ns  # bound here: the loop calls it seven times a tick
         self.wall_s = time.time
+        self.pause = time.sleep
 
 
 class CountingClock:
@@ -38,6 +42,10 @@ class CountingClock:
     def wall_s(self) -> float:
         """Return the wall time that was set."""
         return self._wall_s
+
+    def pause(self, seconds: float) -> None:
+        """Let the time pass at once."""
+        self.advance(seconds)
 
     def advance(self, seconds: float) -> None:
         """Move both clocks on."""
