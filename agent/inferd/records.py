@@ -203,3 +203,9 @@ class Message(msgspec.Struct, frozen=True):
     payload: bytes
     qos: int = 0
     retain: bool = False
+
+
+class Unavailable(msgspec.Struct, frozen=True):
+    """Why a meter has no value; on the wire that value is null, never 0."""
+
+    why: str
