@@ -7,6 +7,7 @@ anonymous file whose descriptor is sent instead.
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Sequence
 from typing import BinaryIO, Generic, TypeVar
@@ -34,7 +35,7 @@ class Closed(WorkerError):
 
 
 class Channel(Generic[In, Out]):
-    """One end: sends messages of type Out, receives messages of type In. Each direction belongs to one thread."""
+    """One end: sends messages of type Out, receives messages of type In. One thread receives; any may send."""
 
     def __init__(self, sock: socket.socket, receives: type[In]) -> None:
         """Take over a socket.
@@ -44,6 +45,8 @@ class Channel(Generic[In, Out]):
             receives: the (union) type of messages that come in; anything else is refused.
         """
         self._sock = sock
+        self._readable = select.poll()  # not a socket timeout: that would make the senders' end non-blocking too
+        self._readable.register(sock, select.POLLIN)
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(receives)
         self.refused = 0
@@ -76,11 +79,10 @@ class Channel(Generic[In, Out]):
             Closed: the other end is gone.
             WorkerError: what came is no message of ours.
         """
-        self._sock.settimeout(timeout_s)
+        if not self._readable.poll(None if timeout_s is None else timeout_s * 1000):
+            return None
         try:
             data, fds, flags, _ = socket.recv_fds(self._sock, PACKET_BYTES + 1, MAX_FDS, socket.MSG_CMSG_CLOEXEC)
-        except (TimeoutError, BlockingIOError):
-            return None
         except OSError as exc:
             raise Closed("channel", f"the other process is gone ({exc.strerror})") from exc
         if not data:
@@ -107,7 +109,6 @@ class Channel(Generic[In, Out]):
             self._send_packet(data, fds, flags)
 
     def _send_packet(self, data: bytes, fds: Sequence[int], flags: int) -> None:
-        self._sock.settimeout(None)
         try:
             if fds:
                 socket.send_fds(self._sock, [data], list(fds), flags)

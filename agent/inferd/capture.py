@@ -1,0 +1,118 @@
+"""The source thread of one pipeline: keeps its source open, paces it, and leaves its newest frame in the lane."""
+
+from __future__ import annotations
+
+import random
+from contextlib import closing
+from typing import Protocol
+
+from inferd.errors import EndOfInput, FrameError, SourceError, SourceTimeout
+from inferd.parts import SOURCES, Source, find
+from inferd.pipeline import Lane
+from inferd.records import Frame, PipelineState
+from inferd.sources.pacing import Pacer
+from inferd.system.clock import Clock
+from inferd.system.threads import Event
+
+READ_S = 1.0  # how long a read may wait before it is asked whether to stop
+SILENT_S = 10.0  # a live source that gives nothing for so long is opened anew
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+
+
+def open_source(options: object, clock: Clock) -> Source:
+    """Open the source that a `[pipeline.source]` table describes.
+
+    Raises:
+        SourceError: it cannot be opened.
+    """
+    kind: str = options.__struct_config__.tag  # type: ignore[attr-defined]  # every member of settings.Source has a tag
+    source: Source = find("source", SOURCES, kind)(options, clock)
+    return source
+
+
+class Voice(Protocol):
+    """How a source thread is heard; any thread may call it."""
+
+    def source(self, state: PipelineState, why: str) -> None:
+        """Take the source's state; saying the same again is cheap."""
+
+    def fault(self, kind: str, why: str) -> None:
+        """Take something that went wrong and did not end the source."""
+
+
+class Capture:
+    """Body of a source thread; `run` ends when `stop` is set or a finite input is through."""
+
+    def __init__(self, lane: Lane, clock: Clock, stop: Event, voice: Voice) -> None:
+        """Prepare; nothing is opened before `run`.
+
+        Args:
+            lane: where frames go.
+            clock: stamps frames and paces them.
+            stop: ends the thread.
+            voice: hears the source's state.
+        """
+        self._lane = lane
+        self._clock = clock
+        self._stop = stop
+        self._voice = voice
+        self._pause_s = FIRST_PAUSE_S
+
+    def run(self) -> None:
+        """Open, read, and open again what failed, until the end."""
+        while not self._stop.is_set():
+            try:
+                with closing(open_source(self._lane.pipeline.source, self._clock)) as source:
+                    self._pump(source)
+            except EndOfInput:
+                if self._lane.pipeline.pace.at_end == "stop":
+                    self._voice.source("ended", "the input is through")
+                    return
+            except SourceError as exc:
+                self._wait_after(exc)
+
+    def _pump(self, source: Source) -> None:
+        """Bring frames until the source ends or fails, which it tells by an exception."""
+        pacer = Pacer(self._lane.pipeline.pace, live=source.live)
+        heard_ns = self._clock.monotonic_ns()
+        given = 0
+        while not self._stop.is_set():
+            try:
+                frame = source.read(READ_S)
+            except FrameError as exc:
+                self._lane.counters.dropped("unreadable")
+                self._voice.fault("unreadable_frame", str(exc))
+            except SourceTimeout:
+                self._mind_silence(heard_ns)
+            except EndOfInput:
+                if not given:
+                    raise SourceError(self._lane.pipeline.name, "its input holds no frame that can be read") from None
+                raise
+            else:
+                given += 1
+                heard_ns = frame.taken_ns
+                self._hand_over(frame, pacer)
+
+    def _hand_over(self, frame: Frame, pacer: Pacer) -> None:
+        """Put the frame into the lane when it is due."""
+        self._stop.wait(pacer.delay_ns(frame, self._clock.monotonic_ns()) / 1e9)
+        if self._lane.pipeline.pace.mode == "fast":
+            while not self._lane.frames.wait_empty(self._stop, READ_S) and not self._stop.is_set():
+                pass
+        self._pause_s = FIRST_PAUSE_S
+        self._voice.source("running", "")
+        self._lane.put(frame)
+
+    def _mind_silence(self, heard_ns: int) -> None:
+        silent_s = (self._clock.monotonic_ns() - heard_ns) / 1e9
+        if silent_s > SILENT_S:
+            raise SourceError(self._lane.pipeline.name, f"its source has given nothing for {silent_s:.0f} s")
+        self._voice.source("waiting", "its source gives nothing")
+
+    def _wait_after(self, error: SourceError) -> None:
+        """Pause before the next opening: longer each time, and never in step with other devices."""
+        pause_s = self._pause_s * random.uniform(0.5, 1.5)  # noqa: S311 - spreads reconnects, keeps no secret
+        self._voice.source("waiting", f"{error}; opened again every {LONGEST_PAUSE_S:.0f} s at the latest")
+        self._stop.wait(pause_s)
+        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)

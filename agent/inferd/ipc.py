@@ -1,0 +1,188 @@
+"""The messages between control and its children. Both ends are of one version, so nothing here is kept compatible."""
+
+from __future__ import annotations
+
+import msgspec
+
+from inferd.config.settings import Engine, Overrides, Pipeline, Source
+from inferd.histogram import HistogramData
+from inferd.records import EngineInfo, ModelRef, PipelineState, Result, Stage, Tick
+from inferd.wire.manifest import ModelDescription
+
+
+class Message(msgspec.Struct, frozen=True, tag=True):
+    """What all messages have in common: on the wire they carry their class's name."""
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """An engine key, its slot in the shared progress page, and the pipelines that share this engine."""
+
+    engine_key: str
+    slot: int
+    pipelines: tuple[Pipeline, ...]
+
+
+class Plan(Message):
+    """Control → worker: the pipelines there should be. Assignments that have not changed go on undisturbed."""
+
+    assignments: tuple[Assignment, ...]
+
+
+class Offer(Message):
+    """Control → worker: a vetted model to load, warm and take between two ticks; the blob's descriptor comes beside."""
+
+    engine_key: str
+    description: ModelDescription
+    engine: Engine
+
+
+class Stop(Message):
+    """Control → worker: end."""
+
+
+class Taken(Message):
+    """Worker → control: the offered model serves now; `pause_ms` is how long the loop did not turn for it."""
+
+    engine_key: str
+    ref: ModelRef
+    info: EngineInfo
+    pause_ms: float
+
+
+class Refused(Message):
+    """Worker → control: the offered model did not load; whatever served before still does."""
+
+    engine_key: str
+    ref: ModelRef
+    why: str
+
+
+class Status(Message):
+    """Worker → control: a pipeline's state changed."""
+
+    pipeline: str
+    state: PipelineState
+    why: str
+
+
+class Reported(Message):
+    """Worker → control: a result that the pipeline's rules let out."""
+
+    pipeline: str
+    ref: ModelRef
+    tick: Tick
+
+
+class Settled(Message):
+    """Worker → control: a pipeline's debounced answer changed."""
+
+    pipeline: str
+    answer: dict[str, int]
+
+
+class Fault(Message):
+    """Worker → control: something went wrong that did not end the pipeline; told once, then counted."""
+
+    pipeline: str
+    kind: str
+    why: str
+
+
+class PipelineCounts(msgspec.Struct, frozen=True):
+    """What a pipeline counted since the last Counts."""
+
+    frames_in: int
+    frames_inferred: int
+    frames_dropped: dict[str, int]
+    results_reported: int
+    results_suppressed: int
+    latency_ns: dict[Stage, HistogramData]
+
+
+class Counts(Message):
+    """Worker → control, once a second: what was counted, by pipeline; and messages lost because control was slow."""
+
+    pipelines: dict[str, PipelineCounts]
+    messages_lost: int
+
+
+class Stopped(Message):
+    """Worker → control: the last message; names the threads that did not end."""
+
+    stuck: tuple[str, ...]
+
+
+ToWorker = Plan | Offer | Stop
+FromWorker = Taken | Refused | Status | Reported | Settled | Fault | Counts | Stopped
+
+
+class Examine(Message):
+    """Control or the command line → vet child: a model to describe, load, run and free.
+
+    Attributes:
+        path: the .tflite file, or the folder that holds model.tflite.
+        overrides: what a person says instead of the manifest.
+        engine: how it will be run.
+        blobs_dir: where to copy it to before it is opened; "" opens the file itself.
+    """
+
+    path: str
+    overrides: Overrides
+    engine: Engine
+    blobs_dir: str
+
+
+class Examined(Message):
+    """Vet child → asker: the model loads, runs and lets itself be freed. The descriptor of its file comes beside."""
+
+    description: ModelDescription
+    info: EngineInfo
+
+
+class ExamineFailed(Message):
+    """Vet child → asker: the model is refused, in one sentence; `description` is what could be read of it anyway."""
+
+    part: str
+    why: str
+    description: ModelDescription | None = None
+
+
+FromVet = Examined | ExamineFailed
+
+
+class Infer(Message):
+    """Command line → one-shot child: run an examined model, whose descriptor comes beside, over inputs.
+
+    Attributes:
+        description: of the model.
+        engine: how to run it.
+        sources: what to read, each to its end.
+        draw_dir: where pictures with results go; "" for none.
+    """
+
+    description: ModelDescription
+    engine: Engine
+    sources: tuple[Source, ...]
+    draw_dir: str
+
+
+class Inferred(Message):
+    """One-shot child → command line: the result of one frame."""
+
+    tick: Tick
+    drawn: str
+
+
+class InputFailed(Message):
+    """One-shot child → command line: an input, or one picture of it, gave no result; the others go on."""
+
+    why: str
+
+
+class InferDone(Message):
+    """One-shot child → command line: all inputs are through."""
+
+    info: EngineInfo
+
+
+FromOneshot = Inferred | InputFailed | InferDone

@@ -1,0 +1,140 @@
+"""The loop thread of one engine: takes the oldest waiting frame of its pipelines, turns it into a result, again and again.
+
+A new engine is offered from outside and taken between two ticks. Frames wait; none is lost by the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from inferd.errors import EngineError, SourceError
+from inferd.parts import Engine
+from inferd.pipeline import Lane, Steps, tick
+from inferd.records import ModelRef, Tick
+from inferd.system.clock import Clock
+from inferd.system.progress import Busy, Slot
+from inferd.system.threads import Condition, Event, Latest
+
+IDLE_S = 0.25  # how often an idle loop says that it lives
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A loaded and warmed engine with the steps of every pipeline that it serves."""
+
+    ref: ModelRef
+    engine: Engine
+    steps: Mapping[str, Steps]
+
+
+class Listener(Protocol):
+    """Who hears what the loop does; called on the loop's thread, so it must never wait."""
+
+    def taken(self, serving: Serving, old: Serving | None, pause_ms: float) -> None:
+        """A new engine serves; the old one is the listener's to close."""
+
+    def reported(self, lane: Lane, ref: ModelRef, turn: Tick) -> None:
+        """A result leaves."""
+
+    def settled(self, lane: Lane, answer: dict[str, int]) -> None:
+        """A pipeline's debounced answer changed."""
+
+    def running(self, lane: Lane) -> None:
+        """A frame became a result."""
+
+    def fault(self, lane: Lane, kind: str, why: str) -> None:
+        """A frame gave no result, and why."""
+
+
+class Loop:
+    """Body of a loop thread."""
+
+    def __init__(self, lanes: Mapping[str, Lane], changed: Condition, slot: Slot, clock: Clock, listener: Listener) -> None:
+        """Prepare a loop without an engine.
+
+        Args:
+            lanes: its pipelines by name, all made with `changed`.
+            changed: notified when a frame or an offer arrives.
+            slot: where it shows that it turns.
+            clock: times the stages.
+            listener: hears what happens.
+        """
+        self._lanes = lanes
+        self._changed = changed
+        self._offered: Latest[Serving] = Latest(changed)
+        self._slot = slot
+        self._clock = clock
+        self._listener = listener
+        self._serving: Serving | None = None
+
+    @property
+    def serves(self) -> bool:
+        """Whether an engine has been taken."""
+        return self._serving is not None
+
+    def offer(self, serving: Serving) -> Serving | None:
+        """Offer an engine; return one that was offered before and not yet taken, which the caller closes."""
+        return self._offered.put(serving)
+
+    def run(self, stop: Event) -> None:
+        """Turn until `stop` is set, then close the engine."""
+        while not stop.is_set():
+            self._slot.turn(self._clock.monotonic_ns())
+            self._take_offer()
+            if self._serving is None:
+                self._wait()
+            elif (waiting := self._oldest()) is None:
+                self._wait()
+            else:
+                self._turn(self._serving, waiting)
+        for serving in (self._serving, self._offered.take()):
+            if serving is not None:
+                serving.engine.close()
+
+    def _take_offer(self) -> None:
+        if self._offered.peek() is None:
+            return
+        started = self._clock.monotonic_ns()
+        offered = self._offered.take()
+        if offered is not None:
+            old, self._serving = self._serving, offered
+            self._listener.taken(offered, old, (self._clock.monotonic_ns() - started) / 1e6)
+
+    def _oldest(self) -> Lane | None:
+        waiting = [(frame.taken_ns, name) for name, lane in self._lanes.items() if (frame := lane.frames.peek())]
+        return self._lanes[min(waiting)[1]] if waiting else None
+
+    def _wait(self) -> None:
+        with self._changed:
+            if self._offered.peek() is None and (self._serving is None or self._oldest() is None):
+                self._changed.wait(IDLE_S)
+
+    def _turn(self, serving: Serving, lane: Lane) -> None:
+        frame = lane.frames.take()
+        if frame is None:
+            return
+        self._slot.begin(Busy.ENGINE)
+        try:
+            turn = tick(frame, serving.steps[lane.pipeline.name], self._clock.monotonic_ns)
+        except SourceError as exc:
+            self._lose(lane, "preprocess_error", exc)
+        except EngineError as exc:
+            self._lose(lane, "engine_error", exc)
+        else:
+            self._tell(lane, serving.ref, turn)
+
+    def _lose(self, lane: Lane, cause: str, error: EngineError | SourceError) -> None:
+        lane.counters.dropped(cause)
+        self._listener.fault(lane, cause, str(error))
+
+    def _tell(self, lane: Lane, ref: ModelRef, turn: Tick) -> None:
+        verdict = lane.reporter.judge(turn.result, self._clock.monotonic_ns())
+        lane.counters.inferred(turn.times, reported=verdict.report)
+        self._listener.running(lane)
+        if verdict.report:
+            self._listener.reported(lane, ref, turn)
+        if verdict.settled is not None:
+            self._listener.settled(lane, verdict.settled)
+

@@ -1,0 +1,158 @@
+"""One turn of the loop. Read this first: everything else brings frames here, or carries results away.
+
+    frame ─▶ preprocess, into the engine's own memory ─▶ invoke ─▶ task, out of the engine's memory ─▶ result
+
+`tick` is that turn. A `Lane` is one pipeline's share of a loop thread: the place where its newest frame waits, the rules
+by which its results leave, and what it counted. `capture.py` fills it, `loop.py` turns it without end, `oneshot.py` uses
+the same `tick` for `inferd infer`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from inferd.config import settings
+from inferd.histogram import Histogram
+from inferd.ipc import PipelineCounts
+from inferd.parts import TASKS, Engine, Preprocess, Task, find
+from inferd.preprocess import build as build_preprocess
+from inferd.records import STAGES, Frame, StageTimes, Tick
+from inferd.system.threads import Condition, Latest, Lock
+from inferd.tasks.report import Reporter
+from inferd.wire.manifest import ModelDescription
+
+SILENT_NS = 5_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What a frame goes through. Made for one engine and one pipeline; used by one thread."""
+
+    preprocess: Preprocess
+    engine: Engine
+    task: Task
+
+
+def tick(frame: Frame, steps: Steps, now_ns: Callable[[], int]) -> Tick:
+    """Take one frame through the model.
+
+    Args:
+        frame: what the source gave.
+        steps: what it goes through.
+        now_ns: the monotonic clock.
+
+    Returns:
+        The result, coordinates normalised to the frame, and what each stage cost.
+
+    Raises:
+        SourceError: this frame is not what the model can take; the next one may be.
+        EngineError: the runtime refused.
+    """
+    started = now_ns()
+    geometry = steps.engine.write(partial(steps.preprocess, frame))
+    filled = now_ns()
+    steps.engine.invoke()
+    invoked = now_ns()
+    result = steps.engine.read(partial(steps.task.decode, geometry=geometry))
+    decoded = now_ns()
+    times = StageTimes(
+        capture=frame.capture_ns,
+        preprocess=filled - started,
+        invoke=invoked - filled,
+        decode=decoded - invoked,
+        total=decoded - started,
+        frame_age=decoded - frame.taken_ns,
+    )
+    return Tick(result, times, frame.seq, frame.taken_at, frame.origin)
+
+
+def build_steps(description: ModelDescription, engine: Engine, roi: tuple[float, float, float, float]) -> Steps:
+    """Make what a frame goes through: the part `roi` of it (y0, x0, y1, x1, each 0..1), for this model.
+
+    Raises:
+        ModelError: the description lacks what the task needs, or contradicts the engine's tensors.
+    """
+    task = description.manifest.model.task or "raw"
+    return Steps(
+        preprocess=build_preprocess(description, engine.info, roi),
+        engine=engine,
+        task=find("task", TASKS, task)(description, engine.info),
+    )
+
+
+class Counters:
+    """What one pipeline counted since the last drain. Any thread may count; one drains."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._reset()
+
+    def frame_in(self) -> None:
+        """Count a frame that the source gave."""
+        with self._lock:
+            self._frames_in += 1
+
+    def dropped(self, cause: str) -> None:
+        """Count a frame that gave no result, and why."""
+        with self._lock:
+            self._dropped[cause] += 1
+
+    def inferred(self, times: StageTimes, *, reported: bool) -> None:
+        """Count a frame that became a result, and whether its pipeline's rules let that out."""
+        with self._lock:
+            self._inferred += 1
+            self._reported += reported
+            for stage, histogram in self._latency.items():
+                histogram.add(getattr(times, stage))
+
+    def drain(self) -> PipelineCounts:
+        """Return what was counted and start again from nothing."""
+        with self._lock:
+            counts = PipelineCounts(
+                frames_in=self._frames_in,
+                frames_inferred=self._inferred,
+                frames_dropped=dict(self._dropped),
+                results_reported=self._reported,
+                results_suppressed=self._inferred - self._reported,
+                latency_ns={stage: histogram.drain() for stage, histogram in self._latency.items()},
+            )
+            self._reset()
+        return counts
+
+    def _reset(self) -> None:
+        self._frames_in = self._inferred = self._reported = 0
+        self._dropped: Counter[str] = Counter()
+        self._latency = {stage: Histogram() for stage in STAGES}
+
+
+class Lane:
+    """One pipeline's share of a loop thread."""
+
+    def __init__(self, pipeline: settings.Pipeline, changed: Condition) -> None:
+        """Make an empty lane.
+
+        Args:
+            pipeline: whose lane it is.
+            changed: notified whenever a frame is put or taken; shared by all lanes of a loop.
+        """
+        self.pipeline = pipeline
+        self.frames: Latest[Frame] = Latest(changed)
+        self.counters = Counters()
+        self.reporter = Reporter(pipeline.report)
+        self._put_ns = 0
+        self._gap_ns = 0
+
+    def silent(self, now_ns: int) -> bool:
+        """Whether frames came and have stopped coming: nothing for 5 s, nor for five times the last pause."""
+        return self._put_ns > 0 and now_ns - self._put_ns > max(SILENT_NS, 5 * self._gap_ns)
+
+    def put(self, frame: Frame) -> None:
+        """Leave the newest frame; one that was not taken in time is dropped and counted."""
+        self._gap_ns = frame.taken_ns - self._put_ns if self._put_ns else 0
+        self._put_ns = frame.taken_ns
+        self.counters.frame_in()
+        if self.frames.put(frame) is not None:
+            self.counters.dropped("superseded")
