@@ -152,6 +152,7 @@ class ModelDescription(msgspec.Struct, frozen=True):
         facts: what the file says.
         told_by: "input.mean" → "metadata", "manifest", "labels file", "shape", "flag", "assumed".
         missing: one sentence each, for what cannot be known and must be said before the task can run.
+        notes: one sentence each, for what a person should know though it stops nothing.
     """
 
     ref: ModelRef
@@ -160,3 +161,4 @@ class ModelDescription(msgspec.Struct, frozen=True):
     facts: FileFacts
     told_by: dict[str, str]
     missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,110 @@
+"""Which files belong to a model, and the digest over them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from inferd.errors import ModelError
+
+SUFFIX = ".tflite"
+MODEL = "model.tflite"  # in a folder of its own
+VERSION = re.compile(r"v?\d+(\.\w+)*")
+FOLDER_MAX_ENTRIES = 1000  # of a drop folder; beyond that a plain labels.txt counts as nobody's
+DIGEST_HEADER = "inferd bundle 1\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A model and the files found beside it.
+
+    Attributes:
+        model: the .tflite file.
+        title: what the model is called where nothing else names it: its file, or the folder that holds `model.tflite`.
+        version: of `name/<version>/model.tflite`; "" elsewhere.
+        manifest: the TOML file; None where there is none.
+        labels: label files that could be its own. More than one is an error only if a label file is needed.
+    """
+
+    model: Path
+    title: str
+    version: str
+    manifest: Path | None
+    labels: tuple[Path, ...]
+
+
+def find_bundle(path: Path) -> Bundle:
+    """Find what belongs to the model at `path`: a .tflite file, or a folder that holds `model.tflite`.
+
+    Beside `name.tflite`: `name.toml`, and `name.txt`, `name_labels.txt` or `name.labels.txt`; also `labels.txt`, where
+    no other model lies in the folder.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    try:
+        model = path / MODEL if path.is_dir() else path
+        if not model.exists():
+            raise ModelError(path.name or str(path), _what_is_missing(path))
+        return _bundle(model)
+    except OSError as exc:
+        raise ModelError(path.name, f"cannot be looked at: {exc.strerror}; `chmod` the folder for this user") from exc
+
+
+def bundle_digest(model_sha256: str, manifest: bytes | None, labels: bytes | None) -> str:
+    """Return the SHA-256 over a bundle: a header line, then a line "role sha256-of-content" for each part there is.
+
+    It is a digest of digests, so that it can be told from blobs alone, and so that a content that moves from one file
+    to another makes another bundle. Labels from within the model do not count twice.
+
+    Args:
+        model_sha256: of the whole model file, in hexadecimal.
+        manifest: the content of the manifest, None where there is none.
+        labels: the content of the label file in use, None where none is.
+    """
+    lines = [DIGEST_HEADER, f"model {model_sha256}\n"]
+    for role, content in (("manifest", manifest), ("labels", labels)):
+        if content is not None:
+            lines.append(f"{role} {hashlib.sha256(content).hexdigest()}\n")
+    return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
+
+
+def _bundle(model: Path) -> Bundle:
+    names = [f"{model.stem}{ending}" for ending in (".txt", "_labels.txt", ".labels.txt")]
+    if _is_alone(model):
+        names.append("labels.txt")
+    labels = tuple(model.parent / name for name in dict.fromkeys(names) if (model.parent / name).is_file())
+    manifest = model.with_suffix(".toml")
+    return Bundle(model, *_title(model), manifest if manifest.exists() else None, labels)
+
+
+def _title(model: Path) -> tuple[str, str]:
+    """Return name and version as file and folder names tell them."""
+    if model.name != MODEL:
+        return model.stem, ""
+    folder = model.parent.resolve()
+    if VERSION.fullmatch(folder.name) and folder.parent.name:
+        return folder.parent.name, folder.name
+    return folder.name or model.stem, ""
+
+
+def _is_alone(model: Path) -> bool:
+    try:
+        with os.scandir(model.parent) as entries:
+            seen = list(islice(entries, FOLDER_MAX_ENTRIES + 1))
+    except OSError:  # a folder that may be entered but not listed
+        return False
+    return len(seen) <= FOLDER_MAX_ENTRIES and sum(entry.name.endswith(SUFFIX) for entry in seen) == 1
+
+
+def _what_is_missing(path: Path) -> str:
+    if not path.is_dir():
+        return "is not there; check the name and the folder"
+    models = sorted(entry.name for entry in islice(path.glob(f"*{SUFFIX}"), FOLDER_MAX_ENTRIES))
+    if not models:
+        return f"is a folder without a {MODEL}"
+    return f"is a folder without a {MODEL}; name the file instead: {', '.join(models[:5])}"
