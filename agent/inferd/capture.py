@@ -6,6 +6,8 @@ import random
 from contextlib import closing
 from typing import Protocol
 
+from inferd.config import settings
+from inferd.config.settings import kind_of
 from inferd.errors import EndOfInput, FrameError, SourceError, SourceTimeout
 from inferd.parts import SOURCES, Source, find
 from inferd.pipeline import Lane
@@ -20,14 +22,13 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 
 
-def open_source(options: object, clock: Clock) -> Source:
+def open_source(options: settings.Source, clock: Clock) -> Source:
     """Open the source that a `[pipeline.source]` table describes.
 
     Raises:
         SourceError: it cannot be opened.
     """
-    kind: str = options.__struct_config__.tag  # type: ignore[attr-defined]  # every member of settings.Source has a tag
-    source: Source = find("source", SOURCES, kind)(options, clock)
+    source: Source = find("source", SOURCES, kind_of(options))(options, clock)
     return source
 
 
@@ -112,6 +113,7 @@ class Capture:
 
     def _wait_after(self, error: SourceError) -> None:
         """Pause before the next opening: longer each time, and never in step with other devices."""
+        self._lane.counters.source_restarted()
         pause_s = self._pause_s * random.uniform(0.5, 1.5)  # noqa: S311 - spreads reconnects, keeps no secret
         self._voice.source("waiting", f"{error}; opened again every {LONGEST_PAUSE_S:.0f} s at the latest")
         self._stop.wait(pause_s)

@@ -96,6 +96,7 @@ class PipelineCounts(msgspec.Struct, frozen=True):
     frames_dropped: dict[str, int]
     results_reported: int
     results_suppressed: int
+    source_restarts: int
     latency_ns: dict[Stage, HistogramData]
 
 

@@ -125,6 +125,7 @@ TASKS = {
 LINKS = {
     "mqtt": "inferd.telemetry.mqtt:MqttLink",
     "memory": "inferd.telemetry.memory:MemoryLink",
+    "lines": "inferd.telemetry.lines:LineLink",
 }
 
 

@@ -100,6 +100,11 @@ class Counters:
         with self._lock:
             self._dropped[cause] += 1
 
+    def source_restarted(self) -> None:
+        """Count that the source failed and will be opened again."""
+        with self._lock:
+            self._source_restarts += 1
+
     def inferred(self, times: StageTimes, *, reported: bool) -> None:
         """Count a frame that became a result, and whether its pipeline's rules let that out."""
         with self._lock:
@@ -117,13 +122,14 @@ class Counters:
                 frames_dropped=dict(self._dropped),
                 results_reported=self._reported,
                 results_suppressed=self._inferred - self._reported,
+                source_restarts=self._source_restarts,
                 latency_ns={stage: histogram.drain() for stage, histogram in self._latency.items()},
             )
             self._reset()
         return counts
 
     def _reset(self) -> None:
-        self._frames_in = self._inferred = self._reported = 0
+        self._frames_in = self._inferred = self._reported = self._source_restarts = 0
         self._dropped: Counter[str] = Counter()
         self._latency = {stage: Histogram() for stage in STAGES}
 

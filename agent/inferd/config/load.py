@@ -17,6 +17,7 @@ import msgspec
 
 from inferd.config.settings import Config
 from inferd.errors import ConfigError
+from inferd.wire.topics import check_device_id, check_pipeline_name, check_prefix, safe_device_id
 
 SYSTEM_FILE = Path("/etc/inferd/inferd.toml")
 SYSTEM_STATE_DIR = Path("/var/lib/inferd")
@@ -55,9 +56,12 @@ def load(explicit: Path | None, environment: Mapping[str, str]) -> Loaded:
 
 
 def device_id(config: Config) -> str:
-    """Return the configured device id, else the host name, made safe for a topic."""
-    name = config.device or socket.gethostname()
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "device"
+    """Return the configured device id, else the host name made safe for a topic.
+
+    Raises:
+        ConfigError: the configured one cannot stand in a topic.
+    """
+    return check_device_id(config.device) if config.device else safe_device_id(socket.gethostname())
 
 
 def state_dir(config: Config, environment: Mapping[str, str]) -> Path:
@@ -152,10 +156,11 @@ def _choices(kind: Any, path: str, table: Table) -> list[str]:  # Any: see _type
 
 def _check(config: Config, file: Path) -> Config:
     """Check what types cannot say."""
+    check_prefix(config.mqtt.prefix)
+    device_id(config)
     names = [pipeline.name for pipeline in config.pipeline]
     for name in names:
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
-            raise ConfigError(str(file), f"pipeline name {name!r} may hold letters, digits, - and _ only")
+        check_pipeline_name(name)
         if names.count(name) > 1:
             raise ConfigError(str(file), f"two pipelines are called {name!r}; each needs a name of its own")
     for pipeline in config.pipeline:

@@ -69,6 +69,11 @@ class NpzSource(Settings, tag_field="kind", tag="npz"):
 Source = SyntheticSource | ImagesSource | VideoSource | NpzSource
 
 
+def kind_of(source: Source) -> str:
+    """Return the name under which a source stands in a configuration and in the table of parts."""
+    return str(source.__struct_config__.tag)
+
+
 class Pace(Settings):
     """When a source that could give frames at any time gives the next one.
 

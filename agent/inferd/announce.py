@@ -1,0 +1,76 @@
+"""Turns what control knows into messages and hands them to the links. It numbers them; it decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+from inferd import ipc
+from inferd.parts import Link
+from inferd.records import Message, PipelineState
+from inferd.system.clock import Clock
+from inferd.wire import telemetry, topics
+from inferd.wire.result import Whence, encode_result, inference
+
+
+class Announcer:
+    """Speaks for this device; every message gets the next sequence number. Owned by control's main thread."""
+
+    def __init__(self, device: str, links: Sequence[Link], clock: Clock) -> None:
+        """Speak as `device` over all `links`."""
+        self.boot_id = uuid4().hex[:12]
+        self._device = device
+        self._links = links
+        self._clock = clock
+        self._seq = 0
+
+    def say(self, topic: topics.Topic, body: telemetry.Body, pipeline: str = "") -> None:
+        """Send a message with this body."""
+        self._publish(topic.message(telemetry.encode(self._header(self._clock.wall_s()), body), pipeline))
+
+    def event(
+        self, kind: telemetry.EventKind, severity: telemetry.Severity, why: str, pipeline: str = "", model: str = ""
+    ) -> None:
+        """Tell that something happened."""
+        self.say(topics.EVENT, telemetry.Event(kind, severity, why, pipeline or None, model or None))
+
+    def status(self, pipeline: str, state: PipelineState, why: str) -> None:
+        """Tell a pipeline's state, from now on."""
+        since = telemetry.iso_time(self._clock.wall_s())
+        self.say(topics.PIPELINE_STATUS, telemetry.PipelineStatus(state, why, since), pipeline)
+
+    def settled(self, pipeline: str, answer: dict[str, int]) -> None:
+        """Tell a pipeline's settled answer, from now on."""
+        since = telemetry.iso_time(self._clock.wall_s())
+        self.say(topics.STATE, telemetry.settled_state(answer, since), pipeline)
+
+    def result(self, message: ipc.Reported, task: str) -> None:
+        """Tell a result, with the time at which its frame was captured."""
+        turn = message.tick
+        told = inference(turn.origin or message.pipeline, message.ref.name, task, turn.result, turn.times)
+        whence = Whence(message.pipeline, message.ref.version, turn.seq)
+        payload = encode_result(self._header(turn.taken_at), whence, told)
+        self._publish(topics.RESULT.message(payload, message.pipeline))
+
+    def forget(self, pipeline: str) -> None:
+        """Take back what the broker retains of a pipeline that is gone."""
+        for topic in topics.TOPICS:
+            if topic.retain and "<pipeline>" in topic.path:
+                self._publish(topic.message(b"", pipeline))
+
+    def dropped(self) -> int:
+        """Return how many messages the links' bounds have cost."""
+        return sum(link.dropped() for link in self._links)
+
+    def close(self, timeout_s: float) -> None:
+        """Send what waits and say goodbye."""
+        for link in self._links:
+            link.close(timeout_s)
+
+    def _header(self, wall_s: float) -> telemetry.Header:
+        self._seq += 1
+        return telemetry.Header(telemetry.SCHEMA_VERSION, self._device, telemetry.iso_time(wall_s), self.boot_id, self._seq)
+
+    def _publish(self, message: Message) -> None:
+        for link in self._links:
+            link.publish(message)

@@ -1,0 +1,69 @@
+"""The command line: a thin shell around what the other rooms do. Commands are imported only when they are called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from inferd import __version__
+from inferd.errors import ConfigError, InferdError
+
+BAD_CONFIG = 78  # EX_CONFIG of sysexits.h: systemd is told not to try again
+
+COMMANDS = {
+    "run": "inferd.cli.run:run",
+    "demo": "inferd.cli.demo:demo",
+    "infer": "inferd.cli.infer:infer",
+    "models": "inferd.cli.models:models",
+    "config": "inferd.cli.config:config",
+    "version": "inferd.cli.version:version",
+}
+
+
+class Commands(click.Group):
+    """Finds a command by name and imports it only then, so that each starts as fast as it can."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return all names, in the order in which one meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Return a command, None where there is no such."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Run TensorFlow Lite models on this device.
+
+    `inferd demo` shows the whole agent at work without a camera, a broker or a configuration. `inferd infer MODEL PICTURE`
+    tries a model on a picture. `inferd run` is the service.
+    """
+
+
+def main() -> None:
+    """Run the command line; what a person did wrong becomes a sentence and an exit code, never a traceback."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as exc:
+        sys.exit(exc.exit_code)
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(exc.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except ConfigError as exc:
+        click.echo(f"inferd: {exc}", err=True)
+        sys.exit(BAD_CONFIG)
+    except InferdError as exc:
+        click.echo(f"inferd: {exc}", err=True)
+        sys.exit(1)

@@ -1,0 +1,165 @@
+"""`inferd infer`: one model over given inputs. The model only ever runs in child processes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from inferd import ipc
+from inferd.config import settings
+from inferd.errors import ModelError, WorkerError
+from inferd.examination import PRELOAD, Accepted, Rejected, examine
+from inferd.records import Result, Tick
+from inferd.system.channel import Channel, Closed, channel_pair
+from inferd.system.seed import Child, Seed
+from inferd.wire.manifest import ModelDescription
+from inferd.wire.result import encode_inference, inference
+
+VIDEOS = {".avi", ".mp4", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".h264", ".mjpg", ".mjpeg"}
+LOAD_S = 120.0
+RAW_SHOWN = 8  # values of a raw output that are shown to a person
+
+
+def numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[float, ...] | None:
+    """Read "127.5" or "123.7,116.3,103.5"."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no number and no list of numbers such as 123.7,116.3,103.5") from None
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1)
+@click.option("--input-npz", multiple=True, metavar="FILE", help="Tensors by input name; the first axis counts samples.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per input.")
+@click.option("--draw", metavar="DIR", default="", help="Write each picture with its results drawn on it to DIR.")
+@click.option("--task", type=click.Choice(["classify", "detect", "raw"]), help="What the model does.")
+@click.option("--labels", metavar="FILE", help="A file of labels: one a line, or `id label` lines.")
+@click.option("--resize", type=click.Choice(["stretch", "letterbox", "crop"]), help="How a picture is made to fit.")
+@click.option("--resize-filter", type=click.Choice(["linear", "area", "nearest", "cubic"]), help="How pixels are mixed.")
+@click.option("--mean", callback=numbers, help="Pixel mean, one number or one per channel: (pixel - mean) / std.")
+@click.option("--std", callback=numbers, help="Pixel deviation, one number or one per channel.")
+@click.option("--threshold", type=float, help="Leave out scores below it.")
+@click.option("--top-k", type=click.IntRange(min=1), help="At most so many labels or boxes.")
+@click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True, help="CPU threads of an inference.")
+def infer(
+    model: Path, inputs: tuple[str, ...], input_npz: tuple[str, ...], as_json: bool, draw: str, threads: int, **said: object
+) -> None:
+    """Run MODEL on pictures, folders of pictures, videos or tensors, and print what it says.
+
+    MODEL is a .tflite file, or a folder that holds model.tflite. What its manifest and metadata do not say can be said by
+    options. The model is tried in a child process first; a model that crashes it is refused with a sentence.
+
+    \b
+    inferd infer mobilenet.tflite cat.jpg dog.jpg
+    inferd infer --json --draw drawn/ ssd.tflite street.mp4
+    inferd infer --task raw --input-npz samples.npz autoencoder.tflite
+    """
+    sources = [source_of(text) for text in inputs] + [settings.NpzSource(path=path) for path in input_npz]
+    if not sources:
+        raise click.UsageError("name at least one input: a picture, a folder, a video, or --input-npz FILE")
+    if draw:
+        Path(draw).mkdir(parents=True, exist_ok=True)
+    overrides = settings.Overrides(**said)  # type: ignore[arg-type]  # click has checked each by its option
+    engine = settings.Engine(threads=threads)
+    with Seed(PRELOAD) as seed:
+        verdict = examine(seed, ipc.Examine(str(model), overrides, engine, ""), LOAD_S)
+        if isinstance(verdict, Rejected):
+            raise verdict.error
+        request = ipc.Infer(verdict.description, engine, tuple(sources), draw)
+        failed = _show_all(seed, verdict, request, as_json=as_json)
+    sys.exit(1 if failed else 0)
+
+
+def source_of(text: str) -> settings.Source:
+    """Return the source that reads an input named on the command line."""
+    if Path(text).suffix.lower() in VIDEOS:
+        return settings.VideoSource(path=text)
+    return settings.ImagesSource(path=text)
+
+
+def _show_all(seed: Seed, accepted: Accepted, request: ipc.Infer, *, as_json: bool) -> int:
+    """Print every result; return how many inputs gave none."""
+    needs_picture = any(not isinstance(source, settings.NpzSource) for source in request.sources)
+    if accepted.description.missing and (needs_picture or accepted.description.manifest.model.task != "raw"):
+        raise ModelError(accepted.description.ref.name, "; ".join(accepted.description.missing))
+    failed = 0
+    for message in _answers(seed, accepted, request):
+        match message:
+            case ipc.Inferred():
+                click.echo(_as_json(message.tick, accepted) if as_json else _as_text(message, accepted))
+            case ipc.InputFailed():
+                failed += 1
+                click.echo(f"inferd: {message.why}", err=True)
+    return failed
+
+
+def _answers(seed: Seed, accepted: Accepted, request: ipc.Infer) -> Iterator[ipc.FromOneshot]:
+    """Yield what the one-shot child says until it is done.
+
+    Raises:
+        WorkerError: the child died before it was done.
+    """
+    ours, theirs = channel_pair()
+    child = seed.fork("inferd.oneshot:main", "inferd-infer", [theirs.fileno()])
+    theirs.close()
+    channel: Channel[ipc.FromOneshot, ipc.Infer] = Channel(ours, ipc.FromOneshot)  # type: ignore[arg-type]  # a union
+    channel.send(request, [accepted.blob_fd] if accepted.blob_fd is not None else [])
+    while True:
+        try:
+            received = channel.receive(None)
+        except Closed:
+            raise WorkerError(accepted.description.ref.name, _death(seed, child)) from None
+        assert received is not None  # noqa: S101 - without a timeout there is a message or an exception
+        yield received[0]
+        if isinstance(received[0], ipc.InferDone):
+            return
+
+
+def _death(seed: Seed, child: Child) -> str:
+    ended = seed.wait_exit(child, 2.0)
+    return f"the process that ran it {ended.sentence if ended else 'went silent'}; results after this are missing"
+
+
+def _as_json(turn: Tick, accepted: Accepted) -> str:
+    return encode_inference(inference(turn.origin, *_names(accepted.description), turn.result, turn.times)).decode()
+
+
+def _names(description: ModelDescription) -> tuple[str, str]:
+    return description.ref.name, description.manifest.model.task or "raw"
+
+
+def _as_text(message: ipc.Inferred, accepted: Accepted) -> str:
+    model, task = _names(accepted.description)
+    head = f"{message.tick.origin}  {task} by {model}, {message.tick.times.total / 1e6:.1f} ms"
+    drawn = [f"  drawn: {message.drawn}"] if message.drawn else []
+    return "\n".join([head, *_lines(message.tick.result), *drawn])
+
+
+def _lines(result: Result) -> list[str]:
+    lines = [f"  {label.score:.3f}  {label.label or label.id}" for label in result.labels or ()]
+    for box in result.boxes or ():
+        corners = ", ".join(f"{value:.3f}" for value in box.box)
+        lines.append(f"  {box.score:.3f}  {box.label or box.id}  y0, x0, y1, x1 = {corners}")
+    for output in result.outputs or ():
+        lines.append(f"  {output.name} {list(output.shape)} {output.dtype}: {_first(output.values)}")
+    return lines or ["  nothing above the threshold"]
+
+
+def _first(values: object) -> str:
+    flat: list[object] = []
+    stack = [values]
+    while stack and len(flat) <= RAW_SHOWN:
+        top = stack.pop()
+        if isinstance(top, list | tuple):
+            stack.extend(reversed(top))
+        else:
+            flat.append(top)
+    shown = ", ".join(f"{value:.6g}" if isinstance(value, float) else str(value) for value in flat[:RAW_SHOWN])
+    return shown + (", ..." if len(flat) > RAW_SHOWN else "")

@@ -1,0 +1,60 @@
+"""`inferd run`: the service."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from inferd import __version__
+from inferd.announce import Announcer
+from inferd.bundled import digits_pipeline
+from inferd.config import settings
+from inferd.config.load import Loaded, device_id, load, state_dir
+from inferd.parts import LINKS, Link, find
+from inferd.service import Service
+from inferd.system.clock import SystemClock
+
+log = logging.getLogger(__name__)
+
+
+@click.command()
+@click.option("--config", "file", type=click.Path(path_type=Path), help="Read this file instead of /etc/inferd/inferd.toml.")
+@click.option("--print", "prints", is_flag=True, help="Print each result as a JSON line as well.")
+@click.option("--until-end", is_flag=True, help="End when the input of every pipeline is through.")
+def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
+    """Run the agent until it is told to stop.
+
+    Reads --config, else the file $INFERD_CONFIG names, else /etc/inferd/inferd.toml and inferd.d/*.toml beside it; without
+    any, it runs the digits model on the clip that comes with it. SIGHUP reads the configuration again; SIGTERM and Ctrl-C
+    end it. Results go to the broker of the configuration, which may be away for as long as it likes.
+    """
+    loaded = _load(file)
+    config = loaded.config
+    logging.basicConfig(level=config.log_level.upper(), format="%(levelname)s %(message)s", stream=sys.stderr)
+    log.info("inferd %s, configuration: %s", __version__, ", ".join(map(str, loaded.files)) or "none, built-in example")
+    clock = SystemClock()
+    say = Announcer(device_id(config), _links(config, prints=prints), clock)
+    Service(config, lambda: _load(file).config, state_dir(config, os.environ), say, clock).run(until_end=until_end)
+
+
+def _load(file: Path | None) -> Loaded:
+    """Read the configuration; without any pipeline, add the one that needs nothing."""
+    loaded = load(file, os.environ)
+    if loaded.config.pipeline:
+        return loaded
+    return Loaded(msgspec.structs.replace(loaded.config, pipeline=(digits_pipeline(),)), loaded.files)
+
+
+def _links(config: settings.Config, *, prints: bool) -> list[Link]:
+    """Make the ways out that are wanted."""
+    links: list[Link] = []
+    if config.mqtt.enabled:
+        links.append(find("link", LINKS, "mqtt")(config.mqtt, device_id(config), SystemClock()))
+    if prints:
+        links.append(find("link", LINKS, "lines")(sys.stdout.buffer))
+    return links

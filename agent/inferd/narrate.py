@@ -1,0 +1,198 @@
+"""Says in messages, events and log lines what control sees. It decides nothing."""
+
+from __future__ import annotations
+
+import logging
+
+from inferd import __version__, ipc
+from inferd.announce import Announcer
+from inferd.config import settings
+from inferd.examination import Accepted
+from inferd.figures import Figures
+from inferd.models import Concluded, Models, names
+from inferd.records import PipelineState
+from inferd.supervisor import Death
+from inferd.system import machine
+from inferd.wire import telemetry, topics
+
+log = logging.getLogger(__name__)
+
+EVENT_OF: dict[PipelineState, tuple[telemetry.EventKind, telemetry.Severity]] = {
+    "running": ("pipeline.running", "info"),
+    "degraded": ("pipeline.degraded", "warning"),
+    "failed": ("pipeline.failed", "error"),
+    "ended": ("pipeline.ended", "info"),
+}
+
+
+class Narrator:
+    """Owned by control's main thread."""
+
+    def __init__(self, say: Announcer, models: Models, figures: Figures) -> None:
+        self._say = say
+        self._models = models
+        self._figures = figures
+        self._config = settings.Config()
+        self._states: dict[str, PipelineState] = {}
+        self._runtime: telemetry.RuntimeInfo | None = None
+
+    def started(self, config: settings.Config) -> None:
+        """Tell who we are and what is to run."""
+        self._configured(config)
+        self._say.event("agent.started", "info", f"inferd starts with {len(config.pipeline)} pipelines")
+
+    def reloaded(self, config: settings.Config) -> None:
+        """Tell that a new configuration is in use; pipelines that are gone leave no retained word behind."""
+        for name in set(names(self._config.pipeline)) - set(names(config.pipeline)):
+            del self._states[name]
+            self._figures.forget(name)
+            self._say.forget(name)
+        self._configured(config)
+        log.info("configuration reloaded: %d pipelines", len(config.pipeline))
+        self._say.event("config.reloaded", "info", f"{len(config.pipeline)} pipelines are configured")
+
+    def config_refused(self, why: str) -> None:
+        """Tell that a new configuration is wrong and the old one stays in use."""
+        log.error("configuration not reloaded: %s", why)
+        self._say.event("config.refused", "error", why)
+
+    def _configured(self, config: settings.Config) -> None:
+        self._config = config
+        self._info()
+        for name in names(config.pipeline):
+            if name not in self._states:
+                self._say.say(topics.MODEL, telemetry.idle_model("loading", "its model is being tried"), name)
+                self._state(name, "waiting", "its model is being tried")
+
+    def verdict(self, concluded: Concluded) -> None:
+        """Tell what a vet child found."""
+        one, verdict = concluded.followed, concluded.verdict
+        if isinstance(verdict, Accepted):
+            if concluded.changed:
+                log.info("model accepted: %s for %s", verdict.description.ref.title, ", ".join(names(one.pipelines)))
+            return
+        error = verdict.error
+        log.warning("model refused: %s", error)
+        for name in names(one.pipelines):
+            self._say.event("model.refused", "error", str(error), name, error.part)
+            if one.accepted is None:
+                self._say.say(topics.MODEL, telemetry.idle_model("refused", str(error), error.part), name)
+                self._state(name, "failed", f"its model was refused: {error}")
+
+    def heard(self, message: ipc.FromWorker) -> None:
+        """Pass on what the worker said."""
+        match message:
+            case ipc.Reported():
+                self._say.result(message, self._task_of(message.pipeline))
+            case ipc.Counts():
+                self._figures.add(message)
+            case ipc.Status():
+                self._state(message.pipeline, message.state, message.why)
+            case ipc.Settled():
+                self._say.settled(message.pipeline, message.answer)
+            case ipc.Taken():
+                self._taken(message)
+            case ipc.Refused():
+                self._not_loaded(message)
+            case ipc.Fault():
+                log.warning("%s: %s: %s", message.pipeline, message.kind, message.why)
+                self._say.event("source.failed", "warning", message.why, message.pipeline)
+            case ipc.Stopped():
+                for name in message.stuck:
+                    log.error("the thread %r did not end in time and was left behind", name)
+
+    def worker_started(self, pid: int) -> None:
+        """Tell that there is a worker."""
+        log.info("worker started as process %d", pid)
+        self._say.event("worker.started", "info", f"the worker runs as process {pid}")
+
+    def worker_ended(self, kind: telemetry.EventKind, death: Death, pause_s: float) -> None:
+        """Tell how the worker ended, which models were at work, and when there will be another."""
+        self._figures.worker_ended()
+        titles = " and ".join(self._title(key) for key in death.blamed)
+        at_work = f" while {titles} was at work" if titles else ""
+        left = "" if death.reaped else "; the kernel does not let it go, and what it holds stays taken"
+        why = f"the worker ended: {death.how}{at_work}{left}; another starts in {pause_s:.1f} s"
+        log.error("%s", why)
+        self._say.event(kind, "error", why, model=titles)
+        for one in self._models.accepted():
+            for name in names(one.pipelines):
+                self._state(name, "waiting", why)
+
+    def metrics(self) -> None:
+        """Tell the figures since the last time."""
+        self._say.say(topics.METRICS, self._figures.report(self._say.dropped()))
+
+    def stopping(self) -> None:
+        """Tell that we are about to end."""
+        self._say.event("agent.stopping", "info", "inferd stops")
+
+    def close(self, timeout_s: float) -> None:
+        """Send what waits and say goodbye."""
+        self._say.close(timeout_s)
+        log.info("inferd stopped")
+
+    def all_ended(self) -> bool:
+        """Whether nothing more is to be expected of any pipeline."""
+        return all(state in ("ended", "failed") for state in self._states.values())
+
+    def _taken(self, taken: ipc.Taken) -> None:
+        one = self._models.followed.get(taken.engine_key)
+        if one is None or one.accepted is None:
+            return
+        info = taken.info
+        log.info("model active: %s, loaded in %.0f ms", taken.ref.title, info.load_ms + info.warmup_ms)
+        if info.warning:
+            log.warning("model active: %s: %s", taken.ref.name, info.warning)
+        if self._runtime is None:
+            self._runtime = telemetry.RuntimeInfo(info.runtime, info.runtime_version, info.numpy_version)
+            self._info()
+        for name in names(one.pipelines):
+            model = telemetry.active_model(taken.ref, info, self._task_of(name), one.accepted.description.labels)
+            self._say.say(topics.MODEL, model, name)
+            self._say.event("model.active", "info", f"{taken.ref.title} serves", name, taken.ref.name)
+            self._figures.engine_taken(name)
+
+    def _not_loaded(self, refused: ipc.Refused) -> None:
+        log.error("model refused by the worker: %s", refused.why)
+        one = self._models.followed.get(refused.engine_key)
+        for name in names(one.pipelines) if one else ():
+            self._say.event("model.refused", "error", refused.why, name, refused.ref.name)
+
+    def _state(self, pipeline: str, state: PipelineState, why: str) -> None:
+        if pipeline not in names(self._config.pipeline):
+            return  # the last words of a pipeline that is no longer configured
+        if self._states.get(pipeline) != state:
+            log.info("%s is %s%s", pipeline, state, f": {why}" if why else "")
+            if state in EVENT_OF:
+                self._say.event(*EVENT_OF[state], why or f"{pipeline} is {state}", pipeline)
+        self._states[pipeline] = state
+        self._say.status(pipeline, state, why)
+
+    def _info(self) -> None:
+        here = machine.describe()
+        info = telemetry.Info(
+            version=__version__,
+            python=here.python,
+            machine=here.architecture,
+            os=here.os,
+            board=here.board,
+            runtime=self._runtime,
+            metrics_interval_s=self._config.metrics.interval_s,
+            pipelines={pipeline.name: self._pipeline_info(pipeline) for pipeline in self._config.pipeline},
+            unavailable=self._figures.unavailable(),
+        )
+        self._say.say(topics.INFO, info)
+
+    def _pipeline_info(self, pipeline: settings.Pipeline) -> telemetry.PipelineInfo:
+        one = self._models.of_pipeline(pipeline.name)
+        task = one.accepted.description.manifest.model.task if one and one.accepted else None
+        return telemetry.PipelineInfo(settings.kind_of(pipeline.source), task, pipeline.model)
+
+    def _title(self, key: str) -> str:
+        one = self._models.followed.get(key)
+        return one.accepted.description.ref.title if one and one.accepted else key
+
+    def _task_of(self, pipeline: str) -> str:
+        one = self._models.of_pipeline(pipeline)
+        return (one.accepted.description.manifest.model.task if one and one.accepted else None) or "raw"

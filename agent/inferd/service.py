@@ -1,0 +1,227 @@
+"""The control process: builds, starts, watches, reloads, stops. It never touches a frame, an array or a model.
+
+One thread, one selector: signals, the seed (whose children end), the worker (which speaks). Everything else happens
+because a time has come. The links have threads of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import signal
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
+from pathlib import Path
+
+from inferd.announce import Announcer
+from inferd.config import settings
+from inferd.errors import ConfigError, WorkerError
+from inferd.examination import PRELOAD
+from inferd.figures import Figures
+from inferd.models import Models, names
+from inferd.narrate import Narrator
+from inferd.supervisor import REAP_S, Pauses, Supervisor
+from inferd.system.clock import Clock
+from inferd.system.processes import Exit
+from inferd.system.seed import Seed
+from inferd.system.signals import Signals
+
+log = logging.getLogger(__name__)
+
+TURN_S = 0.25  # how often control looks at deadlines when nothing happens
+STOP_WORKER_S = 1.3  # of the 2 s in which all must end
+KILL_S = 0.1
+STOP_LINKS_S = 0.5
+MESSAGES_A_TURN = 500  # so that a chatty worker cannot keep control from its other duties
+
+
+class Service:
+    """The control process's main thread."""
+
+    def __init__(
+        self, config: settings.Config, reread: Callable[[], settings.Config], state_dir: Path, say: Announcer, clock: Clock
+    ) -> None:
+        """Prepare; nothing is started before `run`.
+
+        Args:
+            config: what to do.
+            reread: gives the configuration as it is now, or raises ConfigError; called on SIGHUP.
+            state_dir: where blobs are kept.
+            say: speaks on the broker.
+            clock: times everything.
+        """
+        self._config = config
+        self._reread = reread
+        self._clock = clock
+        self._models = Models(clock, state_dir / "blobs", config.watch.load_deadline_s)
+        self._supervisor = Supervisor(clock)
+        self._pauses = Pauses(config.watch.restart_max_s)
+        self._figures = Figures(clock)
+        self._tell = Narrator(say, self._models, self._figures)
+        self._worker_due_ns = 0
+        self._killed_ns = 0
+        self._killed_why = ""
+        self._stopping = False
+
+    def run(self, *, until_end: bool = False) -> None:
+        """Serve until SIGTERM or SIGINT, or, with `until_end`, until every pipeline's input is through."""
+        with ExitStack() as stack:
+            self._signals = stack.enter_context(Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+            self._selector = stack.enter_context(selectors.DefaultSelector())
+            self._selector.register(self._signals, selectors.EVENT_READ)
+            stack.callback(self._models.close)
+            self._start_seed()
+            stack.callback(lambda: self._seed.close())
+            self._models.follow(self._config.pipeline)
+            self._tell.started(self._config)
+            while not self._stopping and not (until_end and self._tell.all_ended()):
+                self._selector.select(TURN_S)
+                self._turn()
+            self._stop()
+
+    def _turn(self) -> None:
+        """Do everything whose time has come."""
+        for number in self._signals.take():
+            if number == signal.SIGHUP:
+                self._reload()
+            else:
+                log.info("stopping on %s", number.name)
+                self._stopping = True
+        try:
+            self._hear_seed()
+            self._hear_worker()
+            self._mind_worker()
+        except WorkerError as exc:
+            self._replace_seed(exc)
+        self._models.mind_deadlines()
+        if self._figures.due(self._config.metrics.interval_s):
+            self._tell.metrics()
+
+    def _start_seed(self) -> None:
+        self._seed = Seed(PRELOAD)
+        self._seed_greeted = False
+        self._selector.register(self._seed, selectors.EVENT_READ)
+        self._figures.watch("seed", self._seed.pid)
+
+    def _hear_seed(self) -> None:
+        """Take the ends of children; once the seed is ready, have the models examined."""
+        for ended in self._seed.exits():
+            if ended.pid == self._supervisor.pid:
+                self._bury_worker(ended.exit)
+            elif (concluded := self._models.conclude(ended.pid, ended.exit)) is not None:
+                self._tell.verdict(concluded)
+                if concluded.changed:
+                    self._send_plan({concluded.followed.key})
+        if self._seed.ready and not self._seed_greeted:
+            self._seed_greeted = True
+            for missing in self._seed.missing:
+                log.debug("not installed: %s", missing)
+            self._models.examine_all(self._seed)
+
+    def _replace_seed(self, error: WorkerError) -> None:
+        """Start a new seed; the worker and the vet children died with the old one."""
+        log.error("%s; a new one is started", error)
+        self._selector.unregister(self._seed)
+        self._seed.close()
+        self._models.lose_children()
+        self._start_seed()
+        if self._supervisor.running:
+            self._bury_worker(None, str(error))
+
+    def _send_plan(self, offered: Collection[str]) -> None:
+        """Tell the worker all that there should be, and offer it the models of these keys; without a worker, later."""
+        if not self._supervisor.running:
+            return
+        accepted = self._models.accepted()
+        self._supervisor.plan([one.assignment for one in accepted])
+        for one in accepted:
+            if one.key in offered and one.accepted is not None:
+                self._supervisor.offer(one.offer, one.accepted.blob_fd)
+
+    def _hear_worker(self) -> None:
+        """Pass on what the worker says."""
+        for _ in range(MESSAGES_A_TURN):
+            message = self._supervisor.receive()
+            if message is None:
+                return
+            self._tell.heard(message)
+
+    def _mind_worker(self) -> None:
+        """Start a worker that is due; kill one that hangs; give up one that cannot be killed."""
+        now_ns = self._clock.monotonic_ns()
+        if not self._supervisor.running:
+            if self._seed.ready and now_ns >= self._worker_due_ns:
+                self._start_worker()
+        elif self._killed_ns:
+            if now_ns - self._killed_ns > REAP_S * 1e9:
+                self._bury_worker(None)
+        elif why := self._supervisor.stalled(*self._deadlines_ns()):
+            self._killed_ns, self._killed_why = now_ns, why
+            self._supervisor.kill()
+
+    def _start_worker(self) -> None:
+        """Start a worker on all accepted models."""
+        pid = self._supervisor.start(self._seed)
+        self._selector.register(self._supervisor, selectors.EVENT_READ)
+        self._figures.watch("worker", pid)
+        self._send_plan([one.key for one in self._models.accepted()])
+        self._tell.worker_started(pid)
+
+    def _bury_worker(self, ended: Exit | None, why: str = "") -> None:
+        """Tell how the worker ended and whose fault it was, and have it started again."""
+        self._hear_worker()
+        self._selector.unregister(self._supervisor)
+        lived_ns = self._clock.monotonic_ns() - self._supervisor.started_ns
+        death = self._supervisor.bury(ended, self._killed_why or why)
+        pause_s = self._pauses.after(lived_ns)
+        self._worker_due_ns = self._clock.monotonic_ns() + int(pause_s * 1e9)
+        self._tell.worker_ended("worker.hung" if self._killed_why else "worker.died", death, pause_s)
+        self._killed_ns, self._killed_why = 0, ""
+
+    def _deadlines_ns(self) -> tuple[dict[str, int], int, int]:
+        """Return how long each engine (as configured, or 20 times its p95), a load and the rest may show no progress."""
+        watch = self._config.watch
+        engines = {
+            one.key: int(max([watch.deadline_s, *(20 * self._figures.p95_s(name) for name in names(one.pipelines))]) * 1e9)
+            for one in self._models.followed.values()
+        }
+        return engines, int(watch.load_deadline_s * 1e9), int(watch.deadline_s * 1e9)
+
+    def _reload(self) -> None:
+        """Read the configuration again and use it; a bad one is told and changes nothing."""
+        try:
+            config = self._reread()
+        except ConfigError as exc:
+            self._tell.config_refused(str(exc))
+            return
+        self._config = config
+        changed = self._models.follow(config.pipeline)
+        self._tell.reloaded(config)
+        self._send_plan(changed)
+        if self._seed.ready:
+            self._models.examine_all(self._seed)
+
+    def _stop(self) -> None:
+        """End the worker, tell what it still had to say, and say goodbye; within 2 s, whatever hangs."""
+        self._tell.stopping()
+        if self._supervisor.running:
+            self._supervisor.ask_to_stop()
+            ended = self._await_worker(STOP_WORKER_S)
+            if ended is None:
+                log.error("the worker did not end in %.1f s and is killed: %s", STOP_WORKER_S, self._supervisor.at_work())
+                self._supervisor.kill()
+                self._await_worker(KILL_S)
+        self._tell.metrics()
+        self._tell.close(STOP_LINKS_S)
+
+    def _await_worker(self, timeout_s: float) -> Exit | None:
+        """Listen to the worker until it has ended; None where it has not within `timeout_s`, or its seed is gone."""
+        ends_ns = self._clock.monotonic_ns() + int(timeout_s * 1e9)
+        while (left_s := (ends_ns - self._clock.monotonic_ns()) / 1e9) > 0:
+            self._selector.select(min(left_s, 0.05))
+            self._hear_worker()
+            for ended in self._seed.exits():
+                if ended.pid == self._supervisor.pid:
+                    self._hear_worker()
+                    return ended.exit
+        return None

@@ -1,0 +1,38 @@
+"""What machine this is, in the words of its firmware and its distribution."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine; `board` is None where the firmware says nothing (a PC, a container)."""
+
+    python: str
+    architecture: str
+    os: str
+    board: str | None
+
+
+@cache
+def describe(root: Path = Path("/")) -> Machine:
+    """Return what machine this is; read once, for it does not change."""
+    release = platform.freedesktop_os_release() if (root / "etc/os-release").exists() else {}
+    return Machine(
+        python=platform.python_version(),
+        architecture=platform.machine(),
+        os=release.get("PRETTY_NAME", platform.system()),
+        board=_board(root / "proc/device-tree/model"),
+    )
+
+
+def _board(model: Path) -> str | None:
+    """Return what the device tree calls the board, such as "Raspberry Pi 4 Model B Rev 1.4"."""
+    try:
+        return model.read_text().rstrip("\0\n") or None
+    except (OSError, UnicodeDecodeError):
+        return None

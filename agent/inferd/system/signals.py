@@ -1,0 +1,49 @@
+"""Signals as something a selector can wait for."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+from types import FrameType, TracebackType
+from typing import Self
+
+
+class Signals:
+    """Collects signals while entered; made and used by the main thread only."""
+
+    def __init__(self, *numbers: signal.Signals) -> None:
+        self._numbers = numbers
+        self._received: list[signal.Signals] = []
+        self._ours, self._theirs = socket.socketpair()
+        for end in (self._ours, self._theirs):
+            end.setblocking(False)
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when a signal came."""
+        return self._ours.fileno()
+
+    def take(self) -> list[signal.Signals]:
+        """Return the signals that came since the last call, in order."""
+        with contextlib.suppress(BlockingIOError):
+            while self._ours.recv(4096):
+                pass
+        taken, self._received = self._received, []
+        return taken
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._note) for number in self._numbers}
+        self._wakeup_before = signal.set_wakeup_fd(self._theirs.fileno())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        signal.set_wakeup_fd(self._wakeup_before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._ours.close()
+        self._theirs.close()
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._received.append(signal.Signals(number))
