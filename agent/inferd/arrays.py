@@ -21,7 +21,7 @@ def quantize(real: Array, spec: TensorSpec) -> Array:
 
 
 def dequantize(values: Array, spec: TensorSpec) -> Array:
-    """Return float32 real numbers for the values of a tensor, (q - zero_point) * scale; as they are if not quantised."""
+    """Return float32 real numbers for a tensor's values: (q - zero_point) * scale; as they are if not quantised."""
     if not spec.quantized:
         return values.astype(np.float32)
     return (values.astype(np.float32) - np.float32(spec.zero_point)) * np.float32(spec.scale)

@@ -23,6 +23,7 @@ PRELOAD = (
     "inferd.vet",
     "inferd.oneshot",
 )
+LOAD_S = 120.0  # what a person at a terminal lets a model take, unless told otherwise
 LIMITS = Limits(nice=10, oom_score_adj=800)  # a vet child must never win against the model that serves
 
 

@@ -41,11 +41,16 @@ class Stop(Message):
 
 
 class Taken(Message):
-    """Worker → control: the offered model serves now; `pause_ms` is how long the loop did not turn for it."""
+    """Worker → control: the offered model serves now, and took the place of another where `swapped`.
+
+    Attributes:
+        pause_ms: how long the loop did not turn for it.
+    """
 
     engine_key: str
     ref: ModelRef
     info: EngineInfo
+    swapped: bool
     pause_ms: float
 
 
@@ -97,7 +102,7 @@ class PipelineCounts(msgspec.Struct, frozen=True):
     results_reported: int
     results_suppressed: int
     source_restarts: int
-    latency_ns: dict[Stage, HistogramData]
+    latency: dict[Stage, HistogramData]
 
 
 class Counts(Message):

@@ -141,7 +141,8 @@ class Narrator:
         if one is None or one.accepted is None:
             return
         info = taken.info
-        log.info("model active: %s, loaded in %.0f ms", taken.ref.title, info.load_ms + info.warmup_ms)
+        took_ms = info.load_ms + info.warmup_ms
+        log.info("model active: %s, loaded in %.0f ms, loop paused for %.2f ms", taken.ref.title, took_ms, taken.pause_ms)
         if info.warning:
             log.warning("model active: %s: %s", taken.ref.name, info.warning)
         if self._runtime is None:
@@ -151,7 +152,7 @@ class Narrator:
             model = telemetry.active_model(taken.ref, info, self._task_of(name), one.accepted.description.labels)
             self._say.say(topics.MODEL, model, name)
             self._say.event("model.active", "info", f"{taken.ref.title} serves", name, taken.ref.name)
-            self._figures.engine_taken(name)
+            self._figures.engine_taken(name, swapped=taken.swapped)
 
     def _not_loaded(self, refused: ipc.Refused) -> None:
         log.error("model refused by the worker: %s", refused.why)

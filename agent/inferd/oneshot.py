@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+
+import cv2
 
 from inferd import ipc
 from inferd.capture import open_source
@@ -14,10 +16,10 @@ from inferd.config import settings
 from inferd.errors import EndOfInput, EngineError, FrameError, InferdError, SourceError
 from inferd.parts import ENGINES, find
 from inferd.pipeline import Steps, build_steps, tick
-from inferd.records import Frame
+from inferd.records import Frame, Result
 from inferd.system.channel import Channel
 from inferd.system.clock import Clock, SystemClock
-from inferd.tasks.draw import write_drawn
+from inferd.tasks.draw import draw
 
 ToCli = Channel[ipc.Infer, ipc.FromOneshot]
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
@@ -64,8 +66,7 @@ def _infer_all(options: settings.Source, steps: Steps, draw_dir: str, channel: T
             except (SourceError, EngineError) as exc:
                 channel.send(ipc.InputFailed(str(exc)))
                 continue
-            drawn = write_drawn(frame, turn.result, Path(draw_dir)) if draw_dir else ""
-            channel.send(ipc.Inferred(turn, drawn))
+            channel.send(ipc.Inferred(turn, _draw(frame, turn.result, draw_dir)))
     except SourceError as exc:
         channel.send(ipc.InputFailed(str(exc)))
 
@@ -84,3 +85,22 @@ def _frames(options: settings.Source, channel: ToCli, clock: Clock) -> Iterator[
                 channel.send(ipc.InputFailed(str(exc)))
             except EndOfInput:
                 return
+
+
+def _draw(frame: Frame, result: Result, draw_dir: str) -> str:
+    """Write the frame with its result drawn on it; return the file, "" where there is nothing to draw on.
+
+    Raises:
+        SourceError: the file cannot be written.
+    """
+    if not draw_dir or isinstance(frame.data, Mapping):
+        return ""
+    number = f"-{frame.seq:06d}" if frame.position_s is not None else ""
+    file = Path(draw_dir) / f"{Path(frame.origin).stem}{number}.png"
+    picture = frame.data if frame.color_order == "bgr" else cv2.cvtColor(frame.data, cv2.COLOR_RGB2BGR)
+    encoded, png = cv2.imencode(".png", draw(picture, result))
+    try:
+        file.write_bytes(png.tobytes() if encoded else b"")
+    except OSError as exc:
+        raise SourceError(str(file), f"cannot be written ({exc.strerror}); name another folder with --draw") from exc
+    return str(file)

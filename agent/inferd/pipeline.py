@@ -123,7 +123,7 @@ class Counters:
                 results_reported=self._reported,
                 results_suppressed=self._inferred - self._reported,
                 source_restarts=self._source_restarts,
-                latency_ns={stage: histogram.drain() for stage, histogram in self._latency.items()},
+                latency={stage: histogram.drain() for stage, histogram in self._latency.items()},
             )
             self._reset()
         return counts

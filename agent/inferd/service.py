@@ -70,6 +70,7 @@ class Service:
             self._selector = stack.enter_context(selectors.DefaultSelector())
             self._selector.register(self._signals, selectors.EVENT_READ)
             stack.callback(self._models.close)
+            stack.callback(self._figures.close)
             self._start_seed()
             stack.callback(lambda: self._seed.close())
             self._models.follow(self._config.pipeline)

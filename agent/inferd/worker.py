@@ -101,7 +101,7 @@ class LoopListener:
 
     def taken(self, serving: Serving, old: Serving | None, pause_ms: float) -> None:
         """Tell that a new engine serves; keep the old one for the main thread to close (closing holds the GIL)."""
-        self._to_control.offer(ipc.Taken(self._key, serving.ref, serving.engine.info, pause_ms))
+        self._to_control.offer(ipc.Taken(self._key, serving.ref, serving.engine.info, old is not None, pause_ms))
         if old is not None:
             self.retired.append(old.engine)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from inferd import ipc
+from inferd.cli.children import quiet_seed
 from inferd.config import settings
 from inferd.errors import ModelError, WorkerError
-from inferd.examination import PRELOAD, Accepted, Rejected, examine
+from inferd.examination import LOAD_S, Accepted, Rejected, examine
 from inferd.records import Result, Tick
 from inferd.system.channel import Channel, Closed, channel_pair
 from inferd.system.seed import Child, Seed
@@ -19,7 +20,6 @@ from inferd.wire.manifest import ModelDescription
 from inferd.wire.result import encode_inference, inference
 
 VIDEOS = {".avi", ".mp4", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".h264", ".mjpg", ".mjpeg"}
-LOAD_S = 120.0
 RAW_SHOWN = 8  # values of a raw output that are shown to a person
 
 
@@ -68,7 +68,7 @@ def infer(
         Path(draw).mkdir(parents=True, exist_ok=True)
     overrides = settings.Overrides(**said)  # type: ignore[arg-type]  # click has checked each by its option
     engine = settings.Engine(threads=threads)
-    with Seed(PRELOAD) as seed:
+    with quiet_seed() as seed:
         verdict = examine(seed, ipc.Examine(str(model), overrides, engine, ""), LOAD_S)
         if isinstance(verdict, Rejected):
             raise verdict.error

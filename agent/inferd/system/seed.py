@@ -93,16 +93,17 @@ class Child:
 class Seed:
     """Control's end of the seed. One thread owns it: it forks children and tells how they ended."""
 
-    def __init__(self, preload: Sequence[str]) -> None:
+    def __init__(self, preload: Sequence[str], stderr: int | None = None) -> None:
         """Start the seed process.
 
         Args:
             preload: modules it imports before it forks.
+            stderr: where it and its children write errors; None shares ours.
         """
         ours, theirs = channel_pair()
         environment = {**os.environ, **SINGLE_THREADED}
         command = [sys.executable, "-m", "inferd.system.seed", str(theirs.fileno()), *preload]
-        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)  # noqa: S603 - our own interpreter and module
+        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment, stderr=stderr)  # noqa: S603 - our own interpreter and module
         theirs.close()
         self._channel: Channel[ToControl, Fork] = Channel(ours, ToControl)  # type: ignore[arg-type]  # a union is no class
         self._exits: list[Exited] = []

@@ -1,0 +1,51 @@
+# Everything happens in .venv; nothing here needs root. `make help` lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SECONDS_ARG := $(if $(SECONDS),--seconds $(SECONDS),)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench soak docs format clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+run: $(VENV)/.demo  ## set up, then show the agent at work: our digits model on our clip (SECONDS=n ends it)
+	@$(BIN)/inferd demo $(SECONDS_ARG)
+
+test: $(VENV)/.dev  ## set up, then run all tests
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## format, lint, types, floors, docs, fast tests; under a minute
+	@$(BIN)/python -m inferd_tools.check
+
+bench: $(VENV)/.dev  ## measure: loop against bare invoke, recovery, memory
+	@$(BIN)/python -m inferd_tools.bench
+
+soak: $(VENV)/.dev  ## long campaigns: kills, broker faults; minutes to hours
+	@$(BIN)/python -m pytest -m soak --override-ini addopts=-ra
+
+docs: $(VENV)/.dev  ## write the generated parts of docs/
+	@$(BIN)/python -m inferd_tools.docs --write
+
+format: $(VENV)/.dev  ## format the code
+	@$(BIN)/ruff format agent tools tests
+	@$(BIN)/ruff check --fix agent tools tests
+
+clean:  ## remove what was set up
+	rm -rf $(VENV) dist build
+
+$(VENV)/.python:
+	@command -v $(PYTHON) >/dev/null || { echo "python3 is missing: sudo apt-get install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "inferd needs Python 3.11 or newer; this is $$($(PYTHON) --version). Name another: make PYTHON=python3.13 run"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python's venv is missing: sudo apt-get install python3-venv"; exit 1; }
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV) && touch $@
+
+$(VENV)/.demo: $(VENV)/.python pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]' && touch $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' && touch $@ $(VENV)/.demo

@@ -1,0 +1,53 @@
+"""`make check`: all that must be right before a change goes in, each step timed; the first that fails is shown whole.
+
+Steps that do not depend on each other run two at a time.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+CODE = ("agent", "tools", "tests")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command that must end with exit code 0."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+STEPS = (
+    Step("types", (str(BIN / "mypy"),)),
+    Step("format", (str(BIN / "ruff"), "format", "--check", *CODE)),
+    Step("lint", (str(BIN / "ruff"), "check", *CODE)),
+    Step("floors", (str(BIN / "lint-imports"),)),
+    Step("docs", (sys.executable, "-m", "inferd_tools.docs", "--check")),
+    Step("fast tests", (sys.executable, "-m", "pytest", "-q", "-m", "not slow and not soak")),
+)
+
+
+def main() -> int:
+    """Run all steps; return 1 where one failed."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return max(pool.map(_run, STEPS))
+
+
+def _run(step: Step) -> int:
+    started = time.monotonic()
+    done = subprocess.run(step.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)  # noqa: S603 - the commands above
+    verdict = "ok" if done.returncode == 0 else "FAILED"
+    said = "" if done.returncode == 0 else f"\n{done.stdout.strip()}"
+    print(f"{step.name:<12} {verdict:<7} {time.monotonic() - started:5.1f} s{said}", flush=True)
+    return int(done.returncode != 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
