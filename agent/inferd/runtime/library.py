@@ -1,0 +1,62 @@
+"""The TensorFlow Lite runtime that is installed: the only file that imports it.
+
+Importing this module imports the runtime where there is one, so that a seed which preloads it forks children that have
+it already. Where there is none the import still succeeds, and whoever loads a model hears of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module, metadata
+from typing import Any, NamedTuple
+
+# In order of preference: the first puts XNNPACK on 8-bit models, the second is all there is on 32-bit ARM.
+PREFERRED = "ai-edge-litert"
+CANDIDATES = (
+    (PREFERRED, "ai_edge_litert.interpreter"),
+    ("tflite-runtime", "tflite_runtime.interpreter"),
+)
+
+
+class Runtime(NamedTuple):
+    """An importable runtime: its Interpreter class, and its distribution's name and version."""
+
+    interpreter: Any  # neither runtime ships types
+    distribution: str
+    version: str
+
+    @property
+    def title(self) -> str:
+        """The name a person reads, such as "ai-edge-litert 2.3.0"."""
+        return f"{self.distribution} {self.version}"
+
+
+@cache
+def find_runtime(candidates: Sequence[tuple[str, str]] = CANDIDATES) -> Runtime:
+    """Return the first of the candidates (distribution, module) that can be imported.
+
+    Raises:
+        ImportError: none of them; the text says why for each.
+    """
+    reasons = []
+    for distribution, module in candidates:
+        try:
+            interpreter = import_module(module).Interpreter
+        except (ImportError, OSError, AttributeError) as exc:
+            reasons.append(str(exc).strip().splitlines()[-1])
+        else:
+            return Runtime(interpreter, distribution, _version(distribution, module))
+    raise ImportError("; ".join(reasons))
+
+
+def _version(distribution: str, module: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:  # a distribution's package, or a nightly build under another name
+        return str(getattr(import_module(module.partition(".")[0]), "__version__", "of unknown version"))
+
+
+with contextlib.suppress(ImportError):
+    find_runtime()

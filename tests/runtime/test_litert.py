@@ -1,0 +1,192 @@
+"""What the TensorFlow Lite engine does beyond the contract that all engines share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from inferd.config import settings
+from inferd.errors import EngineError
+from inferd.records import Array, TensorSpec
+from inferd.runtime.litert import LiteRt
+from inferd.system.clock import CountingClock
+
+TINY_MODELS = Path(__file__).parent / "models"
+WAKE_WORD = "models/audio_sensor/okay_nabu.tflite"
+TRAINABLE = "models/own_digits/digits_trainable.tflite"
+# Its output stays 0 until 42 frames have filled its memory; the third pass over these is not 0 any more.
+RAMP = tuple(range(-120, 128, 12)) * 3
+
+
+def engine(path: Path, threads: int = 1) -> LiteRt:
+    return LiteRt(str(path), settings.Engine(threads=threads), CountingClock(), path.stem)
+
+
+def tiny(name: str) -> LiteRt:
+    return engine(TINY_MODELS / f"{name}.tflite")
+
+
+def fill(loaded: LiteRt, *values: object) -> None:
+    def into(inputs: Sequence[Array]) -> None:
+        for view, value in zip(inputs, values, strict=True):
+            view[...] = value
+
+    loaded.write(into)
+
+
+def turn(loaded: LiteRt, *values: object) -> list[Array]:
+    fill(loaded, *values)
+    loaded.invoke()
+    return loaded.read(lambda views: [view.copy() for view in views])
+
+
+def play(loaded: LiteRt, frames: Sequence[int]) -> list[int]:
+    return [int(turn(loaded, frame)[0].item()) for frame in frames]
+
+
+def test_a_scalar_input_is_lent_as_an_array_and_reaches_the_model() -> None:
+    assert turn(tiny("scalar"), 41)[0] == 42
+
+
+def test_a_scalar_output_is_an_array_without_axes() -> None:
+    assert turn(tiny("scalar"), 0)[0].shape == ()
+
+
+def test_all_dtypes_that_numpy_knows_pass_through() -> None:
+    loaded = tiny("all_dtypes")
+    passed = turn(loaded, *([1] * len(loaded.info.inputs)))
+    assert [(array.dtype.name, array.min()) for array in passed] == [(spec.dtype, 1) for spec in loaded.info.inputs]
+
+
+@pytest.mark.parametrize("found", [[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 1]], ids=["none", "one", "three"])
+def test_an_output_has_the_shape_of_this_very_invoke(found: list[int]) -> None:
+    assert turn(tiny("found"), found)[0].tolist() == [[index] for index, there in enumerate(found) if there]
+
+
+def test_an_output_shape_that_depends_on_the_input_is_told_as_unknown() -> None:
+    assert tiny("found").info.outputs == (TensorSpec("found", (), "int64"),)
+
+
+def test_an_open_dimension_is_1_and_told_as_open() -> None:
+    assert tiny("open_batch").info.inputs == (TensorSpec("x", (1, 4), "float32", (-1, 4)),)
+
+
+def test_a_failure_while_it_runs_is_an_engine_error_that_quotes_the_runtime() -> None:
+    loaded = tiny("picking")
+    fill(loaded, 7)
+    with pytest.raises(EngineError, match=r"^picking: .* failed while running it \(.*gather.*\); use another version"):
+        loaded.invoke()
+
+
+def test_it_runs_again_after_a_failure() -> None:
+    loaded = tiny("picking")
+    fill(loaded, 7)
+    with pytest.raises(EngineError):
+        loaded.invoke()
+    assert turn(loaded, 0)[0] == 1
+
+
+@pytest.mark.parametrize(("model", "held"), [("text", "text"), ("resource", "references")])
+def test_tensors_that_are_no_numbers_are_refused_by_name(model: str, held: str) -> None:
+    with pytest.raises(EngineError, match=rf"^{model}: its tensor '.*' holds {held}"):
+        tiny(model)
+
+
+def test_a_number_type_that_numpy_lacks_is_refused() -> None:
+    with pytest.raises(EngineError, match=r"^bfloat16: cannot be loaded by "):
+        tiny("bfloat16")
+
+
+def test_a_model_without_inputs_is_written_to_with_no_views(assets: Path) -> None:
+    assert [array.shape for array in turn(engine(assets / TRAINABLE))] == [(10,), (64, 10)]
+
+
+def test_quantisation_is_told_of_whole_numbers(assets: Path) -> None:
+    (spec,) = engine(assets / "models/classify/mobilenet_v1_0.25_128_quant.tflite").info.inputs
+    assert (spec.scale, spec.zero_point) == (0.0078125, 128)
+
+
+def test_shapes_that_the_file_leaves_out_are_told_where_loading_settles_them(assets: Path) -> None:
+    loaded = engine(assets / "models/detect/coco_ssd_mobilenet_v1_quant.tflite")
+    assert [spec.shape for spec in loaded.info.outputs] == [(1, 10, 4), (1, 10), (1, 10), (1,)]
+
+
+def test_a_stateful_model_remembers(assets: Path) -> None:
+    loaded = engine(assets / WAKE_WORD)
+    assert play(loaded, RAMP) != play(loaded, RAMP)
+
+
+def test_reset_makes_a_stateful_model_forget(assets: Path) -> None:
+    loaded = engine(assets / WAKE_WORD)
+    first = play(loaded, RAMP)
+    loaded.reset()
+    assert any(first)
+    assert play(loaded, RAMP) == first
+
+
+def test_reset_needs_neither_the_path_nor_the_descriptor_it_was_loaded_by(assets: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "model.tflite"
+    copy.write_bytes((assets / WAKE_WORD).read_bytes())
+    descriptor = os.open(copy, os.O_RDONLY)
+    loaded = engine(Path(f"/proc/self/fd/{descriptor}"))
+    os.close(descriptor)
+    copy.unlink()
+    first = play(loaded, RAMP)
+    loaded.reset()
+    assert play(loaded, RAMP) == first
+
+
+def test_a_view_kept_over_a_reset_does_not_reach_the_new_state(assets: Path) -> None:
+    loaded = engine(assets / WAKE_WORD)
+    kept = loaded.write(lambda views: views[0])
+    loaded.reset()
+    kept[...] = 7
+    assert loaded.write(lambda views: int(views[0].max())) != 7
+
+
+def descriptors() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+def test_closing_gives_its_descriptor_back() -> None:
+    before = descriptors()
+    tiny("scalar").close()
+    assert descriptors() == before
+
+
+def test_a_refusal_leaves_no_descriptor_open() -> None:
+    before = descriptors()
+    with pytest.raises(EngineError):
+        tiny("text")
+    assert descriptors() == before
+
+
+def test_load_and_warm_up_are_timed_by_the_clock_it_is_given() -> None:
+    class Ticking(CountingClock):
+        def monotonic_ns(self) -> int:
+            self.advance(0.001)
+            return super().monotonic_ns()
+
+    info = LiteRt(str(TINY_MODELS / "scalar.tflite"), settings.Engine(), Ticking(), "scalar").info
+    assert (info.load_ms, info.warmup_ms) == (1.0, 1.0)
+
+
+def test_a_quantised_model_is_warned_of_exactly_where_no_node_is_delegated(assets: Path) -> None:
+    info = engine(assets / "models/classify/vww_96_int8.tflite").info
+    assert bool(info.warning) == (info.nodes_delegated == 0)
+
+
+def test_a_float_model_is_never_warned_of(assets: Path) -> None:
+    assert engine(assets / TRAINABLE).info.warning == ""
+
+
+def test_engines_can_be_used_in_turns() -> None:
+    one, other = tiny("scalar"), tiny("scalar")
+    fill(one, 1)
+    fill(other, 2)
+    one.invoke()
+    other.invoke()
+    assert [loaded.read(lambda views: views[0].item()) for loaded in (one, other)] == [2, 3]
