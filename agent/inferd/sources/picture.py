@@ -1,0 +1,91 @@
+"""What the bytes of a picture file say before they are decoded: which format, how large, whether the end is there.
+
+OpenCV gives a half grey picture for half a JPEG, and takes a gigabyte for a small file that says it is huge; so both
+are looked at first. Formats: JPEG (ITU-T T.81), PNG (W3C), BMP, WebP (RFC 9649).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start-of-frame markers carry the size
+_JPEG_MARK = 0xFF  # begins every marker
+_JPEG_SCAN = 0xDA
+_JPEG_END = b"\xff\xd9"
+_PNG_END = b"IEND\xaeB`\x82"  # the name of the last, empty chunk and its CRC
+_DATA_MARKERS = range(0xC0, 0xFF)
+_BMP_OS2_HEADER = 12  # bytes; the only header with 16-bit sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A picture's format, width and height in pixels, and whether its last byte is there."""
+
+    format: str
+    width: int
+    height: int
+    whole: bool
+
+
+def read_header(data: bytes) -> Header | None:
+    """Return what a picture file says of itself; None for an unknown format or a file that ends in its header."""
+    try:
+        if data.startswith(b"\xff\xd8\xff"):
+            return _jpeg(data)
+        if data.startswith(b"\x89PNG\r\n\x1a\n"):
+            width, height = struct.unpack_from(">II", data, 16)
+            return Header("PNG", width, height, _PNG_END in data)
+        if data.startswith(b"BM"):
+            return _bmp(data)
+        if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+            return _webp(data)
+    except (struct.error, IndexError):
+        pass  # the file ends inside its header
+    return None
+
+
+def _jpeg(data: bytes) -> Header | None:
+    """Walk the segments up to the first scan: a thumbnail inside one of them has an end mark of its own."""
+    at = 2
+    size: tuple[int, int] | None = None
+    while data[at] == _JPEG_MARK:
+        marker = data[at + 1]
+        if marker not in _DATA_MARKERS:  # fill byte, or a marker without a body
+            at += 1 if marker == _JPEG_MARK else 2
+            continue
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        if marker in _JPEG_SIZES:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            size = (width, height)
+        at += 2 + length
+        if marker == _JPEG_SCAN:
+            break
+    return Header("JPEG", *size, whole=data.find(_JPEG_END, at) >= 0) if size else None
+
+
+def _bmp(data: bytes) -> Header:
+    size, start, header_size = struct.unpack_from("<I4xII", data, 2)
+    if header_size == _BMP_OS2_HEADER:
+        width, height = struct.unpack_from("<HH", data, 18)
+    else:
+        width, height = struct.unpack_from("<ii", data, 18)
+    return Header("BMP", abs(width), abs(height), whole=len(data) >= max(size, start + 1))
+
+
+def _webp(data: bytes) -> Header | None:
+    (size,) = struct.unpack_from("<I", data, 4)
+    whole = len(data) >= size + 8
+    kind = data[12:16]
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return Header("WebP", width & 0x3FFF, height & 0x3FFF, whole)
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return Header("WebP", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, whole)
+    if kind == b"VP8X":
+        width = int.from_bytes(data[24:27], "little") + 1
+        height = int.from_bytes(data[27:30], "little") + 1
+        return Header("WebP", width, height, whole)
+    return None

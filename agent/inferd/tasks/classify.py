@@ -1,0 +1,50 @@
+"""Which class a picture (or any other sample) shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inferd.arrays import dequantize
+from inferd.errors import ModelError
+from inferd.records import Array, EngineInfo, Geometry, Label, Result
+from inferd.tasks.labels import Labels
+from inferd.tasks.scores import activate, best
+from inferd.wire.manifest import ModelDescription
+
+DEFAULT_TOP_K = 5
+
+
+class Classify:
+    """Reads the first output, (1, ..., n) of any number dtype, as one score per class."""
+
+    def __init__(self, description: ModelDescription, info: EngineInfo) -> None:
+        """Settle how scores are read.
+
+        Args:
+            description: tells labels, offset, activation, threshold and top_k.
+            info: tells the output's scale and zero point.
+
+        Raises:
+            ModelError: the model has no output.
+        """
+        if not info.outputs:
+            raise ModelError(description.ref.name, "has no output, so there are no classes to read")
+        said = description.manifest.output
+        self._spec = info.outputs[0]
+        self._activation = said.activation or "none"
+        self._threshold = said.threshold or 0.0
+        self._top_k = said.top_k or DEFAULT_TOP_K
+        self._labels = Labels(description)
+
+    def decode(self, outputs: Sequence[Array], geometry: Geometry) -> Result:  # noqa: ARG002 - a class has no place
+        """Return the best `top_k` classes with a score of at least `threshold`, best first."""
+        values = outputs[0].reshape(-1)
+        if self._activation == "none":  # scale is positive: the order of the raw numbers is that of the scores
+            chosen = best(values, self._top_k)
+            scores = dequantize(values[chosen], self._spec)
+        else:
+            all_scores = activate(dequantize(values, self._spec), self._activation)
+            chosen = best(all_scores, self._top_k)
+            scores = all_scores[chosen]
+        pairs = zip(chosen.tolist(), scores.tolist(), strict=True)
+        return Result(labels=tuple(Label(i, self._labels[i], s) for i, s in pairs if s >= self._threshold))

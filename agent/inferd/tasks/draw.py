@@ -1,0 +1,181 @@
+"""Results drawn on pictures, for people to look at. Not part of the loop."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from inferd.records import Array, Box, Label, Result
+
+Color = tuple[int, int, int]  # blue, green, red, 0..255
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+FONT_HEIGHT_PX = 22.0  # of a capital letter at scale 1
+TEXT_SHARE = 0.022  # height of a capital letter, of the picture's shorter side
+SMALLEST_TEXT_PX, LARGEST_TEXT_PX = 7.0, 40.0
+BANNER_WIDTH = 0.94  # of the picture's, at most
+BANNER_DARKNESS = 0.65
+POINTS_PER_FACE = 6
+GOLDEN_RATIO = 0.61803398875  # steps of this around the colour wheel keep neighbouring ids far apart
+DARK: Color = (20, 20, 20)
+LIGHT: Color = (255, 255, 255)
+BRIGHT = 140  # luminance 0..255 above which dark text reads better
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """A filled rectangle for a name, pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def covers(self, other: Plate) -> bool:
+        """Whether the two have a pixel in common."""
+        beside = self.x + self.width <= other.x or other.x + other.width <= self.x
+        return not (beside or self.y + self.height <= other.y or other.y + other.height <= self.y)
+
+
+def draw(picture: Array, result: Result) -> Array:
+    """Return a copy of a picture with what was found in it.
+
+    Args:
+        picture: (h, w, 3) uint8 BGR, or (h, w) uint8 grey; not changed.
+        result: labels go on a banner at the top, boxes with their labels and keypoints where they are.
+
+    Returns:
+        (h, w, 3) uint8 BGR.
+    """
+    canvas = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR) if picture.ndim == len("hw") else picture.copy()
+    pen = _Pen(canvas)
+    for box in reversed(result.boxes or ()):  # the best one on top
+        pen.frame(box)
+    pen.points(result.keypoints or ())
+    pen.names(result.boxes or ())  # above all frames
+    if result.labels:
+        pen.banner(result.labels)
+    return canvas
+
+
+def class_color(class_id: int) -> Color:
+    """Return the colour of a class, the same in every picture: bright, and unlike those of the ids next to it."""
+    hue = (0.33 + class_id * GOLDEN_RATIO) % 1.0
+    lightness = 0.5 + 0.1 * (class_id % 2)
+    red, green, blue = colorsys.hls_to_rgb(hue, lightness, 0.95)
+    return round(blue * 255), round(green * 255), round(red * 255)
+
+
+class _Pen:
+    """Draws on one canvas, in sizes that fit it."""
+
+    def __init__(self, canvas: Array) -> None:
+        self._canvas = canvas
+        self._height, self._width = canvas.shape[:2]
+        text_px = min(max(TEXT_SHARE * min(canvas.shape[:2]), SMALLEST_TEXT_PX), LARGEST_TEXT_PX)
+        self._scale = text_px / FONT_HEIGHT_PX
+        self._stroke = max(1, round(text_px / 9))
+        self._line = max(2, round(text_px / 5))
+        self._pad = max(2, round(text_px / 2.5))
+
+    def frame(self, box: Box) -> None:
+        """Draw the outline of a box, with a dark edge so that it stands off from any background."""
+        top_left, bottom_right = self._corners(box)
+        cv2.rectangle(self._canvas, top_left, bottom_right, DARK, self._line + 2, cv2.LINE_AA)
+        cv2.rectangle(self._canvas, top_left, bottom_right, class_color(box.id), self._line, cv2.LINE_AA)
+
+    def names(self, boxes: Sequence[Box]) -> None:
+        """Write label and score of each box on a filled plate at its edge; the best choose their places first."""
+        taken: list[Plate] = []
+        for box in boxes:
+            text = self._fitting(f"{box.label} {box.score:.0%}", 1.0, self._width - 2 * self._pad)
+            taken.append(self._place(box, text, taken))
+            self._plate(taken[-1], text, class_color(box.id))
+
+    def _place(self, box: Box, text: str, taken: Sequence[Plate]) -> Plate:
+        """Return where a name goes: above its box, inside it or below, where it covers no other; else above."""
+        (left, top), (_, bottom) = self._corners(box)
+        width, height = (side + 2 * self._pad for side in self._size(text, 1.0))
+        x = max(min(left - self._line // 2, self._width - width), 0)
+        places = [Plate(x, y, width, height) for y in (top - height, top, bottom, bottom - height)]
+        inside = [place for place in places if 0 <= place.y <= self._height - height]
+        free = [place for place in inside if not any(place.covers(other) for other in taken)]
+        return next(iter(free or inside), Plate(x, 0, width, height))
+
+    def _plate(self, plate: Plate, text: str, color: Color) -> None:
+        corner = (plate.x + plate.width - 1, plate.y + plate.height - 1)
+        cv2.rectangle(self._canvas, (plate.x, plate.y), corner, color, cv2.FILLED)
+        self._write(text, (plate.x + self._pad, plate.y + plate.height - self._pad), 1.0, _readable_on(color))
+
+    def points(self, keypoints: Sequence[tuple[float, float, float]]) -> None:
+        """Draw keypoints as dots; those of one face share nothing but their size."""
+        radius = self._line + 1
+        for index, (y, x, _) in enumerate(keypoints):
+            centre = (round(x * (self._width - 1)), round(y * (self._height - 1)))
+            cv2.circle(self._canvas, centre, radius + 1, DARK, cv2.FILLED, cv2.LINE_AA)
+            cv2.circle(self._canvas, centre, radius, class_color(1 + index % POINTS_PER_FACE), cv2.FILLED, cv2.LINE_AA)
+
+    def banner(self, labels: Sequence[Label]) -> None:
+        """List the labels on a darkened strip at the top, the first one larger, each with a bar for its score."""
+        sizes = [1.35] + [1.0] * (len(labels) - 1)
+        row_heights = [self._size("Ag", size)[1] + 2 * self._pad for size in sizes]
+        while len(row_heights) > 1 and sum(row_heights) > self._height / 2:
+            row_heights.pop()
+        strip = self._canvas[: min(sum(row_heights) + self._pad, self._height)]
+        strip[:] = (strip * (1 - BANNER_DARKNESS)).astype(np.uint8)
+        y = self._pad // 2
+        for label, size, row_height in zip(labels, sizes, row_heights, strict=False):
+            self._row(label, y, row_height, size)
+            y += row_height
+
+    def _row(self, label: Label, y: int, height: int, size: float) -> None:
+        """Write one label of the banner with its score and bar."""
+        color = class_color(label.id)
+        score = f"{label.score:.0%}"
+        score_width = self._size("100%", size)[0]
+        bar_width = round(self._width * 0.12)
+        x = self._pad * 2
+        baseline = y + height - self._pad
+        cap = self._size("A", size)[1]
+        filled = round(bar_width * min(max(label.score, 0.0), 1.0))
+        cv2.rectangle(self._canvas, (x, baseline - cap), (x + bar_width, baseline), (90, 90, 90), cv2.FILLED)
+        if filled:
+            cv2.rectangle(self._canvas, (x, baseline - cap), (x + filled, baseline), color, cv2.FILLED)
+        x += bar_width + self._pad * 2
+        self._write(score, (x, baseline), size, LIGHT)
+        x += score_width + self._pad * 2
+        room = round(self._width * BANNER_WIDTH) - x
+        self._write(self._fitting(label.label, size, room), (x, baseline), size, LIGHT)
+
+    def _corners(self, box: Box) -> tuple[tuple[int, int], tuple[int, int]]:
+        y0, x0, y1, x1 = box.box
+        inset = self._line // 2  # so that a frame at the edge keeps its full width
+        left, right = (min(max(round(x * self._width), inset), self._width - 1 - inset) for x in (x0, x1))
+        top, bottom = (min(max(round(y * self._height), inset), self._height - 1 - inset) for y in (y0, y1))
+        return (left, top), (right, bottom)
+
+    def _size(self, text: str, size: float) -> tuple[int, int]:
+        """Return the width and height of a text in pixels, without what hangs below its line."""
+        (width, height), _ = cv2.getTextSize(text, FONT, self._scale * size, self._stroke)
+        return width, height
+
+    def _fitting(self, text: str, size: float, room_px: int) -> str:
+        """Return the text, cut short with dots where it is wider than the room."""
+        text = text.encode("ascii", "replace").decode()  # OpenCV's strokes know no other letters
+        if self._size(text, size)[0] <= room_px:
+            return text
+        while text and self._size(text + "...", size)[0] > room_px:
+            text = text[:-1]
+        return text.rstrip(" ,") + "..." if text else ""
+
+    def _write(self, text: str, at: tuple[int, int], size: float, color: Color) -> None:
+        cv2.putText(self._canvas, text, at, FONT, self._scale * size, color, self._stroke, cv2.LINE_AA)
+
+
+def _readable_on(color: Color) -> Color:
+    """Return dark or light, whichever reads better on a colour (ITU-R BT.601 luminance)."""
+    blue, green, red = color
+    return DARK if 0.299 * red + 0.587 * green + 0.114 * blue > BRIGHT else LIGHT

@@ -1,0 +1,94 @@
+"""Which results leave, and what the settled answer is. Rules only: told the time, they hold no clock and no array."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from inferd.config import settings
+from inferd.records import Box, Label, Result
+
+Answer = dict[str, int]
+"""What a result says in a word: the top label once, or how many objects there are of each label; {}: nothing sure."""
+
+EARLY_SHARE = 0.25  # of an interval: a frame may come so much early without losing its turn to jitter
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of one result: whether it leaves, and the settled answer where it changed with this result."""
+
+    report: bool
+    settled: Answer | None
+
+
+class Reporter:
+    """Judges the results of one pipeline, in their order. Owned by its loop thread."""
+
+    def __init__(self, rules: settings.Report) -> None:
+        """Start without an answer.
+
+        Args:
+            rules: when results leave.
+        """
+        self._rules = rules
+        self._needed = max(1, min(rules.hold, rules.window))
+        self._recent: deque[Answer | None] = deque(maxlen=max(1, rules.window))
+        self._settled: Answer | None = None
+        self._owed = False
+        self._next_ns = 0
+
+    def judge(self, result: Result, now_ns: int) -> Verdict:
+        """Return whether a result leaves at `now_ns`, and the settled answer if it has just changed.
+
+        "every": all that reach `min_score` leave, no more than `max_per_s`. "change": a result leaves when the settled
+        answer changes, or as soon after that as `max_per_s` allows. A result without labels and boxes always changes.
+        """
+        answer = self._answer(result)
+        changed = self._settle(answer)
+        if self._rules.when == "change":
+            self._owed |= changed or answer is None
+            wanted = self._owed
+        else:
+            wanted = not best_score(result) < self._rules.min_score
+        report = wanted and self._may_leave(now_ns)
+        self._owed &= not report
+        return Verdict(report, dict(self._settled) if changed and self._settled is not None else None)
+
+    def _answer(self, result: Result) -> Answer | None:
+        """Return what counts of a result; None where it has no labels and no boxes at all."""
+        if result.boxes is not None:
+            return dict(Counter(box.label for box in self._sure(result.boxes)))
+        if result.labels is not None:
+            return {label.label: 1 for label in self._sure(result.labels[:1])}
+        return None
+
+    def _sure(self, found: Iterable[Box] | Iterable[Label]) -> Iterable[Box | Label]:
+        return (each for each in found if each.score >= self._rules.min_score)
+
+    def _settle(self, answer: Answer | None) -> bool:
+        """Take an answer; return whether `hold` of the last `window` agree on it and it is another one than before."""
+        self._recent.append(answer)
+        if answer is None or answer == self._settled or self._recent.count(answer) < self._needed:
+            return False
+        self._settled = dict(answer)
+        return True
+
+    def _may_leave(self, now_ns: int) -> bool:
+        """Take a turn if there is one: turns lie one interval apart, and none are saved up."""
+        if self._rules.max_per_s <= 0:
+            return True
+        interval_ns = round(1e9 / self._rules.max_per_s)
+        if now_ns < self._next_ns - interval_ns * EARLY_SHARE:
+            return False
+        self._next_ns = max(self._next_ns, now_ns) + interval_ns
+        return True
+
+
+def best_score(result: Result) -> float:
+    """Return the highest score of a result: 0 where it found nothing, 1 where it has neither labels nor boxes."""
+    found = result.boxes if result.boxes is not None else result.labels
+    if found is None:
+        return 1.0 if result.score is None else result.score
+    return max((each.score for each in found), default=0.0)
