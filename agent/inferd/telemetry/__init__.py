@@ -1,0 +1,1 @@
+"""What the device says about itself, and the links that carry it. Bounded; what a bound cost is counted and told."""
