@@ -93,6 +93,20 @@ def picking() -> bytes:
     return model(tensors, [gather], OPS.GATHER, inputs=[1], outputs=[2], constants=[ONE])
 
 
+def counting() -> bytes:
+    """What it was fed so far, plus one for each invoke: the sum is kept in a variable tensor."""
+    tensors = [
+        tensor("step", (1, 1, 1), TYPES.FLOAT32),
+        tensor("one", (1, 1), TYPES.FLOAT32, 1),
+        tensor("bias", (1,), TYPES.FLOAT32, 1),
+        tensor("kept", (1, 1), TYPES.FLOAT32),
+        tensor("sum", (1, 1, 1), TYPES.FLOAT32),
+    ]
+    tensors[3].isVariable = True
+    rnn = operator([0, 1, 1, 2, 3], [4], schema.SequenceRNNOptionsT(), OPTIONS.SequenceRNNOptions)
+    return model(tensors, [rnn], OPS.UNIDIRECTIONAL_SEQUENCE_RNN, inputs=[0], outputs=[4], constants=[ONE])
+
+
 def model(
     tensors: list[Any],  # generated types, here and below
     operators: list[Any],
@@ -119,6 +133,7 @@ def model(
 MODELS = {
     "all_dtypes": passing(NUMBERS),
     "bfloat16": passing(["BFLOAT16"]),
+    "counting": counting(),
     "found": found(),
     "open_batch": add_one(shape=(1, 4), signature=(-1, 4)),
     "picking": picking(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -114,6 +115,18 @@ def test_shapes_that_the_file_leaves_out_are_told_where_loading_settles_them(ass
     assert [spec.shape for spec in loaded.info.outputs] == [(1, 10, 4), (1, 10), (1, 10), (1,)]
 
 
+def test_the_warm_up_leaves_no_trace_in_what_a_model_remembers() -> None:
+    loaded = tiny("counting")
+    assert [turn(loaded, step)[0].item() for step in (10, 0, 20)] == [11, 12, 33]
+
+
+def test_reset_clears_variable_tensors() -> None:
+    loaded = tiny("counting")
+    turn(loaded, 10)
+    loaded.reset()
+    assert turn(loaded, 0)[0] == 1
+
+
 def test_a_stateful_model_remembers(assets: Path) -> None:
     loaded = engine(assets / WAKE_WORD)
     assert play(loaded, RAMP) != play(loaded, RAMP)
@@ -147,21 +160,26 @@ def test_a_view_kept_over_a_reset_does_not_reach_the_new_state(assets: Path) -> 
     assert loaded.write(lambda views: int(views[0].max())) != 7
 
 
-def descriptors() -> set[str]:
-    return {path.name for path in Path("/proc/self/fd").iterdir()}
+def holders(path: Path) -> int:
+    """Count this process's descriptors of a file."""
+    return [str(link.resolve()) for link in Path("/proc/self/fd").iterdir()].count(str(path))
 
 
-def test_closing_gives_its_descriptor_back() -> None:
-    before = descriptors()
-    tiny("scalar").close()
-    assert descriptors() == before
+def test_closing_lets_go_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes((TINY_MODELS / "scalar.tflite").read_bytes())
+    loaded = engine(path)
+    assert holders(path) > 0  # ours, and that of the runtime
+    loaded.close()
+    assert holders(path) == 0
 
 
-def test_a_refusal_leaves_no_descriptor_open() -> None:
-    before = descriptors()
-    with pytest.raises(EngineError):
-        tiny("text")
-    assert descriptors() == before
+def test_a_refusal_lets_go_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes((TINY_MODELS / "text.tflite").read_bytes())
+    with contextlib.suppress(EngineError):
+        engine(path)
+    assert holders(path) == 0
 
 
 def test_load_and_warm_up_are_timed_by_the_clock_it_is_given() -> None:
