@@ -97,12 +97,12 @@ def test_an_operator_newer_than_our_table_is_told_by_its_number() -> None:
 
 
 def test_an_output_is_made_by_the_operator_behind_those_that_only_carry() -> None:
-    makers = {2: Step("SOFTMAX", (1,), (2,)), 3: Step("RESHAPE", (2,), (3,)), 4: Step("DEQUANTIZE", (3,), (4,))}
+    makers = {2: Step("SOFTMAX", 1, (2,)), 3: Step("RESHAPE", 2, (3,)), 4: Step("DEQUANTIZE", 3, (4,))}
     assert made_by(4, makers) == "SOFTMAX"
 
 
 def test_carriers_that_lead_in_a_circle_end() -> None:
-    makers = {1: Step("RESHAPE", (2,), (1,)), 2: Step("RESHAPE", (1,), (2,))}
+    makers = {1: Step("RESHAPE", 2, (1,)), 2: Step("RESHAPE", 1, (2,))}
     assert made_by(1, makers) == "RESHAPE"
 
 

@@ -36,7 +36,7 @@ from inferd.wire.manifest import FileFacts, TensorFacts
 SCHEMA_VERSION = 3
 HEAD_BYTES = 512  # enough to tell a web page or a text from a model
 METADATA_NAME = "TFLITE_METADATA"
-METADATA_MAX_BYTES = 4 << 20
+METADATA_MAX_BYTES = 1 << 20  # label files lie in the zip; ours have 1 kB
 MIN_RUNTIME_NAME = "min_runtime_version"
 VERSION = re.compile(rb"[0-9]+(\.[0-9]+){1,3}(?!.)", re.DOTALL)
 NEWEST_OPERATOR = 1 << 12  # numbers are at 209 in 2026; a number beyond this is damage, not progress
@@ -53,10 +53,10 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One operator of a graph: its name, the tensors it reads (-1: left out) and those it writes."""
+    """One operator of a graph: its name, the tensor it reads first (-1: none) and those it writes."""
 
     name: str
-    inputs: tuple[int, ...]
+    source: int
     outputs: tuple[int, ...]
 
 
@@ -169,7 +169,7 @@ class TfliteReader:
         inputs, outputs = operator.integers(Operator.INPUTS), operator.integers(Operator.OUTPUTS)
         self._check_indices(inputs, -1, tensors)  # -1 stands for an input that is left out
         self._check_indices(outputs, 0, tensors)
-        return Step(self._operator_names[opcode], inputs, outputs)
+        return Step(self._operator_names[opcode], inputs[0] if inputs else -1, outputs)
 
     def _indices(self, graph: Table, slot: int, tensors: Tables) -> tuple[int, ...]:
         indices = graph.integers(slot)
@@ -222,11 +222,9 @@ class TfliteReader:
 def made_by(tensor: int, makers: dict[int, Step]) -> str:
     """Return the operator that makes a tensor's values, looking through those that only hand them on; "" if none."""
     seen: set[int] = set()
-    while (step := makers.get(tensor)) and step.name in CARRIERS and step.inputs and tensor not in seen:
+    while (step := makers.get(tensor)) and step.name in CARRIERS and step.source in makers and tensor not in seen:
         seen.add(tensor)
-        if step.inputs[0] not in makers:
-            break
-        tensor = step.inputs[0]
+        tensor = step.source
     return step.name if step else ""
 
 
