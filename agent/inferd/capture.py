@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import closing
+from dataclasses import replace
 from typing import Protocol
 
 from inferd.config import settings
@@ -93,16 +94,18 @@ class Capture:
             else:
                 given += 1
                 heard_ns = frame.taken_ns
-                self._hand_over(frame, pacer)
+                self._hand_over(frame, pacer, source)
 
-    def _hand_over(self, frame: Frame, pacer: Pacer) -> None:
-        """Put the frame into the lane when it is due."""
+    def _hand_over(self, frame: Frame, pacer: Pacer, source: Source) -> None:
+        """Put the frame into the lane when it is due; one that had to wait for that was taken then, not when read."""
         self._stop.wait(pacer.delay_ns(frame, self._clock.monotonic_ns()) / 1e9)
         if self._lane.pipeline.pace.mode == "fast":
             while not self._lane.frames.wait_empty(self._stop, READ_S) and not self._stop.is_set():
                 pass
         self._pause_s = FIRST_PAUSE_S
         self._voice.source("running", "")
+        if not source.live:
+            frame = replace(frame, taken_ns=self._clock.monotonic_ns(), taken_at=self._clock.wall_s())
         self._lane.put(frame)
 
     def _mind_silence(self, heard_ns: int) -> None:

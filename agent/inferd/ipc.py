@@ -22,13 +22,13 @@ class Assignment(msgspec.Struct, frozen=True):
     pipelines: tuple[Pipeline, ...]
 
 
-class Plan(Message):
+class Plan(Message, frozen=True):
     """Control → worker: the pipelines there should be. Assignments that have not changed go on undisturbed."""
 
     assignments: tuple[Assignment, ...]
 
 
-class Offer(Message):
+class Offer(Message, frozen=True):
     """Control → worker: a vetted model to load, warm and take between two ticks; the blob's descriptor comes beside."""
 
     engine_key: str
@@ -36,11 +36,11 @@ class Offer(Message):
     engine: Engine
 
 
-class Stop(Message):
+class Stop(Message, frozen=True):
     """Control → worker: end."""
 
 
-class Taken(Message):
+class Taken(Message, frozen=True):
     """Worker → control: the offered model serves now, and took the place of another where `swapped`.
 
     Attributes:
@@ -54,7 +54,7 @@ class Taken(Message):
     pause_ms: float
 
 
-class Refused(Message):
+class Refused(Message, frozen=True):
     """Worker → control: the offered model did not load; whatever served before still does."""
 
     engine_key: str
@@ -62,7 +62,7 @@ class Refused(Message):
     why: str
 
 
-class Status(Message):
+class Status(Message, frozen=True):
     """Worker → control: a pipeline's state changed."""
 
     pipeline: str
@@ -70,7 +70,7 @@ class Status(Message):
     why: str
 
 
-class Reported(Message):
+class Reported(Message, frozen=True):
     """Worker → control: a result that the pipeline's rules let out."""
 
     pipeline: str
@@ -78,14 +78,14 @@ class Reported(Message):
     tick: Tick
 
 
-class Settled(Message):
+class Settled(Message, frozen=True):
     """Worker → control: a pipeline's debounced answer changed."""
 
     pipeline: str
     answer: dict[str, int]
 
 
-class Fault(Message):
+class Fault(Message, frozen=True):
     """Worker → control: something went wrong that did not end the pipeline; told once, then counted."""
 
     pipeline: str
@@ -105,14 +105,14 @@ class PipelineCounts(msgspec.Struct, frozen=True):
     latency: dict[Stage, HistogramData]
 
 
-class Counts(Message):
+class Counts(Message, frozen=True):
     """Worker → control, once a second: what was counted, by pipeline; and messages lost because control was slow."""
 
     pipelines: dict[str, PipelineCounts]
     messages_lost: int
 
 
-class Stopped(Message):
+class Stopped(Message, frozen=True):
     """Worker → control: the last message; names the threads that did not end."""
 
     stuck: tuple[str, ...]
@@ -122,7 +122,7 @@ ToWorker = Plan | Offer | Stop
 FromWorker = Taken | Refused | Status | Reported | Settled | Fault | Counts | Stopped
 
 
-class Examine(Message):
+class Examine(Message, frozen=True):
     """Control or the command line → vet child: a model to describe, load, run and free.
 
     Attributes:
@@ -138,14 +138,14 @@ class Examine(Message):
     blobs_dir: str
 
 
-class Examined(Message):
+class Examined(Message, frozen=True):
     """Vet child → asker: the model loads, runs and lets itself be freed. The descriptor of its file comes beside."""
 
     description: ModelDescription
     info: EngineInfo
 
 
-class ExamineFailed(Message):
+class ExamineFailed(Message, frozen=True):
     """Vet child → asker: the model is refused, in one sentence; `description` is what could be read of it anyway."""
 
     part: str
@@ -156,7 +156,7 @@ class ExamineFailed(Message):
 FromVet = Examined | ExamineFailed
 
 
-class Infer(Message):
+class Infer(Message, frozen=True):
     """Command line → one-shot child: run an examined model, whose descriptor comes beside, over inputs.
 
     Attributes:
@@ -172,20 +172,20 @@ class Infer(Message):
     draw_dir: str
 
 
-class Inferred(Message):
+class Inferred(Message, frozen=True):
     """One-shot child → command line: the result of one frame."""
 
     tick: Tick
     drawn: str
 
 
-class InputFailed(Message):
+class InputFailed(Message, frozen=True):
     """One-shot child → command line: an input, or one picture of it, gave no result; the others go on."""
 
     why: str
 
 
-class InferDone(Message):
+class InferDone(Message, frozen=True):
     """One-shot child → command line: all inputs are through."""
 
     info: EngineInfo

@@ -81,17 +81,20 @@ class Loop:
     def run(self, stop: Event) -> None:
         """Turn until `stop` is set, then close the engine."""
         while not stop.is_set():
-            self._slot.turn(self._clock.monotonic_ns())
-            self._take_offer()
-            if self._serving is None:
-                self._wait()
-            elif (waiting := self._oldest()) is None:
-                self._wait()
-            else:
-                self._turn(self._serving, waiting)
+            self.turn()
         for serving in (self._serving, self._offered.take()):
             if serving is not None:
                 serving.engine.close()
+
+    def turn(self) -> None:
+        """Take an engine that is offered; then turn the oldest frame into a result, or wait a little where there is none."""
+        self._slot.turn(self._clock.monotonic_ns())
+        self._take_offer()
+        lane = self._oldest()
+        if self._serving is None or lane is None:
+            self._wait()
+        else:
+            self._infer(self._serving, lane)
 
     def _take_offer(self) -> None:
         if self._offered.peek() is None:
@@ -111,7 +114,7 @@ class Loop:
             if self._offered.peek() is None and (self._serving is None or self._oldest() is None):
                 self._changed.wait(IDLE_S)
 
-    def _turn(self, serving: Serving, lane: Lane) -> None:
+    def _infer(self, serving: Serving, lane: Lane) -> None:
         frame = lane.frames.take()
         if frame is None:
             return

@@ -16,7 +16,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """What all configuration tables have in common: frozen, and an unknown key is an error."""
 
 
-class SyntheticSource(Settings, tag_field="kind", tag="synthetic"):
+class SyntheticSource(Settings, frozen=True, tag_field="kind", tag="synthetic"):
     """A moving test picture, for trying things out.
 
     Attributes:
@@ -34,7 +34,7 @@ class SyntheticSource(Settings, tag_field="kind", tag="synthetic"):
     stall_after: int = 0
 
 
-class ImagesSource(Settings, tag_field="kind", tag="images"):
+class ImagesSource(Settings, frozen=True, tag_field="kind", tag="images"):
     """Still pictures: a file, a folder, or a pattern such as "shots/*.jpg".
 
     Attributes:
@@ -46,7 +46,7 @@ class ImagesSource(Settings, tag_field="kind", tag="images"):
     fps: float = 1.0
 
 
-class VideoSource(Settings, tag_field="kind", tag="video"):
+class VideoSource(Settings, frozen=True, tag_field="kind", tag="video"):
     """A video file.
 
     Attributes:
@@ -56,7 +56,7 @@ class VideoSource(Settings, tag_field="kind", tag="video"):
     path: str
 
 
-class NpzSource(Settings, tag_field="kind", tag="npz"):
+class NpzSource(Settings, frozen=True, tag_field="kind", tag="npz"):
     """Tensors as they go to the model, from an .npz file: keys are input names, the first axis counts samples.
 
     Attributes:
@@ -74,7 +74,7 @@ def kind_of(source: Source) -> str:
     return str(source.__struct_config__.tag)
 
 
-class Pace(Settings):
+class Pace(Settings, frozen=True):
     """When a source that could give frames at any time gives the next one.
 
     Attributes:
@@ -89,7 +89,7 @@ class Pace(Settings):
     at_end: Literal["stop", "loop"] = "stop"
 
 
-class FakeEngine(Settings):
+class FakeEngine(Settings, frozen=True):
     """What the fake engine answers and how it misbehaves. Counts are of invokes, from 1; 0 is never.
 
     Attributes:
@@ -113,7 +113,7 @@ class FakeEngine(Settings):
     crash_at_load: bool = False
 
 
-class Engine(Settings):
+class Engine(Settings, frozen=True):
     """How the model is run.
 
     Attributes:
@@ -127,7 +127,7 @@ class Engine(Settings):
     fake: FakeEngine = FakeEngine()
 
 
-class Overrides(Settings):
+class Overrides(Settings, frozen=True):
     """What a person says about a model instead of its manifest; None leaves it as it is.
 
     Attributes:
@@ -155,7 +155,7 @@ class Overrides(Settings):
     top_k: int | None = None
 
 
-class Report(Settings):
+class Report(Settings, frozen=True):
     """Which results leave the device.
 
     Attributes:
@@ -173,7 +173,7 @@ class Report(Settings):
     max_per_s: float = 10.0
 
 
-class Pipeline(Settings):
+class Pipeline(Settings, frozen=True):
     """A pipeline: source → preprocess → engine → task → outputs. Repeat the table for more of them.
 
     Attributes:
@@ -197,7 +197,7 @@ class Pipeline(Settings):
     report: Report = Report()
 
 
-class Mqtt(Settings):
+class Mqtt(Settings, frozen=True):
     """The broker. Inference never waits for it.
 
     Attributes:
@@ -221,7 +221,7 @@ class Mqtt(Settings):
     max_buffered: int = 1000
 
 
-class Metrics(Settings):
+class Metrics(Settings, frozen=True):
     """How often the device reports its figures.
 
     Attributes:
@@ -231,7 +231,7 @@ class Metrics(Settings):
     interval_s: float = 60.0
 
 
-class Watch(Settings):
+class Watch(Settings, frozen=True):
     """When a worker counts as hung, and how it is brought back.
 
     Attributes:
@@ -245,7 +245,7 @@ class Watch(Settings):
     restart_max_s: float = 60.0
 
 
-class Config(Settings):
+class Config(Settings, frozen=True):
     """inferd's configuration.
 
     Attributes:

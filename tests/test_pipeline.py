@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import time
+from itertools import count
+
+import pytest
+
+from fixtures.turning import fake, frame, pipeline, steps
+from inferd.errors import EngineError
+from inferd.pipeline import Lane, tick
+from inferd.records import StageTimes
+from inferd.system.threads import Condition
+
+
+def test_a_frame_becomes_a_result() -> None:
+    turn = tick(frame(), steps(fake(scores=(0.2, 0.8))), time.monotonic_ns)
+    assert turn.result.labels is not None
+    assert (turn.result.labels[0].label, turn.result.labels[0].score) == ("class 1", pytest.approx(0.8))
+
+
+def test_each_stage_is_timed_apart_and_the_total_is_their_sum() -> None:
+    ticking = count(1_000)
+    times = tick(frame(), steps(), lambda: next(ticking)).times
+    assert (times.preprocess, times.invoke, times.decode, times.total) == (1, 1, 1, 3)
+
+
+def test_an_engine_that_refuses_is_the_engines_error() -> None:
+    with pytest.raises(EngineError):
+        tick(frame(), steps(fake(fail_at=1)), time.monotonic_ns)
+
+
+def test_a_frame_that_nobody_took_is_dropped_and_counted() -> None:
+    lane = Lane(pipeline(), Condition())
+    lane.put(frame())
+    lane.put(frame())
+    counts = lane.counters.drain()
+    assert (counts.frames_in, counts.frames_dropped) == (2, {"superseded": 1})
+
+
+def test_draining_counts_each_thing_once() -> None:
+    lane = Lane(pipeline(), Condition())
+    lane.counters.inferred(StageTimes(1, 2, 3, 4, 9, 10), reported=True)
+    lane.counters.inferred(StageTimes(1, 2, 3, 4, 9, 10), reported=False)
+    first, second = lane.counters.drain(), lane.counters.drain()
+    assert (first.frames_inferred, first.results_reported, first.results_suppressed) == (2, 1, 1)
+    assert (second.frames_inferred, second.latency["total"].count) == (0, 0)
+
+
+def test_a_lane_is_silent_when_frames_stopped_coming() -> None:
+    lane = Lane(pipeline(), Condition())
+    given = frame()
+    assert not lane.silent(given.taken_ns)
+    lane.put(given)
+    assert not lane.silent(given.taken_ns + 4_000_000_000)
+    assert lane.silent(given.taken_ns + 6_000_000_000)
