@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from fixtures.pictures import noise, write_clip
 
+from fixtures.pictures import noise, write_clip
 from inferd.config import settings
 from inferd.errors import EndOfInput, SourceError
 from inferd.parts import SOURCES, Source
@@ -89,7 +89,7 @@ def test_a_source_that_was_through_stays_through(source: Source) -> None:
 
 def test_pictures_are_not_resized_and_tensors_keep_a_batch_axis_of_one(source: Source) -> None:
     data = source.read(1.0).data
-    arrays = list(data.values()) if isinstance(data, dict) else [data]
+    arrays = list(data.values()) if isinstance(data, Mapping) else [data]
     assert [array.shape for array in arrays] in ([(48, 64, 3)], [(1, 4)])
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fixtures.pictures import encoded, noise, quarters, with_orientation
 
+from fixtures.pictures import encoded, noise, quarters, with_orientation
 from inferd.config.settings import ImagesSource
 from inferd.errors import EndOfInput, FrameError, SourceError
 from inferd.records import Frame

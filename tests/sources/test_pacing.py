@@ -79,6 +79,6 @@ def test_live_frames_never_wait(mode: str) -> None:
     assert shown_ms(Pacer(pace, live=True), [None, None]) == [0, 0]
 
 
-def test_an_hour_at_a_fixed_rate_does_not_drift() -> None:
+def test_ten_minutes_at_a_fixed_rate_does_not_drift() -> None:
     pacer = Pacer(Pace(mode="fixed", fps=30.0), live=False)
-    assert shown_ms(pacer, [None] * 108_001)[-1] == pytest.approx(3_600_000, abs=40)
+    assert shown_ms(pacer, [None] * 18_001)[-1] == pytest.approx(600_000, abs=1)

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from fixtures.pictures import write_clip
 
+from fixtures.pictures import write_clip
 from inferd.config.settings import VideoSource
 from inferd.errors import EndOfInput, FrameError, SourceError
 from inferd.sources.video import Video

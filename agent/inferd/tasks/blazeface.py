@@ -83,7 +83,7 @@ class BlazeFace:
         found = groups(points[:, :2].reshape(-1, 4), scores, self._iou, self._top_k)
         if not found:
             return Result(boxes=(), keypoints=())
-        merged = np.stack([np.average(points[group], axis=0, weights=scores[group]) for group in found])
+        merged = np.stack([_average(points[group], scores[group]) for group in found])
         boxes, inside = to_source(merged[:, :2].reshape(-1, 4), geometry)
         kept = np.flatnonzero(inside).tolist()
         best = [float(scores[group[0]]) for group in found]
@@ -101,6 +101,12 @@ def anchor_centres() -> Array:
         y, x = np.meshgrid(middles, middles, indexing="ij")
         grids.append(np.repeat(np.stack((y, x), axis=-1).reshape(-1, 2), anchors, axis=0))
     return np.concatenate(grids)
+
+
+def _average(points: Array, weights: Array) -> Array:
+    """Return the (8, 2) weighted average of (n, 8, 2) points."""
+    average: Array = (weights @ points.reshape(len(weights), -1) / weights.sum()).reshape(-1, 2)
+    return average
 
 
 def _points_to_source(points: Array, geometry: Geometry) -> list[tuple[float, float]]:

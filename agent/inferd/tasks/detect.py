@@ -45,7 +45,7 @@ def build(description: ModelDescription, info: EngineInfo) -> Task:
 
 
 class TfliteDetection:
-    """Reads TFLite_Detection_PostProcess: boxes (1, n, 4), classes (1, n), scores (1, n) and count (1,), all float32."""
+    """Reads TFLite_Detection_PostProcess: boxes (1, n, 4), classes and scores (1, n), and count (1,), all float32."""
 
     def __init__(self, description: ModelDescription, info: EngineInfo) -> None:
         """Find out which output is which.
