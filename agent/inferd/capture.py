@@ -69,6 +69,7 @@ class Capture:
                     self._pump(source)
             except EndOfInput:
                 if self._lane.pipeline.pace.at_end == "stop":
+                    self._await_taken()  # the end is only told when the last frame is on its way
                     self._voice.source("ended", "the input is through")
                     return
             except SourceError as exc:
@@ -100,13 +101,17 @@ class Capture:
         """Put the frame into the lane when it is due; one that had to wait for that was taken then, not when read."""
         self._stop.wait(pacer.delay_ns(frame, self._clock.monotonic_ns()) / 1e9)
         if self._lane.pipeline.pace.mode == "fast":
-            while not self._lane.frames.wait_empty(self._stop, READ_S) and not self._stop.is_set():
-                pass
+            self._await_taken()
         self._pause_s = FIRST_PAUSE_S
         self._voice.source("running", "")
         if not source.live:
             frame = replace(frame, taken_ns=self._clock.monotonic_ns(), taken_at=self._clock.wall_s())
         self._lane.put(frame)
+
+    def _await_taken(self) -> None:
+        """Wait until the loop has taken the frame before."""
+        while not self._lane.frames.wait_empty(self._stop, READ_S) and not self._stop.is_set():
+            pass
 
     def _mind_silence(self, heard_ns: int) -> None:
         silent_s = (self._clock.monotonic_ns() - heard_ns) / 1e9

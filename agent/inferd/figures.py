@@ -9,7 +9,6 @@ from inferd import ipc
 from inferd.histogram import HistogramData, merge, quantile
 from inferd.meters.process import ProcessMeter
 from inferd.meters.system import SystemMeter
-from inferd.records import Stage
 from inferd.system.clock import Clock
 from inferd.telemetry.metrics import Readings, assemble, unavailable
 from inferd.wire.telemetry import Metrics
@@ -24,7 +23,7 @@ class PipelineFigures:
     counters: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     inferred_before: int = 0
-    latency: dict[Stage, HistogramData] = field(default_factory=dict)
+    latency: dict[str, HistogramData] = field(default_factory=dict)
     p95_s: float = 0.0
 
     def add(self, counts: ipc.PipelineCounts) -> None:
