@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from fixtures import broker
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +19,15 @@ def assets() -> Path:
     if not (folder / "EXPECTED.json").is_file():
         pytest.skip(f"there are no assets at {folder}; set INFERD_ASSETS to where they are")
     return folder
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[broker.Mosquitto]:
+    """Give a real broker on a free loopback port, open to everybody; skip where there is no mosquitto."""
+    if broker.PROGRAM is None:
+        pytest.skip("there is no mosquitto; apt-get install mosquitto")
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    running = broker.Mosquitto(folder)
+    yield running
+    running.kill()

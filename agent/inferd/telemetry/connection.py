@@ -1,0 +1,201 @@
+"""One connection to the broker, from connect to loss. The only file that imports paho-mqtt.
+
+paho is used for the protocol alone: its own queue has no bound, keeps the oldest where it is given one, and ignores its
+window on reconnect (paho-mqtt 2.2.0, measured November 2026). So every connection gets a client of its own, at most
+`WINDOW` messages wait in it for their acknowledgement, and what was not delivered is asked back when it ends.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from inferd.config.settings import Mqtt
+from inferd.errors import LinkError
+from inferd.records import Message
+from inferd.system.wakeup import Wakeup
+from inferd.wire.topics import client_id, full_topic
+
+CONNECT_S = 5.0
+WINDOW = 16
+_CREDENTIALS = ("Bad user name or password", "Not authorized")
+
+
+class Refused(LinkError):
+    """The broker answered, and does not want us; trying again soon does not help."""
+
+
+class Connection:
+    """A connection to the broker. Owned by the thread that opened it, which keeps calling `turn`."""
+
+    def __init__(self, settings: Mqtt, device: str, password: str, will: Message) -> None:
+        """Open a TCP connection and ask to be accepted; takes at most CONNECT_S and what the resolver needs.
+
+        Args:
+            settings: where the broker is.
+            device: this device's id.
+            password: for the user name in `settings`; "" for none.
+            will: what the broker says when it loses us.
+
+        Raises:
+            LinkError: nobody is there, or there is no way to it.
+        """
+        self.accepted = False
+        self._settings = settings
+        self._device = device
+        self._refusal = ""
+        self._ended = ""
+        self._unacknowledged: dict[int, Message] = {}
+        self._client = self._make_client(password, will)
+        self._selector = selectors.DefaultSelector()
+        self._socket = self._open()
+        self._selector.register(self._socket, selectors.EVENT_READ)
+
+    @property
+    def where(self) -> str:
+        """The broker, as errors name it."""
+        return f"broker {self._settings.host}:{self._settings.port}"
+
+    def watch(self, wakeup: Wakeup) -> None:
+        """Let `turn` return early when `wakeup` is set."""
+        self._selector.register(wakeup, selectors.EVENT_READ, wakeup)
+
+    def turn(self, timeout_s: float) -> None:
+        """Wait for something to do, at most `timeout_s`, and do it.
+
+        Raises:
+            Refused: the broker does not want us.
+            LinkError: the connection is lost.
+        """
+        self._raise_if_over()
+        writing = selectors.EVENT_WRITE if self._client.want_write() else 0
+        self._selector.modify(self._socket, selectors.EVENT_READ | writing)
+        for key, events in self._selector.select(timeout_s):
+            if isinstance(key.data, Wakeup):
+                key.data.clear()
+                continue
+            if events & selectors.EVENT_READ:
+                self._client.loop_read()
+            if events & selectors.EVENT_WRITE:
+                self._client.loop_write()
+        self._client.loop_misc()
+        self._raise_if_over()
+
+    def send(self, message: Message) -> bool:
+        """Hand a message over; False where the connection was lost over it, which the next `turn` tells."""
+        topic = full_topic(self._settings.prefix, self._device, message.topic)
+        sent = self._client.publish(topic, message.payload, message.qos, message.retain)
+        if message.qos:
+            self._unacknowledged[sent.mid] = message
+            return True  # it comes back with `undelivered`
+        return sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def has_room(self) -> bool:
+        """Whether the network took everything so far; what it does not take must not pile up in paho."""
+        return not self._ended and not self._client.want_write()
+
+    def has_window(self) -> bool:
+        """Whether one more message may wait for its acknowledgement."""
+        return len(self._unacknowledged) < WINDOW
+
+    def is_delivered(self) -> bool:
+        """Whether the broker has acknowledged all that wants it, and the network taken the rest."""
+        return not self._unacknowledged and not self._client.want_write()
+
+    def undelivered(self) -> list[Message]:
+        """Return what the broker has not acknowledged, oldest first."""
+        return list(self._unacknowledged.values())
+
+    def leave(self) -> None:
+        """Tell the broker that we go, so that it keeps the will to itself."""
+        self._client.disconnect()
+
+    def close(self) -> None:
+        """Drop the connection as it is. Twice is fine."""
+        self._selector.close()
+        self._socket.close()
+
+    def _make_client(self, password: str, will: Message) -> Client:
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id(self._settings.prefix, self._device),
+            protocol=MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        client.connect_timeout = CONNECT_S
+        client.max_inflight_messages = WINDOW
+        if self._settings.username:
+            client.username_pw_set(self._settings.username, password or None)
+        will_topic = full_topic(self._settings.prefix, self._device, will.topic)
+        client.will_set(will_topic, will.payload, will.qos, will.retain)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        return client
+
+    def _open(self) -> socket.socket:
+        try:
+            self._client.connect(self._settings.host, self._settings.port, self._settings.keepalive_s)
+        except (OSError, ValueError) as exc:
+            self._selector.close()
+            raise LinkError(self.where, _mend(exc)) from exc
+        opened = self._client.socket()
+        assert isinstance(opened, socket.socket)  # noqa: S101 - ours: paho's other kinds are for other transports
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A peer that vanished is noticed within the keep-alive even while we write, which restarts paho's own timer.
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._settings.keepalive_s * 1000)
+        return opened
+
+    def _raise_if_over(self) -> None:
+        if self._refusal in _CREDENTIALS:
+            user = repr(self._settings.username) if self._settings.username else "clients without a user name"
+            raise Refused(self.where, f"it refuses {user} ({self._refusal}); mend mqtt.username and mqtt.password_file")
+        if self._refusal:
+            raise Refused(self.where, f"it refuses us: {self._refusal}")
+        if self._ended:
+            raise LinkError(self.where, f"the connection was lost ({self._ended}); it is tried again without end")
+
+    def _on_connect(
+        self,
+        _client: Client,
+        _userdata: object,
+        _flags: ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        self.accepted = not reason.is_failure
+        self._refusal = reason.getName() if reason.is_failure else ""
+
+    def _on_disconnect(
+        self,
+        _client: Client,
+        _userdata: object,
+        _flags: DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        self._ended = reason.getName()
+
+    def _on_publish(
+        self, _client: Client, _userdata: object, mid: int, _reason: ReasonCode, _properties: Properties
+    ) -> None:
+        self._unacknowledged.pop(mid, None)
+
+
+def _mend(exc: OSError | ValueError) -> str:
+    """Return what went wrong while connecting, and what to do about it."""
+    match exc:
+        case ConnectionRefusedError():
+            return "nothing listens there; start a broker (apt-get install mosquitto) or mend mqtt.host and mqtt.port"
+        case socket.gaierror():
+            return f"its name is not known ({exc.strerror}); mend mqtt.host"
+        case TimeoutError():
+            return f"it does not answer within {CONNECT_S:.0f} s; mend mqtt.host or the network"
+        case OSError():
+            return f"there is no way to it ({exc.strerror}); mend the network"
+    return f"{exc}; mend the table [mqtt]"
