@@ -13,6 +13,7 @@ from inferd.models import Concluded, Models, names
 from inferd.records import PipelineState
 from inferd.supervisor import Death
 from inferd.system import machine
+from inferd.watchdog import Teller, Watchdog
 from inferd.wire import telemetry, topics
 
 log = logging.getLogger(__name__)
@@ -28,10 +29,11 @@ EVENT_OF: dict[PipelineState, tuple[telemetry.EventKind, telemetry.Severity]] = 
 class Narrator:
     """Owned by control's main thread."""
 
-    def __init__(self, say: Announcer, models: Models, figures: Figures) -> None:
+    def __init__(self, say: Announcer, models: Models, figures: Figures, watchdog: Watchdog) -> None:
         self._say = say
         self._models = models
         self._figures = figures
+        self._watchdog = watchdog
         self._config = settings.Config()
         self._states: dict[str, PipelineState] = {}
         self._runtime: telemetry.RuntimeInfo | None = None
@@ -46,6 +48,7 @@ class Narrator:
         for name in set(names(self._config.pipeline)) - set(names(config.pipeline)):
             del self._states[name]
             self._figures.forget(name)
+            self._watchdog.forget(name)
             self._say.forget(name)
         self._configured(config)
         log.info("configuration reloaded: %d pipelines", len(config.pipeline))
@@ -62,7 +65,7 @@ class Narrator:
         for name in names(config.pipeline):
             if name not in self._states:
                 self._say.say(topics.MODEL, telemetry.idle_model("loading", "its model is being tried"), name)
-                self._state(name, "waiting", "its model is being tried")
+                self._state(name, "waiting", "its model is being tried", "trial")
 
     def verdict(self, concluded: Concluded) -> None:
         """Tell what a vet child found."""
@@ -86,8 +89,9 @@ class Narrator:
                 self._say.result(message, self._task_of(message.pipeline))
             case ipc.Counts():
                 self._figures.add(message)
+                self._watchdog.counted(message)
             case ipc.Status():
-                self._state(message.pipeline, message.state, message.why)
+                self._state(message.pipeline, message.state, message.why, "worker")
             case ipc.Settled():
                 self._say.settled(message.pipeline, message.answer)
             case ipc.Taken():
@@ -142,7 +146,9 @@ class Narrator:
             return
         info = taken.info
         took_ms = info.load_ms + info.warmup_ms
-        log.info("model active: %s, loaded in %.0f ms, loop paused for %.2f ms", taken.ref.title, took_ms, taken.pause_ms)
+        log.info(
+            "model active: %s, loaded in %.0f ms, loop paused for %.2f ms", taken.ref.title, took_ms, taken.pause_ms
+        )
         if info.warning:
             log.warning("model active: %s: %s", taken.ref.name, info.warning)
         if self._runtime is None:
@@ -153,6 +159,7 @@ class Narrator:
             self._say.say(topics.MODEL, model, name)
             self._say.event("model.active", "info", f"{taken.ref.title} serves", name, taken.ref.name)
             self._figures.engine_taken(name, swapped=taken.swapped)
+            self._watchdog.taken(name, taken.ref.title)
 
     def _not_loaded(self, refused: ipc.Refused) -> None:
         log.error("model refused by the worker: %s", refused.why)
@@ -160,7 +167,7 @@ class Narrator:
         for name in names(one.pipelines) if one else ():
             self._say.event("model.refused", "error", refused.why, name, refused.ref.name)
 
-    def _state(self, pipeline: str, state: PipelineState, why: str) -> None:
+    def _state(self, pipeline: str, state: PipelineState, why: str, by: Teller = "control") -> None:
         if pipeline not in names(self._config.pipeline):
             return  # the last words of a pipeline that is no longer configured
         if self._states.get(pipeline) != state:
@@ -168,6 +175,7 @@ class Narrator:
             if state in EVENT_OF:
                 self._say.event(*EVENT_OF[state], why or f"{pipeline} is {state}", pipeline)
         self._states[pipeline] = state
+        self._watchdog.said(pipeline, state, why, by)
         self._say.status(pipeline, state, why)
 
     def _info(self) -> None:

@@ -20,11 +20,13 @@ from inferd.examination import PRELOAD
 from inferd.figures import Figures
 from inferd.models import Models, names
 from inferd.narrate import Narrator
-from inferd.supervisor import REAP_S, Pauses, Supervisor
+from inferd.supervisor import LONGEST_JITTER, REAP_S, Pauses, Supervisor
 from inferd.system.clock import Clock
 from inferd.system.processes import Exit
-from inferd.system.seed import Seed
+from inferd.system.sd_notify import Notifier
+from inferd.system.seed import START_S, Seed
 from inferd.system.signals import Signals
+from inferd.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,14 @@ class Service:
     """The control process's main thread."""
 
     def __init__(
-        self, config: settings.Config, reread: Callable[[], settings.Config], state_dir: Path, say: Announcer, clock: Clock
+        self,
+        config: settings.Config,
+        reread: Callable[[], settings.Config],
+        state_dir: Path,
+        say: Announcer,
+        clock: Clock,
+        *,
+        notify_socket: str = "",
     ) -> None:
         """Prepare; nothing is started before `run`.
 
@@ -49,6 +58,7 @@ class Service:
             state_dir: where blobs are kept.
             say: speaks on the broker.
             clock: times everything.
+            notify_socket: where systemd listens; "" where it does not.
         """
         self._config = config
         self._reread = reread
@@ -57,7 +67,8 @@ class Service:
         self._supervisor = Supervisor(clock)
         self._pauses = Pauses(config.watch.restart_max_s)
         self._figures = Figures(clock)
-        self._tell = Narrator(say, self._models, self._figures)
+        self._watchdog = Watchdog(Notifier(notify_socket), clock)
+        self._tell = Narrator(say, self._models, self._figures, self._watchdog)
         self._worker_due_ns = 0
         self._killed_ns = 0
         self._killed_why = ""
@@ -97,6 +108,19 @@ class Service:
         self._models.mind_deadlines()
         if self._figures.due(self._config.metrics.interval_s):
             self._tell.metrics()
+        self._feed_watchdog()
+
+    def _feed_watchdog(self) -> None:
+        """Tell systemd that we live, if every pipeline infers or is in a named state within its deadline."""
+        watch = self._config.watch
+        engines_ns, _, _ = self._deadlines_ns()
+        deadlines_s = {
+            name: engines_ns[one.key] / 1e9 for one in self._models.followed.values() for name in names(one.pipelines)
+        }
+        trial_s = (
+            START_S + 2 * watch.load_deadline_s + LONGEST_JITTER * watch.restart_max_s
+        )  # a vet child, then the worker
+        self._watchdog.turn(deadlines_s, trial_s)
 
     def _start_seed(self) -> None:
         self._seed = Seed(PRELOAD)
@@ -183,17 +207,21 @@ class Service:
         """Return how long each engine (as configured, or 20 times its p95), a load and the rest may show no progress."""
         watch = self._config.watch
         engines = {
-            one.key: int(max([watch.deadline_s, *(20 * self._figures.p95_s(name) for name in names(one.pipelines))]) * 1e9)
+            one.key: int(
+                max([watch.deadline_s, *(20 * self._figures.p95_s(name) for name in names(one.pipelines))]) * 1e9
+            )
             for one in self._models.followed.values()
         }
         return engines, int(watch.load_deadline_s * 1e9), int(watch.deadline_s * 1e9)
 
     def _reload(self) -> None:
         """Read the configuration again and use it; a bad one is told and changes nothing."""
+        self._watchdog.reloading()
         try:
             config = self._reread()
         except ConfigError as exc:
             self._tell.config_refused(str(exc))
+            self._watchdog.reloaded(f"the old configuration stays in use: {exc}")
             return
         self._config = config
         changed = self._models.follow(config.pipeline)
@@ -201,15 +229,19 @@ class Service:
         self._send_plan(changed)
         if self._seed.ready:
             self._models.examine_all(self._seed)
+        self._watchdog.reloaded(f"configuration reloaded, {len(config.pipeline)} pipelines")
 
     def _stop(self) -> None:
         """End the worker, tell what it still had to say, and say goodbye; within 2 s, whatever hangs."""
+        self._watchdog.stopping()
         self._tell.stopping()
         if self._supervisor.running:
             self._supervisor.ask_to_stop()
             ended = self._await_worker(STOP_WORKER_S)
             if ended is None:
-                log.error("the worker did not end in %.1f s and is killed: %s", STOP_WORKER_S, self._supervisor.at_work())
+                log.error(
+                    "the worker did not end in %.1f s and is killed: %s", STOP_WORKER_S, self._supervisor.at_work()
+                )
                 self._supervisor.kill()
                 self._await_worker(KILL_S)
         self._tell.metrics()

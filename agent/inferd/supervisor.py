@@ -20,6 +20,7 @@ WORKER_LIMITS = Limits(oom_score_adj=400)  # killed before control, after a vet 
 LONGEST_NAP_NS = 1_000_000_000  # a longer gap between two looks means that control itself was not running
 REAP_S = 2.0
 HEALTHY_NS = 60_000_000_000  # a worker that lived so long starts again without a pause
+LONGEST_JITTER = 1.25
 OWN_SLOT = 0
 
 
@@ -58,7 +59,7 @@ class Pauses:
             self._next_s = 0.0
         pause_s = self._next_s
         self._next_s = min(self._longest_s, max(0.5, pause_s * 2))
-        return pause_s * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+        return pause_s * random.uniform(2 - LONGEST_JITTER, LONGEST_JITTER)  # noqa: S311 - no secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,9 @@ class Supervisor:
         ours, theirs = channel_pair()
         progress = Progress.create()
         try:
-            self._child = seed.fork("inferd.worker:main", "inferd-worker", [theirs.fileno(), progress.fd], WORKER_LIMITS)
+            self._child = seed.fork(
+                "inferd.worker:main", "inferd-worker", [theirs.fileno(), progress.fd], WORKER_LIMITS
+            )
         finally:
             theirs.close()
         self._channel = Channel(ours, ipc.FromWorker)  # type: ignore[arg-type]  # a union is no class

@@ -23,7 +23,9 @@ log = logging.getLogger(__name__)
 
 
 @click.command()
-@click.option("--config", "file", type=click.Path(path_type=Path), help="Read this file instead of /etc/inferd/inferd.toml.")
+@click.option(
+    "--config", "file", type=click.Path(path_type=Path), help="Read this file instead of /etc/inferd/inferd.toml."
+)
 @click.option("--print", "prints", is_flag=True, help="Print each result as a JSON line as well.")
 @click.option("--until-end", is_flag=True, help="End when the input of every pipeline is through.")
 def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
@@ -39,7 +41,11 @@ def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
     log.info("inferd %s, configuration: %s", __version__, ", ".join(map(str, loaded.files)) or "none, built-in example")
     clock = SystemClock()
     say = Announcer(device_id(config), _links(config, prints=prints), clock)
-    Service(config, lambda: _load(file).config, state_dir(config, os.environ), say, clock).run(until_end=until_end)
+    notify_socket = os.environ.get("NOTIFY_SOCKET", "")
+    service = Service(
+        config, lambda: _load(file).config, state_dir(config, os.environ), say, clock, notify_socket=notify_socket
+    )
+    service.run(until_end=until_end)
 
 
 def _load(file: Path | None) -> Loaded:

@@ -1,0 +1,189 @@
+"""When systemd is told that inferd has started and that it lives: only what control found out, never a bare timer.
+
+Control tells a `Watchdog` what is said of each pipeline, by itself or by the worker, and what the worker counts. Once a
+turn the rules below look at all accounts; `answered` decides READY=1, `overdue` whether WATCHDOG=1 is held back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from inferd.ipc import Counts
+from inferd.records import PipelineState
+from inferd.system.clock import Clock
+from inferd.system.sd_notify import Notifier
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 5.0  # control's own supervision acts at its deadline and needs 2 s to reap; systemd is the second line
+FIRST_FRAME_S = (
+    5.0  # a source that has not given a frame so long after its model was loaded is why there is no inference
+)
+FEED_S = 1.0
+STATUS_S = 5.0
+TOLD_ONE_BY_ONE = 4  # pipelines that a status names; more are counted
+Teller = Literal["trial", "control", "worker"]
+VERDICTS = ("failed", "ended")  # states that last until someone changes something
+
+
+@dataclass(slots=True)
+class Account:
+    """What is known of one pipeline.
+
+    Attributes:
+        state: as it was last said.
+        why: the reason that was given for it.
+        by: who said so: control while the model is tried ("trial"), control because the worker ended, or the worker.
+        said_ns: when.
+        taken_ns: when its model began to serve; 0 before.
+        heard_ns: when the worker last counted for it.
+        worked_ns: when it last inferred, or was found to have nothing to infer.
+        title: its model.
+        inferred: frames since the last status.
+    """
+
+    state: PipelineState = "waiting"
+    why: str = ""
+    by: Teller = "trial"
+    said_ns: int = 0
+    taken_ns: int = 0
+    heard_ns: int = 0
+    worked_ns: int = 0
+    title: str = ""
+    inferred: int = 0
+
+
+def answered(account: Account, now_ns: int) -> bool:
+    """Whether this pipeline has inferred, or it is known and told why it cannot."""
+    if account.state != "waiting" or account.by == "control":
+        return True
+    return bool(account.taken_ns) and now_ns - account.taken_ns > FIRST_FRAME_S * 1e9
+
+
+def overdue(account: Account, now_ns: int, deadline_s: float, trial_s: float) -> str:
+    """Return what this pipeline owes; "" where it infers or is in a named state within its deadline.
+
+    Args:
+        account: what is known.
+        now_ns: monotonic time.
+        deadline_s: how long the worker may show no sign of it.
+        trial_s: how long a model may be tried, or a worker be brought back.
+    """
+    if account.state in VERDICTS:
+        return ""
+    if account.by != "worker":
+        return _late("nothing came of it", now_ns - account.said_ns, trial_s)
+    signs = max(account.heard_ns, account.said_ns)
+    if late := _late("the worker has not spoken of it", now_ns - signs, deadline_s):
+        return late
+    if account.state == "running":
+        return _late("frames came and none was inferred", now_ns - max(account.worked_ns, account.said_ns), deadline_s)
+    return ""
+
+
+def _late(what: str, since_ns: int, limit_s: float) -> str:
+    return f"{what} for {since_ns / 1e9:.0f} s" if since_ns > (limit_s + GRACE_S) * 1e9 else ""
+
+
+class Watchdog:
+    """Owned by control's main thread."""
+
+    def __init__(self, notifier: Notifier, clock: Clock) -> None:
+        self._notifier = notifier
+        self._clock = clock
+        self._accounts: dict[str, Account] = {}
+        self._ready = False
+        self._fed_ns = 0
+        self._status_ns = clock.monotonic_ns()
+        self._note = ""
+
+    def said(self, pipeline: str, state: PipelineState, why: str, by: Teller) -> None:
+        """Take what a pipeline's state is, and who says so; the first time, the pipeline is new."""
+        account = self._accounts.setdefault(pipeline, Account())
+        account.state, account.why, account.by, account.said_ns = state, why, by, self._clock.monotonic_ns()
+
+    def taken(self, pipeline: str, title: str) -> None:
+        """Take that a model serves; the worker is answerable for the pipeline from now on."""
+        account = self._accounts[pipeline]
+        account.title, account.taken_ns = title, self._clock.monotonic_ns()
+        if account.by != "worker":
+            self.said(pipeline, "waiting", "its model is loaded, its first frame has not come", "worker")
+
+    def counted(self, counts: Counts) -> None:
+        """Take what the worker counted in a second."""
+        now_ns = self._clock.monotonic_ns()
+        for name, counted in counts.pipelines.items():
+            if (account := self._accounts.get(name)) is not None:
+                account.heard_ns = now_ns
+                account.inferred += counted.frames_inferred
+                if counted.frames_inferred or not counted.frames_in:
+                    account.worked_ns = now_ns
+
+    def forget(self, pipeline: str) -> None:
+        """Take that a pipeline is no longer configured."""
+        self._accounts.pop(pipeline, None)
+
+    def turn(self, deadlines_s: Mapping[str, float], trial_s: float) -> None:
+        """Look at all accounts, and tell systemd what they come to.
+
+        Args:
+            deadlines_s: by pipeline, how long it may show no sign.
+            trial_s: see `overdue`.
+        """
+        now_ns = self._clock.monotonic_ns()
+        if not self._ready:
+            self._ready = all(answered(one, now_ns) for one in self._accounts.values()) and self._notifier.ready(
+                self._status(now_ns)
+            )
+        due = {name: overdue(one, now_ns, deadlines_s[name], trial_s) for name, one in self._accounts.items()}
+        self._hold_back("; ".join(f"{name}: {owed}" for name, owed in due.items() if owed))
+        if not self._note and now_ns - self._fed_ns >= FEED_S * 1e9 and self._notifier.alive():
+            self._fed_ns = now_ns
+        if now_ns - self._status_ns >= STATUS_S * 1e9:
+            self._notifier.status(self._status(now_ns))
+
+    @property
+    def held_back(self) -> str:
+        """Why the watchdog is not fed; "" where it is."""
+        return self._note
+
+    def reloading(self) -> None:
+        """Tell that the configuration is being read again."""
+        if self._ready:
+            self._notifier.reloading(self._clock.monotonic_ns())
+
+    def reloaded(self, note: str) -> None:
+        """Tell that the reload is over, and what came of it."""
+        if self._ready:
+            self._notifier.ready(note)
+
+    def stopping(self) -> None:
+        """Tell that the service is about to end."""
+        self._notifier.stopping()
+
+    def _hold_back(self, note: str) -> None:
+        if note and not self._note:
+            log.error("systemd's watchdog is not fed: %s", note)
+        self._note = note
+
+    def _status(self, now_ns: int) -> str:
+        """Return one line on all pipelines, and begin a new count of frames."""
+        elapsed_s = (now_ns - self._status_ns) / 1e9
+        told = [_sentence(name, one, elapsed_s) for name, one in self._accounts.items()]
+        if len(told) > TOLD_ONE_BY_ONE:
+            states = [one.state for one in self._accounts.values()]
+            told = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
+        for one in self._accounts.values():
+            one.inferred = 0
+        self._status_ns = now_ns
+        return "; ".join([*told, *([f"watchdog not fed: {self._note}"] if self._note else [])])
+
+
+def _sentence(name: str, account: Account, elapsed_s: float) -> str:
+    if account.state == "running":
+        fps = f"{account.inferred / elapsed_s:.1f} fps" if elapsed_s >= 1 else "first inference done"
+        return f"{name}: running, {account.title}, {fps}"
+    return f"{name}: {account.state}, {account.why}"
