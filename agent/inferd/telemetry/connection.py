@@ -7,6 +7,7 @@ window on reconnect (paho-mqtt 2.2.0, measured November 2026). So every connecti
 
 from __future__ import annotations
 
+import errno
 import selectors
 import socket
 
@@ -141,11 +142,14 @@ class Connection:
     def _open(self) -> socket.socket:
         try:
             self._client.connect(self._settings.host, self._settings.port, self._settings.keepalive_s)
+            return self._tuned(self._client.socket())
         except (OSError, ValueError) as exc:
             self._selector.close()
             raise LinkError(self.where, _mend(exc)) from exc
-        opened = self._client.socket()
-        assert isinstance(opened, socket.socket)  # noqa: S101 - ours: paho's other kinds are for other transports
+
+    def _tuned(self, opened: object) -> socket.socket:
+        if not isinstance(opened, socket.socket):
+            raise ConnectionResetError(errno.ECONNRESET, "it closed the connection at once")
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A peer that vanished is noticed within the keep-alive even while we write, which restarts paho's own timer.
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._settings.keepalive_s * 1000)

@@ -34,9 +34,16 @@ log = logging.getLogger(__name__)
 
 
 class MqttLink:
-    """A `parts.Link` over MQTT 3.1.1. Starts its owner thread when made; `close` ends it."""
+    """A `parts.Link` over MQTT 3.1.1. Starts its owner thread when made; `close` ends it.
 
-    def __init__(self, settings: Mqtt, device: str, clock: Clock, backoff: Backoff = BACKOFF) -> None:
+    Attributes:
+        connected: whether the broker has accepted us.
+        attempts: how often a connection was tried.
+    """
+
+    def __init__(
+        self, settings: Mqtt, device: str, clock: Clock, backoff: Backoff = BACKOFF, accept_s: float = ACCEPT_S
+    ) -> None:
         """Start to connect; returns at once.
 
         Args:
@@ -44,12 +51,15 @@ class MqttLink:
             device: this device's id.
             clock: for pauses and deadlines.
             backoff: pauses between attempts.
+            accept_s: how long a broker may take to answer CONNECT.
         """
         self.connected = False
+        self.attempts = 0
         self._settings = settings
         self._device = device
         self._clock = clock
         self._backoff = backoff
+        self._accept_s = accept_s
         self._outbox = Outbox(settings.max_buffered)
         self._wakeup = Wakeup()
         self._closing_by_ns: int | None = None
@@ -84,6 +94,7 @@ class MqttLink:
         failures = 0
         while True:
             began_ns = self._clock.monotonic_ns()
+            self.attempts += 1
             try:
                 with closing(
                     Connection(self._settings, self._device, self._password(), self._status(topics.OFFLINE))
@@ -120,12 +131,12 @@ class MqttLink:
             self._outbox.give_back(way.undelivered())
 
     def _await_acceptance(self, way: Connection) -> None:
-        ends_ns = self._clock.monotonic_ns() + round(ACCEPT_S * 1e9)
+        ends_ns = self._clock.monotonic_ns() + round(self._accept_s * 1e9)
         while not way.accepted:
             left_s = self._left_s(ends_ns)
             if left_s <= 0:
                 raise LinkError(
-                    way.where, f"it takes connections but does not answer within {ACCEPT_S:.0f} s; is it a broker?"
+                    way.where, f"it takes connections but does not answer within {self._accept_s:.0f} s; is it one?"
                 )
             way.turn(left_s)
 
