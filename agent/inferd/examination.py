@@ -23,6 +23,14 @@ PRELOAD = (
     "inferd.vet",
     "inferd.oneshot",
 )
+ENVIRONMENT = {
+    # One thread each: a fork of a process with threads inherits their locks, and the runtime brings its own threads.
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    # Read when cv2 is imported: what is wrong with a picture or a video is in our own sentences already.
+    "OPENCV_LOG_LEVEL": "OFF",
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+}
 LOAD_S = 120.0  # what a person at a terminal lets a model take, unless told otherwise
 LIMITS = Limits(nice=10, oom_score_adj=800)  # a vet child must never win against the model that serves
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from inferd.errors import EngineError, SourceError
+from inferd.errors import EngineError, InferdError, ModelError, SourceError
 from inferd.parts import Engine
 from inferd.pipeline import Lane, Steps, tick
 from inferd.records import ModelRef, Tick
@@ -125,10 +125,12 @@ class Loop:
             self._lose(lane, "preprocess_error", exc)
         except EngineError as exc:
             self._lose(lane, "engine_error", exc)
+        except ModelError as exc:
+            self._lose(lane, "decode_error", exc)
         else:
             self._tell(lane, serving.ref, turn)
 
-    def _lose(self, lane: Lane, cause: str, error: EngineError | SourceError) -> None:
+    def _lose(self, lane: Lane, cause: str, error: InferdError) -> None:
         lane.counters.dropped(cause)
         self._listener.fault(lane, cause, str(error))
 

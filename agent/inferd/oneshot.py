@@ -13,7 +13,7 @@ import cv2
 from inferd import ipc
 from inferd.capture import open_source
 from inferd.config import settings
-from inferd.errors import EndOfInput, EngineError, FrameError, InferdError, SourceError
+from inferd.errors import EndOfInput, EngineError, FrameError, InferdError, ModelError, SourceError
 from inferd.parts import ENGINES, find
 from inferd.pipeline import Steps, build_steps, tick
 from inferd.records import Frame, Result
@@ -63,7 +63,7 @@ def _infer_all(options: settings.Source, steps: Steps, draw_dir: str, channel: T
             steps.engine.reset()  # inputs of one command have nothing to do with each other
             try:
                 turn = tick(frame, steps, clock.monotonic_ns)
-            except (SourceError, EngineError) as exc:
+            except (SourceError, EngineError, ModelError) as exc:
                 channel.send(ipc.InputFailed(str(exc)))
                 continue
             channel.send(ipc.Inferred(turn, _draw(frame, turn.result, draw_dir)))

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from inferd.errors import WorkerError
-from inferd.examination import PRELOAD
+from inferd.examination import ENVIRONMENT, PRELOAD
 from inferd.system.seed import Seed
 
 
 @contextmanager
 def quiet_seed() -> Iterator[Seed]:
     """Give a seed whose children's standard error is shown only when one of them fails in a way nobody foresaw."""
-    with tempfile.TemporaryFile() as said, Seed(PRELOAD, stderr=said.fileno()) as seed:
+    with tempfile.TemporaryFile() as said, Seed(PRELOAD, ENVIRONMENT, stderr=said.fileno()) as seed:
         try:
             yield seed
         except WorkerError:

@@ -53,11 +53,12 @@ def describe_input(known: Known, picture: Picture | None, decoder: Decoder | Non
     """
     said, flags = known.said.input, known.overrides
     mean, std = _normalization(known, picture, decoder, answers) or (None, None)
-    guess = _guess(picture)
+    guess = _guess(picture, decoder)
     resize: Resize | None = answers.pick(
-        "input.resize", (FLAG, flags.resize), (MANIFEST, said.resize), (ASSUMED, guess.resize)
+        "input.resize", (FLAG, flags.resize), (MANIFEST, said.resize), (DECODER if decoder == "blazeface" else ASSUMED, guess.resize)
     )
-    bars = LETTERBOX_FILL if resize == "letterbox" else None
+    fill = 0 if decoder == "blazeface" else LETTERBOX_FILL  # what it was trained with (MediaPipe pads with black)
+    bars = fill if resize == "letterbox" else None
     return InputSection(
         color_order=answers.pick("input.color_order", (MANIFEST, said.color_order), *_color_orders(known, picture)),
         resize=resize,
@@ -126,10 +127,11 @@ def _plausible(height: int, width: int) -> bool:
     return short >= SIDE_MIN and long <= ASPECT_MAX * short
 
 
-def _guess(picture: Picture | None) -> InputSection:
+def _guess(picture: Picture | None, decoder: Decoder | None) -> InputSection:
+    """Return what is usual. "area" gives the reference's answers on all our photos; "linear" is faster and differs on some."""
     if picture is None:
         return InputSection()
-    return InputSection(resize="stretch", filter="linear", layout=picture.layout)
+    return InputSection(resize="letterbox" if decoder == "blazeface" else "stretch", filter="area", layout=picture.layout)
 
 
 def _color_orders(known: Known, picture: Picture | None) -> tuple[tuple[str, ColorOrder | None], ...]:

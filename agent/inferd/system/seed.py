@@ -18,7 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
 from typing import Self
@@ -31,8 +31,6 @@ from inferd.system.processes import Exit, Limits, confine, die_with_parent, set_
 
 START_S = 60.0  # imports from a cold SD card
 FORK_S = 10.0
-# One thread each: a fork of a process with threads inherits their locks, and the runtime brings its own threads.
-SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):
@@ -93,17 +91,19 @@ class Child:
 class Seed:
     """Control's end of the seed. One thread owns it: it forks children and tells how they ended."""
 
-    def __init__(self, preload: Sequence[str], stderr: int | None = None) -> None:
+    def __init__(
+        self, preload: Sequence[str], environment: Mapping[str, str] | None = None, stderr: int | None = None
+    ) -> None:
         """Start the seed process.
 
         Args:
-            preload: modules it imports before it forks.
+            preload: modules it imports before it forks; none of them may leave threads behind.
+            environment: laid over our own.
             stderr: where it and its children write errors; None shares ours.
         """
         ours, theirs = channel_pair()
-        environment = {**os.environ, **SINGLE_THREADED}
         command = [sys.executable, "-m", "inferd.system.seed", str(theirs.fileno()), *preload]
-        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment, stderr=stderr)  # noqa: S603 - our own interpreter and module
+        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env={**os.environ, **(environment or {})}, stderr=stderr)  # noqa: S603 - our own interpreter and module
         theirs.close()
         self._channel: Channel[ToControl, Fork] = Channel(ours, ToControl)  # type: ignore[arg-type]  # a union is no class
         self._exits: list[Exited] = []

@@ -8,6 +8,9 @@ from inferd.records import Array
 from inferd.wire.manifest import Activation
 
 
+RADIX_BYTES = 2  # numpy sorts integers of up to 16 bits by radix, in one pass
+
+
 def activate(values: Array, activation: Activation) -> Array:
     """Return (n,) float32 scores for (n,) float32 outputs: as they are, softmax over all, or sigmoid of each."""
     if activation == "softmax":
@@ -30,6 +33,8 @@ def best(values: Array, count: int) -> Array:
 
     NaN is never among them. Of 1001 values it takes a fifth of the time of sorting them all.
     """
+    if values.dtype.kind in "iu" and values.itemsize <= RADIX_BYTES:
+        return _best_small(values, count)
     if values.dtype.kind == "f" and np.isnan(values.max(initial=0)):
         values = np.where(np.isnan(values), -np.inf, values)
     count = min(count, values.size)
@@ -41,3 +46,10 @@ def best(values: Array, count: int) -> Array:
     chosen = np.concatenate((above, equal))
     chosen = chosen[np.argsort(-values[chosen].astype(np.float64), kind="stable")]
     return chosen[values[chosen] != -np.inf] if values.dtype.kind == "f" else chosen
+
+
+def _best_small(values: Array, count: int) -> Array:
+    """As `best`, for 8 and 16 bit integers: one numpy call, for after an invoke every further one runs from cold caches."""
+    upward = values[::-1].argsort(kind="stable")  # reversed, so that the lower of equal indices comes last
+    chosen: Array = values.size - 1 - upward[: -count - 1 : -1]
+    return chosen

@@ -29,7 +29,7 @@ GROUP_LABELS: Mapping[Group, tuple[Label, ...]] = {
     "processes": ("process",),
     "pipelines": ("pipeline",),
 }
-CAUSES = ("superseded", "stale", "unreadable", "preprocess_error", "engine_error")
+CAUSES = ("superseded", "stale", "unreadable", "preprocess_error", "engine_error", "decode_error")
 LABEL_VALUES: Mapping[Label, tuple[str, ...]] = {"stage": STAGES, "cause": CAUSES}
 _DIGITS = 4  # after the point: a tenth of a microsecond in ms
 _HEADER_BYTES = 400  # room for the header, whose longest part is a device id of 64 characters
