@@ -16,7 +16,7 @@ from pathlib import Path
 from inferd.announce import Announcer
 from inferd.config import settings
 from inferd.errors import ConfigError, WorkerError
-from inferd.examination import PRELOAD
+from inferd.examination import ENVIRONMENT, PRELOAD
 from inferd.figures import Figures
 from inferd.models import Models, names
 from inferd.narrate import Narrator
@@ -123,7 +123,7 @@ class Service:
         self._watchdog.turn(deadlines_s, trial_s)
 
     def _start_seed(self) -> None:
-        self._seed = Seed(PRELOAD)
+        self._seed = Seed(PRELOAD, ENVIRONMENT)
         self._seed_greeted = False
         self._selector.register(self._seed, selectors.EVENT_READ)
         self._figures.watch("seed", self._seed.pid)
