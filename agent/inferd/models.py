@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from inferd import ipc
 from inferd.config import settings
 from inferd.errors import ModelRefused
@@ -61,11 +63,12 @@ class Concluded:
 
 def group(pipelines: Sequence[settings.Pipeline]) -> dict[str, tuple[settings.Pipeline, ...]]:
     """Return the pipelines of each engine key, in the order of the configuration."""
-    ways: dict[tuple[str, settings.Engine, settings.Overrides], list[settings.Pipeline]] = {}
+    ways: dict[tuple[str, bytes], list[settings.Pipeline]] = {}
     for pipeline in pipelines:
-        ways.setdefault((pipeline.model, pipeline.engine, pipeline.overrides), []).append(pipeline)
+        way = msgspec.json.encode((pipeline.engine, pipeline.overrides), order="deterministic")  # tables have no hash
+        ways.setdefault((pipeline.model, way), []).append(pipeline)
     keys: dict[str, tuple[settings.Pipeline, ...]] = {}
-    for (model, _, _), members in ways.items():
+    for (model, _), members in ways.items():
         number = sum(key == model or key.startswith(f"{model} #") for key in keys) + 1
         keys[model if number == 1 else f"{model} #{number}"] = tuple(members)
     return keys
@@ -91,7 +94,11 @@ class Models:
         for key in [key for key in self.followed if key not in wanted]:
             self._forget(self.followed.pop(key))
         free = (slot for slot in range(1, SLOTS) if slot not in {one.slot for one in self.followed.values()})
-        changed = {key for key, members in wanted.items() if key not in self.followed or self.followed[key].pipelines != members}
+        changed = {
+            key
+            for key, members in wanted.items()
+            if key not in self.followed or self.followed[key].pipelines != members
+        }
         for key in changed:
             if key in self.followed:
                 self.followed[key].pipelines = wanted[key]

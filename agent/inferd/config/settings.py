@@ -117,13 +117,22 @@ class Engine(Settings, frozen=True):
     """How the model is run.
 
     Attributes:
-        kind: "litert" (TensorFlow Lite), or "fake" for tests.
+        kind: "litert" (TensorFlow Lite), "onnx", or "fake" for tests; a .onnx file takes "onnx" by itself.
         threads: CPU threads of one inference.
+        delegate: what runs a TensorFlow Lite model instead of the CPU: "edgetpu" (any), "usb", "usb:0", "pci:0", ":1"
+            (that Edge TPU), or a delegate's library by its path; "" is the CPU, or any Edge TPU for a model of its own.
+        delegate_options: what the delegate's library is told, as text.
+        providers: what runs an ONNX model: execution providers by name, the first that can takes a node.
+        provider_options: what each provider is told, by its name, as text.
         fake: what a fake engine does, for tests.
     """
 
     kind: str = "litert"
     threads: int = 2
+    delegate: str = ""
+    delegate_options: dict[str, str] = {}
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    provider_options: dict[str, dict[str, str]] = {}
     fake: FakeEngine = FakeEngine()
 
 
