@@ -7,6 +7,7 @@ because a time has come. The links have threads of their own.
 from __future__ import annotations
 
 import logging
+import os
 import selectors
 import signal
 from collections.abc import Callable, Collection
@@ -82,6 +83,7 @@ class Service:
             self._selector.register(self._signals, selectors.EVENT_READ)
             stack.callback(self._models.close)
             stack.callback(self._figures.close)
+            self._figures.watch("control", os.getpid())
             self._start_seed()
             stack.callback(lambda: self._seed.close())
             self._models.follow(self._config.pipeline)
