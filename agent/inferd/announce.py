@@ -29,10 +29,16 @@ class Announcer:
         self._publish(topic.message(telemetry.encode(self._header(self._clock.wall_s()), body), pipeline))
 
     def event(
-        self, kind: telemetry.EventKind, severity: telemetry.Severity, why: str, pipeline: str = "", model: str = ""
+        self,
+        kind: telemetry.EventKind,
+        severity: telemetry.Severity,
+        why: str,
+        pipeline: str = "",
+        model: str = "",
+        **data: telemetry.Fact,
     ) -> None:
-        """Tell that something happened."""
-        self.say(topics.EVENT, telemetry.Event(kind, severity, why, pipeline or None, model or None))
+        """Tell that something happened; `data` holds further facts by name, units in the name."""
+        self.say(topics.EVENT, telemetry.Event(kind, severity, why, pipeline or None, model or None, data))
 
     def status(self, pipeline: str, state: PipelineState, why: str) -> None:
         """Tell a pipeline's state, from now on."""

@@ -108,7 +108,7 @@ class Narrator:
     def worker_started(self, pid: int) -> None:
         """Tell that there is a worker."""
         log.info("worker started as process %d", pid)
-        self._say.event("worker.started", "info", f"the worker runs as process {pid}")
+        self._say.event("worker.started", "info", f"the worker runs as process {pid}", pid=pid)
 
     def worker_ended(self, kind: telemetry.EventKind, death: Death, pause_s: float) -> None:
         """Tell how the worker ended, which models were at work, and when there will be another."""

@@ -21,6 +21,7 @@ LONGEST_TEXT = 1_000  # characters of a sentence in a message that would be too 
 
 Number = int | float | None
 Figure = Number | Mapping[str, "Number | Latency"]
+Fact = str | int | float | bool | None
 Severity = Literal["info", "warning", "error"]
 ModelState = Literal["active", "loading", "refused", "none"]
 EventKind = Literal[
@@ -230,7 +231,7 @@ class Event(msgspec.Struct, frozen=True):
     message: str
     pipeline: str | None = None
     model: str | None = None
-    data: dict[str, str | int | float | bool | None] = {}
+    data: dict[str, Fact] = {}
 
 
 Body = Info | Metrics | PipelineStatus | State | Model | Event
