@@ -1,0 +1,47 @@
+"""`inferd demo`: the first minute."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from inferd.demo.screen import SMALLEST, Screen
+from inferd.demo.show import Demo, Face, Lines
+from inferd.demo.words import Notes
+from inferd.system.clock import SystemClock
+
+
+@click.command()
+@click.option("--seconds", type=click.FloatRange(min=0), help="End so long after the first result.")
+@click.option("--plain", is_flag=True, help="Write a line a second, as where there is no terminal.")
+@click.option("--port", type=click.IntRange(1, 65535), default=1883, show_default=True, help="Where a broker may run.")
+def demo(seconds: float | None, port: int, *, plain: bool) -> None:
+    """Show the agent at work: our digits model on our clip.
+
+    Needs no camera, no broker and no configuration. The telemetry goes to the broker on this machine, or, where none
+    runs, to one that lives as long as the demo does; a line on the screen says how to watch it. Ctrl-C ends everything.
+    """
+    Demo(port, program(sys.argv[0]), click.echo, lambda notes: face(notes, plain=plain), SystemClock()).run(seconds)
+
+
+def face(notes: Notes, *, plain: bool) -> Face:
+    """Return a full screen where there is a terminal that is large enough, else lines."""
+    console = Console()
+    fits = console.width >= SMALLEST[0] and console.height >= SMALLEST[1]
+    if plain or not fits or not console.is_terminal or console.is_dumb_terminal:
+        return Lines(click.echo)
+    return Screen(console, notes)
+
+
+def program(started_as: str) -> str:
+    """Return how one calls `inferd` here: by name where the shell finds it, else by the path it was started with."""
+    found = shutil.which("inferd")
+    if found and Path(found).resolve() == Path(started_as).resolve():
+        return "inferd"
+    if Path(started_as).name == "inferd":
+        return started_as
+    return f"{sys.executable} -m inferd"
