@@ -1,0 +1,99 @@
+"""What the whole device is doing. Formats: proc_stat(5), proc_meminfo(5), proc_uptime(5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferd.meters.held import HeldFile
+from inferd.meters.thermal import ThermalMeter
+from inferd.records import Unavailable
+from inferd.system.clock import Clock
+
+_IDLE, _IOWAIT, _STEAL = 3, 4, 7
+
+
+@dataclass(frozen=True, slots=True)
+class CpuTicks:
+    """Clock ticks of all cores together since the start: those that were used, and all."""
+
+    busy: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The kernel's memory in MB (10^6 bytes)."""
+
+    total_mb: float
+    available_mb: float
+
+
+class SystemMeter:
+    """Measures the device from its construction on. One thread uses it; `close` lets go of the descriptors."""
+
+    def __init__(self, _clock: Clock | None = None, root: Path = Path("/")) -> None:
+        """Start to measure what stands below `root`; the kernel's own counters need no clock of ours."""
+        self._stat = HeldFile(root / "proc/stat")
+        self._meminfo = HeldFile(root / "proc/meminfo")
+        self._uptime = HeldFile(root / "proc/uptime")
+        self._thermal = ThermalMeter(root)
+        self._before = self._stat.parsed(parse_cpu_ticks)
+
+    def sample(self) -> dict[str, float | Unavailable | None]:
+        """Return the readings of the group "system"; cpu_pct since the sample before, None where that is too soon."""
+        memory = self._meminfo.parsed(parse_memory)
+        return {
+            "uptime_s": self._uptime.parsed(parse_uptime_s),
+            "cpu_pct": self._cpu_pct(),
+            "memory_total_mb": memory if isinstance(memory, Unavailable) else memory.total_mb,
+            "memory_available_mb": memory if isinstance(memory, Unavailable) else memory.available_mb,
+            "temperature_c": self._thermal.sample(),
+        }
+
+    def close(self) -> None:
+        """Let go of the descriptors. Twice is fine."""
+        for held in (self._stat, self._meminfo, self._uptime, self._thermal):
+            held.close()
+
+    def _cpu_pct(self) -> float | Unavailable | None:
+        before, now = self._before, self._stat.parsed(parse_cpu_ticks)
+        if isinstance(now, Unavailable):
+            return now
+        if isinstance(before, Unavailable):
+            self._before = now
+            return None
+        if now.total <= before.total:
+            return None
+        self._before = now
+        return busy_pct(before, now)
+
+
+def busy_pct(before: CpuTicks, now: CpuTicks) -> float:
+    """Return the share of processor time that was used between two readings, 0..100."""
+    share = (now.busy - before.busy) / (now.total - before.total)
+    return 100 * min(max(share, 0.0), 1.0)  # the kernel lets iowait go back now and then
+
+
+def parse_cpu_ticks(stat: bytes) -> CpuTicks:
+    """Return the ticks of all cores. Waiting for the disk is idle; a guest's time stands in its host's already."""
+    if not stat.startswith(b"cpu "):
+        raise ValueError("no line of all cores")
+    ticks = [int(field) for field in stat[: stat.index(b"\n")].split()[1 : _STEAL + 2]]
+    total = sum(ticks)
+    return CpuTicks(total - ticks[_IDLE] - ticks[_IOWAIT], total)
+
+
+def parse_memory(meminfo: bytes) -> Memory:
+    """Return what there is and what can still be had."""
+    return Memory(_kilobytes(meminfo, b"MemTotal:"), _kilobytes(meminfo, b"MemAvailable:"))
+
+
+def parse_uptime_s(uptime: bytes) -> float:
+    """Return seconds since the device was switched on."""
+    return float(uptime.split()[0])
+
+
+def _kilobytes(meminfo: bytes, key: bytes) -> float:
+    start = meminfo.index(key) + len(key)
+    return int(meminfo[start : meminfo.index(b"kB", start)]) * 1024 / 1e6
