@@ -23,6 +23,7 @@ from inferd.tasks.draw import draw
 
 ToCli = Channel[ipc.Infer, ipc.FromOneshot]
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
+PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 READ_S = 10.0  # files answer at once; what takes longer is told as a failed input
 
 
@@ -95,8 +96,9 @@ def _draw(frame: Frame, result: Result, draw_dir: str) -> str:
     """
     if not draw_dir or isinstance(frame.data, Mapping):
         return ""
-    number = f"-{frame.seq:06d}" if frame.position_s is not None else ""
-    file = Path(draw_dir) / f"{Path(frame.origin).stem}{number}.png"
+    origin = Path(frame.origin)
+    number = "" if origin.suffix.lower() in PICTURES else f"-{frame.seq:06d}"
+    file = Path(draw_dir) / f"{origin.stem}{number}.png"
     picture = frame.data if frame.color_order == "bgr" else cv2.cvtColor(frame.data, cv2.COLOR_RGB2BGR)
     encoded, png = cv2.imencode(".png", draw(picture, result))
     try:

@@ -32,9 +32,9 @@ from inferd.watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 TURN_S = 0.25  # how often control looks at deadlines when nothing happens
-STOP_WORKER_S = 1.3  # of the 2 s in which all must end
+STOP_WORKER_S = 1.1  # of the 2 s in which all must end
 KILL_S = 0.1
-STOP_LINKS_S = 0.5
+STOP_LINKS_S = 0.4
 MESSAGES_A_TURN = 500  # so that a chatty worker cannot keep control from its other duties
 
 

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 REPORT_S = 1.0  # how often counters are drained
 GOOD_AGAIN = 20  # so many frames in a row must give a result before a degraded pipeline is called running
-JOIN_S = 1.0  # how long threads have to end; with the rest of a stop it stays under 2 s
+JOIN_S = 0.7  # how long threads have to end; control waits a little longer before it kills
 
 
 ToControl = Channel[ipc.ToWorker, ipc.FromWorker]

@@ -1,0 +1,146 @@
+"""`inferd infer` against what a plain reference run answered (EXPECTED.json of the assets), by flags alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fixtures.agent import environment
+
+SCALES = {"raw": (), "pm1": ("--mean", "127.5", "--std", "127.5"), "01": ("--mean", "0", "--std", "255")}
+REFERENCE = ("--resize", "stretch", "--resize-filter", "area")
+TOLERANCE = 0.02
+IMAGENET = "imagenet_labels.txt"
+
+pytestmark = pytest.mark.slow
+
+
+def inferd(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "inferd", *map(str, arguments)]
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=50, check=False)
+
+
+def infer(*arguments: object) -> list[dict[str, Any]]:
+    """Return the objects that `infer --json` prints."""
+    done = inferd("infer", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def cases(assets: Path, task: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the cases of a task whose picture is there, by model."""
+    found = defaultdict(list)
+    for case in json.loads((assets / "EXPECTED.json").read_text())["cases"]:
+        if case["task"] == task and (assets / "images" / case["image"]).is_file():
+            found[case["model"]].append(case)
+    return dict(found)
+
+
+@pytest.mark.parametrize("flags", [REFERENCE, ()], ids=["reference", "defaults"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "mobilenet_v2_1.0_224_quant",
+        "mobilenet_v2_1.0_224_quant_nometa",
+        "mobilenet_v1_0.25_224_quant",
+        "mobilenet_v1_0.25_224_float",
+        "mobilenet_v1_0.25_128_quant",
+        "vww_96_int8",
+        "vww_96_float",
+        "resnet8_cifar10_int8",
+    ],
+)
+def test_a_classifier_answers_as_the_reference(assets: Path, model: str, flags: tuple[str, ...]) -> None:
+    expected = cases(assets, "classify")[f"classify/{model}.tflite"]
+    pictures = [assets / "images" / case["image"] for case in expected]
+    told = infer(assets / f"models/classify/{model}.tflite", *pictures, *flags, *SCALES[expected[0]["prep"]])
+    for case, result in zip(expected, told, strict=True):
+        best, wanted = result["labels"][0], case["top"][0]
+        ties = [entry[0] for entry in case["top"] if entry[2] == wanted[2]]
+        assert best["id"] in ties, case["image"]
+        scores = {label["id"]: label["score"] for label in result["labels"]}
+        for index, _, score in case["top"] if flags else ():
+            assert scores.get(index, 0.0) == pytest.approx(score, abs=TOLERANCE), case["image"]
+
+
+def test_the_ssd_finds_what_the_reference_finds(assets: Path) -> None:
+    for model, expected in cases(assets, "detect").items():
+        pictures = [assets / "images" / case["image"] for case in expected]
+        told = infer(assets / "models" / model, *pictures, *REFERENCE, "--threshold", expected[0]["threshold"])
+        for case, result in zip(expected, told, strict=True):
+            assert len(result["boxes"]) == len(case["boxes_ymin_xmin_ymax_xmax"]), case["image"]
+            for box, (label, score, corners) in zip(result["boxes"], case["boxes_ymin_xmin_ymax_xmax"], strict=True):
+                assert box["label"] == label
+                assert [box["score"], *box["box"]] == pytest.approx([score, *corners], abs=TOLERANCE)
+
+
+def test_blazeface_finds_the_faces_the_reference_finds(assets: Path) -> None:
+    expected = json.loads((assets / "EXPECTED.json").read_text())["faces (BlazeFace decode, thr .5)"]
+    pictures = [assets / "images" / name for name in expected]
+    told = infer(assets / "models/detect/face_detection_short_range.tflite", *pictures, "--resize-filter", "area")
+    sizes = {"grace_hopper.bmp": (606, 517), "astronaut.png": (512, 512), "face.jpg": (358, 512), "cat_720p.jpg": (720, 1280)}
+    for name, result in zip(expected, told, strict=True):
+        height, width = sizes[name]
+        assert len(result["boxes"]) == len(expected[name])
+        for box, (score, (x0, y0, x1, y1)) in zip(result["boxes"], expected[name], strict=True):
+            corners = [y0 / height, x0 / width, y1 / height, x1 / width]
+            assert [box["score"], *box["box"]] == pytest.approx([score, *corners], abs=TOLERANCE), name
+
+
+def test_labels_of_a_model_without_metadata_come_from_a_file(assets: Path) -> None:
+    model = assets / "models/classify/mobilenet_v2_1.0_224_quant_nometa.tflite"
+    told = infer(model, assets / "images/cat_720p.jpg", "--labels", assets / "labels" / IMAGENET)
+    assert told[0]["labels"][0]["label"] == "Egyptian cat"
+
+
+def test_tensors_from_an_npz_go_in_as_they_are(assets: Path, tmp_path: Path) -> None:
+    samples = np.random.RandomState(0).randint(0, 100, (2, 8, 8, 1)).astype(np.uint8)
+    file = tmp_path / "samples.npz"
+    np.savez(file, t=samples)
+    told = infer(assets / "models/own_digits/digits_v1_int8.tflite", "--task", "raw", "--input-npz", file)
+    assert [result["outputs"][0]["shape"] for result in told] == [[1, 10], [1, 10]]
+    assert told[0]["outputs"][0]["values"] != told[1]["outputs"][0]["values"]
+
+
+def test_every_damaged_or_foreign_model_is_refused_in_one_sentence(assets: Path) -> None:
+    clean = {"bitflip_mid.tflite", "split_concat_cpu.tflite"}
+    models = [path for path in (assets / "models/malformed").glob("*.tflite") if path.name not in clean]
+    models += (assets / "models").glob("*/*edgetpu*.tflite")
+    assert len(models) > 15
+    for model in models:
+        done = inferd("infer", model, assets / "images/cat_720p.jpg")
+        assert done.returncode == 1, model.name
+        assert len(done.stderr.splitlines()) == 1, (model.name, done.stderr)
+        assert done.stderr.startswith("inferd: "), model.name
+        assert "Traceback" not in done.stderr
+
+
+def test_a_bad_picture_is_named_and_the_others_are_inferred(assets: Path, tmp_path: Path) -> None:
+    whole = (assets / "images/cat_720p.jpg").read_bytes()
+    cut, empty = tmp_path / "cut.jpg", tmp_path / "empty.png"
+    cut.write_bytes(whole[: len(whole) // 2])
+    empty.write_bytes(b"")
+    model = assets / "models/classify/mobilenet_v1_0.25_128_quant.tflite"
+    done = inferd("infer", "--json", model, cut, empty, tmp_path / "absent.jpg", assets / "images/cat_720p.jpg")
+    assert done.returncode == 1
+    assert [Path(json.loads(line)["input"]).name for line in done.stdout.splitlines()] == ["cat_720p.jpg"]
+    assert [name in done.stderr for name in ("cut.jpg", "empty.png", "absent.jpg")] == [True, True, True]
+
+
+def test_drawn_pictures_are_written(assets: Path, tmp_path: Path) -> None:
+    model = assets / "models/detect/coco_ssd_mobilenet_v1_quant.tflite"
+    infer(model, assets / "images/pets.jpg", "--draw", tmp_path)
+    assert (tmp_path / "pets.png").stat().st_size > 10_000
+
+
+def test_an_unknown_option_teaches(assets: Path) -> None:
+    done = inferd("infer", assets / "models/own_digits/digits_v1_int8.tflite")
+    assert done.returncode == 2
+    assert "name at least one input" in done.stderr
