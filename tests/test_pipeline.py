@@ -15,7 +15,8 @@ from inferd.system.threads import Condition
 def test_a_frame_becomes_a_result() -> None:
     turn = tick(frame(), steps(fake(scores=(0.2, 0.8))), time.monotonic_ns)
     assert turn.result.labels is not None
-    assert (turn.result.labels[0].label, turn.result.labels[0].score) == ("class 1", pytest.approx(0.8))
+    assert turn.result.labels[0].label == "class 1"
+    assert turn.result.labels[0].score == pytest.approx(0.8)
 
 
 def test_each_stage_is_timed_apart_and_the_total_is_their_sum() -> None:

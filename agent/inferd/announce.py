@@ -75,7 +75,9 @@ class Announcer:
 
     def _header(self, wall_s: float) -> telemetry.Header:
         self._seq += 1
-        return telemetry.Header(telemetry.SCHEMA_VERSION, self._device, telemetry.iso_time(wall_s), self.boot_id, self._seq)
+        return telemetry.Header(
+            telemetry.SCHEMA_VERSION, self._device, telemetry.iso_time(wall_s), self.boot_id, self._seq
+        )
 
     def _publish(self, message: Message) -> None:
         for link in self._links:

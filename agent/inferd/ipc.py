@@ -6,7 +6,7 @@ import msgspec
 
 from inferd.config.settings import Engine, Overrides, Pipeline, Source
 from inferd.histogram import HistogramData
-from inferd.records import EngineInfo, ModelRef, PipelineState, Result, Stage, Tick
+from inferd.records import EngineInfo, ModelRef, PipelineState, Stage, Tick
 from inferd.wire.manifest import ModelDescription
 
 

@@ -51,7 +51,9 @@ class Listener(Protocol):
 class Loop:
     """Body of a loop thread."""
 
-    def __init__(self, lanes: Mapping[str, Lane], changed: Condition, slot: Slot, clock: Clock, listener: Listener) -> None:
+    def __init__(
+        self, lanes: Mapping[str, Lane], changed: Condition, slot: Slot, clock: Clock, listener: Listener
+    ) -> None:
         """Prepare a loop without an engine.
 
         Args:
@@ -142,4 +144,3 @@ class Loop:
             self._listener.reported(lane, ref, turn)
         if verdict.settled is not None:
             self._listener.settled(lane, verdict.settled)
-

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from inferd.errors import ConfigError
-from inferd.records import Array, EngineInfo, Frame, Geometry, Message, Result
+from inferd.records import Array, EngineInfo, Frame, Geometry, Message, Overlay, Result
 
 T = TypeVar("T")
 
@@ -80,10 +80,29 @@ class Preprocess(Protocol):
 
 
 class Task(Protocol):
-    """Reads a model's outputs. Pure: no clock, no state, nothing kept of the arrays it is lent."""
+    """Reads a model's outputs. No clock, and nothing kept of the arrays it is lent; owned by one loop thread.
+
+    One that averages over frames remembers a bounded amount of what it read before; a new one begins anew.
+    """
 
     def decode(self, outputs: Sequence[Array], geometry: Geometry) -> Result:
         """Return what the outputs say, coordinates normalised to the source picture."""
+
+
+@runtime_checkable
+class WatchesInput(Protocol):
+    """A task that compares what comes out with what went in. `watch` comes before each invoke, on the same thread."""
+
+    def watch(self, inputs: Sequence[Array]) -> None:
+        """Copy what is needed of the inputs, which were just written; the runtime may reuse their memory."""
+
+
+@runtime_checkable
+class PaintsPixels(Protocol):
+    """A task whose answer is a picture, of which its results only tell the sums."""
+
+    def overlay(self) -> Overlay | None:
+        """Return what the last `decode` saw, for drawing; None before the first."""
 
 
 class Link(Protocol):
@@ -119,6 +138,11 @@ ENGINES = {
 TASKS = {
     "classify": "inferd.tasks.classify:Classify",
     "detect": "inferd.tasks.detect:build",
+    "segment": "inferd.tasks.segment:Segment",
+    "pose": "inferd.tasks.pose:Pose",
+    "embed": "inferd.tasks.embed:Embed",
+    "anomaly": "inferd.tasks.anomaly:build",
+    "regress": "inferd.tasks.regress:Regress",
     "raw": "inferd.tasks.raw:Raw",
 }
 
@@ -138,5 +162,7 @@ def find(kind: str, table: dict[str, str], name: str) -> Any:  # Any: each calle
     try:
         module, attribute = table[name].split(":")
     except KeyError:
-        raise ConfigError(f"{kind} {name!r}", f"there is no such {kind}; there are {', '.join(sorted(table))}") from None
+        raise ConfigError(
+            f"{kind} {name!r}", f"there is no such {kind}; there are {', '.join(sorted(table))}"
+        ) from None
     return getattr(import_module(module), attribute)

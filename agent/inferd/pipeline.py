@@ -10,16 +10,16 @@ the same `tick` for `inferd infer`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from inferd.config import settings
 from inferd.histogram import Histogram
 from inferd.ipc import PipelineCounts
-from inferd.parts import TASKS, Engine, Preprocess, Task, find
+from inferd.parts import TASKS, Engine, Preprocess, Task, WatchesInput, find
 from inferd.preprocess import build as build_preprocess
-from inferd.records import STAGES, Frame, StageTimes, Tick
+from inferd.records import STAGES, Array, Frame, Geometry, StageTimes, Tick
 from inferd.system.threads import Condition, Latest, Lock
 from inferd.tasks.report import Reporter
 from inferd.wire.manifest import ModelDescription
@@ -75,12 +75,24 @@ def build_steps(description: ModelDescription, engine: Engine, roi: tuple[float,
     Raises:
         ModelError: the description lacks what the task needs, or contradicts the engine's tensors.
     """
-    task = description.manifest.model.task or "raw"
-    return Steps(
-        preprocess=build_preprocess(description, engine.info, roi),
-        engine=engine,
-        task=find("task", TASKS, task)(description, engine.info),
-    )
+    task: Task = find("task", TASKS, description.manifest.model.task or "raw")(description, engine.info)
+    preprocess = build_preprocess(description, engine.info, roi)
+    if isinstance(task, WatchesInput):
+        preprocess = _Watched(preprocess, task)
+    return Steps(preprocess, engine, task)
+
+
+class _Watched:
+    """Shows a task what the preprocessing wrote."""
+
+    def __init__(self, preprocess: Preprocess, task: WatchesInput) -> None:
+        self._preprocess = preprocess
+        self._task = task
+
+    def __call__(self, frame: Frame, inputs: Sequence[Array]) -> Geometry:
+        geometry = self._preprocess(frame, inputs)
+        self._task.watch(inputs)
+        return geometry
 
 
 class Counters:

@@ -110,6 +110,27 @@ class Mask(msgspec.Struct, frozen=True):
     labels: dict[str, float]
 
 
+class Value(msgspec.Struct, frozen=True):
+    """A number that a regression gives; `unit` is "" where nothing names it."""
+
+    name: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """What a segmentation looks like, for drawing; never leaves the worker.
+
+    Attributes:
+        classes: (h, w) uint8 on the model's input, the class of each cell; 255 is nothing to paint.
+        geometry: how the picture was laid out on it.
+    """
+
+    classes: Array
+    geometry: Geometry
+
+
 class OutputTensor(msgspec.Struct, frozen=True):
     """An output tensor as it came, for the raw task; `values` is nested lists, None where it was too large to carry."""
 
@@ -128,6 +149,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     mask: Mask | None = None
     embedding: tuple[float, ...] | None = None
     score: float | None = None
+    values: tuple[Value, ...] | None = None
     outputs: tuple[OutputTensor, ...] | None = None
 
 

@@ -85,7 +85,7 @@ class Service:
             stack.callback(self._figures.close)
             self._figures.watch("control", os.getpid())
             self._start_seed()
-            stack.callback(lambda: self._seed.close())
+            stack.callback(self._close_seed)
             self._models.follow(self._config.pipeline)
             self._tell.started(self._config)
             while not self._stopping and not (until_end and self._tell.all_ended()):
@@ -129,6 +129,10 @@ class Service:
         self._seed_greeted = False
         self._selector.register(self._seed, selectors.EVENT_READ)
         self._figures.watch("seed", self._seed.pid)
+
+    def _close_seed(self) -> None:
+        """Close the seed of the moment; it may be another than the first."""
+        self._seed.close()
 
     def _hear_seed(self) -> None:
         """Take the ends of children; once the seed is ready, have the models examined."""

@@ -112,7 +112,9 @@ def describe_fake(request: ipc.Examine) -> ModelDescription:
         manifest=Manifest(
             model=ModelSection(task=task),
             input=InputSection(color_order="rgb", resize="stretch", filter="linear", range=(0.0, 255.0), layout="nhwc"),
-            output=OutputSection(label_offset=0, activation="none", threshold=said.threshold or 0.0, top_k=said.top_k or 5),
+            output=OutputSection(
+                label_offset=0, activation="none", threshold=said.threshold or 0.0, top_k=said.top_k or 5
+            ),
         ),
         labels=labels,
         facts=FileFacts(0, "a fake engine", {}, (), (), (), (), metadata=False, min_runtime=""),

@@ -85,7 +85,12 @@ def test_blazeface_finds_the_faces_the_reference_finds(assets: Path) -> None:
     expected = json.loads((assets / "EXPECTED.json").read_text())["faces (BlazeFace decode, thr .5)"]
     pictures = [assets / "images" / name for name in expected]
     told = infer(assets / "models/detect/face_detection_short_range.tflite", *pictures, "--resize-filter", "area")
-    sizes = {"grace_hopper.bmp": (606, 517), "astronaut.png": (512, 512), "face.jpg": (358, 512), "cat_720p.jpg": (720, 1280)}
+    sizes = {
+        "grace_hopper.bmp": (606, 517),
+        "astronaut.png": (512, 512),
+        "face.jpg": (358, 512),
+        "cat_720p.jpg": (720, 1280),
+    }
     for name, result in zip(expected, told, strict=True):
         height, width = sizes[name]
         assert len(result["boxes"]) == len(expected[name])

@@ -54,7 +54,9 @@ def test_a_model_that_crashes_while_loading_is_refused_and_the_other_pipeline_ru
 
 
 def test_a_worker_that_crashes_is_blamed_on_its_model_and_replaced(tmp_path: Path) -> None:
-    endless = short(frames=0, engine=fake(crash_at=10))  # the vet child stops before the tenth invoke, a worker does not
+    endless = short(
+        frames=0, engine=fake(crash_at=10)
+    )  # the vet child stops before the tenth invoke, a worker does not
     whole = run_whole(tmp_path, endless, until=lambda so_far: len(so_far.bodies("cam/result")) > 12, restart_max_s=0.01)
     died = next(event for event in whole.bodies("event") if event["kind"] == "worker.died")
     assert "killed by SIGSEGV while fake" in died["message"]

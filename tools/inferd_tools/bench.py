@@ -23,7 +23,6 @@ from typing import IO, Any
 from ai_edge_litert.interpreter import Interpreter
 
 from inferd import ipc
-from inferd.bundled import bundled
 from inferd.config import settings
 from inferd.loop import Loop, Serving
 from inferd.pipeline import Lane, build_steps

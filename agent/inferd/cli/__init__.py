@@ -18,6 +18,8 @@ COMMANDS = {
     "infer": "inferd.cli.infer:infer",
     "models": "inferd.cli.models:models",
     "config": "inferd.cli.config:config",
+    "install": "inferd.cli.install:install",
+    "uninstall": "inferd.cli.install:uninstall",
     "version": "inferd.cli.version:version",
 }
 

@@ -36,22 +36,34 @@ def numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("inputs", nargs=-1)
-@click.option("--input-npz", multiple=True, metavar="FILE", help="Tensors by input name; the first axis counts samples.")
+@click.option(
+    "--input-npz", multiple=True, metavar="FILE", help="Tensors by input name; the first axis counts samples."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per input.")
 @click.option("--draw", metavar="DIR", default="", help="Write each picture with its results drawn on it to DIR.")
 @click.option("--task", type=click.Choice(["classify", "detect", "raw"]), help="What the model does.")
 @click.option("--labels", metavar="FILE", help="A file of labels: one a line, or `id label` lines.")
 @click.option("--resize", type=click.Choice(["stretch", "letterbox", "crop"]), help="How a picture is made to fit.")
-@click.option("--resize-filter", type=click.Choice(["linear", "area", "nearest", "cubic"]), help="How pixels are mixed.")
+@click.option(
+    "--resize-filter", type=click.Choice(["linear", "area", "nearest", "cubic"]), help="How pixels are mixed."
+)
 @click.option("--mean", callback=numbers, help="Pixel mean, one number or one per channel: (pixel - mean) / std.")
 @click.option("--std", callback=numbers, help="Pixel deviation, one number or one per channel.")
 @click.option("--threshold", type=float, help="Leave out scores below it.")
 @click.option("--top-k", type=click.IntRange(min=1), help="At most so many labels or boxes.")
-@click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True, help="CPU threads of an inference.")
+@click.option(
+    "--threads", type=click.IntRange(1, 64), default=2, show_default=True, help="CPU threads of an inference."
+)
 def infer(
-    model: Path, inputs: tuple[str, ...], input_npz: tuple[str, ...], as_json: bool, draw: str, threads: int, **said: object
+    model: Path,
+    inputs: tuple[str, ...],
+    input_npz: tuple[str, ...],
+    as_json: bool,  # noqa: FBT001 - click calls it by name
+    draw: str,
+    threads: int,
+    **said: object,
 ) -> None:
-    """Run MODEL on pictures, folders of pictures, videos or tensors, and print what it says.
+    r"""Run MODEL on pictures, folders of pictures, videos or tensors, and print what it says.
 
     MODEL is a .tflite file, or a folder that holds model.tflite. What its manifest and metadata do not say can be said by
     options. The model is tried in a child process first; a model that crashes it is refused with a sentence.
@@ -147,8 +159,7 @@ def _lines(result: Result) -> list[str]:
     for box in result.boxes or ():
         corners = ", ".join(f"{value:.3f}" for value in box.box)
         lines.append(f"  {box.score:.3f}  {box.label or box.id}  y0, x0, y1, x1 = {corners}")
-    for output in result.outputs or ():
-        lines.append(f"  {output.name} {list(output.shape)} {output.dtype}: {_first(output.values)}")
+    lines += [f"  {output.name} {list(output.shape)} {output.dtype}: {_first(output.values)}" for output in result.outputs or ()]
     return lines or ["  nothing above the threshold"]
 
 

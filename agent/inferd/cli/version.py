@@ -9,7 +9,15 @@ import click
 
 from inferd import __version__
 
-DISTRIBUTIONS = ("ai-edge-litert", "tflite-runtime", "numpy", "opencv-python-headless", "paho-mqtt", "msgspec", "psutil")
+DISTRIBUTIONS = (
+    "ai-edge-litert",
+    "tflite-runtime",
+    "numpy",
+    "opencv-python-headless",
+    "paho-mqtt",
+    "msgspec",
+    "psutil",
+)
 
 
 @click.command()

@@ -41,7 +41,12 @@ def _source(kind: type[msgspec.Struct]) -> Iterator[str]:
     """Yield the table of one kind of source; commented out unless it is the example's."""
     used = isinstance(EXAMPLE.source, kind)
     value = EXAMPLE.source if used else None
-    body = [*_comment(_summary(kind)), "[pipeline.source]", f'kind = "{kind.__struct_config__.tag}"', *_keys(kind, value)]
+    body = [
+        *_comment(_summary(kind)),
+        "[pipeline.source]",
+        f'kind = "{kind.__struct_config__.tag}"',
+        *_keys(kind, value),
+    ]
     yield from body if used else [line if line.startswith("#") else f"# {line}" for line in body]
 
 

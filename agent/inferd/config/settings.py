@@ -140,16 +140,19 @@ class Overrides(Settings, frozen=True):
     """What a person says about a model instead of its manifest; None leaves it as it is.
 
     Attributes:
-        task: "classify", "detect" or "raw".
+        task: "classify", "detect", "segment", "pose", "embed", "anomaly", "regress" or "raw".
         labels: a file of labels.
         resize: "stretch", "letterbox" or "crop".
         resize_filter: "linear", "area", "nearest" or "cubic".
         mean: of pixel values, one or one per channel.
         std: of pixel values, one or one per channel.
         activation: "none", "softmax" or "sigmoid".
-        decoder: how a detector's outputs become boxes.
+        decoder: how the outputs become boxes or keypoints.
         threshold: scores below it are left out.
         top_k: at most so many labels or boxes.
+        average: scores are the mean over the last so many frames; 0 is over all since the source began.
+        normalize: whether an embedding is divided by its length.
+        limit: an anomaly score above it is an anomaly.
     """
 
     task: Task | None = None
@@ -162,6 +165,9 @@ class Overrides(Settings, frozen=True):
     decoder: Decoder | None = None
     threshold: float | None = None
     top_k: int | None = None
+    average: int | None = None
+    normalize: bool | None = None
+    limit: float | None = None
 
 
 class Report(Settings, frozen=True):

@@ -55,7 +55,10 @@ def describe_input(known: Known, picture: Picture | None, decoder: Decoder | Non
     mean, std = _normalization(known, picture, decoder, answers) or (None, None)
     guess = _guess(picture, decoder)
     resize: Resize | None = answers.pick(
-        "input.resize", (FLAG, flags.resize), (MANIFEST, said.resize), (DECODER if decoder == "blazeface" else ASSUMED, guess.resize)
+        "input.resize",
+        (FLAG, flags.resize),
+        (MANIFEST, said.resize),
+        (DECODER if decoder == "blazeface" else ASSUMED, guess.resize),
     )
     fill = 0 if decoder == "blazeface" else LETTERBOX_FILL  # what it was trained with (MediaPipe pads with black)
     bars = fill if resize == "letterbox" else None
@@ -131,7 +134,9 @@ def _guess(picture: Picture | None, decoder: Decoder | None) -> InputSection:
     """Return what is usual. "area" gives the reference's answers on all our photos; "linear" is faster and differs on some."""
     if picture is None:
         return InputSection()
-    return InputSection(resize="letterbox" if decoder == "blazeface" else "stretch", filter="area", layout=picture.layout)
+    return InputSection(
+        resize="letterbox" if decoder == "blazeface" else "stretch", filter="area", layout=picture.layout
+    )
 
 
 def _color_orders(known: Known, picture: Picture | None) -> tuple[tuple[str, ColorOrder | None], ...]:

@@ -21,6 +21,25 @@ READABLE = 0o644
 READ_ONLY = 0o444
 
 
+class Disk:
+    """The few calls on which it depends what a power cut leaves; a test may record them, or leave one out."""
+
+    def fsync(self, fd: int) -> None:
+        """Wait until a file's content, or a folder's names, are on the disk."""
+        os.fsync(fd)
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Give a file or folder another name, in place of whatever had that."""
+        os.replace(old, new)  # noqa: PTH105  # this is the place for it
+
+    def link(self, old: Path, new: Path) -> None:
+        """Give a file a second name."""
+        os.link(old, new)  # noqa: PTH200  # this is the place for it
+
+
+DISK = Disk()
+
+
 @dataclass(frozen=True, slots=True)
 class Copied:
     """A whole, synced copy that waits under an unfinished name to be put into its place, or removed."""
@@ -30,19 +49,23 @@ class Copied:
     size_bytes: int
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes, disk: Disk = DISK, before: Path | None = None) -> None:
     """Put `content` at `path`: whoever reads sees the old file or the new one, whole, also after a power cut.
+
+    With `before`, the old file is kept under that name, in the same folder; between the two renames there is only that.
 
     Raises:
         OSError: the disk refuses; `path` is what it was.
     """
     with _unfinished(path.parent) as (stream, unfinished):
         stream.write(content)
-        _settle(stream, READABLE)
-        put(unfinished, path)
+        _settle(stream, READABLE, disk)
+        if before is not None and path.exists():
+            disk.rename(path, before)
+        put(unfinished, path, disk)
 
 
-def copy_hashed(source: BinaryIO, folder: Path) -> Copied:
+def copy_hashed(source: BinaryIO, folder: Path, disk: Disk = DISK) -> Copied:
     """Copy `source` from where it stands into a read-only file in `folder` and sync it.
 
     Raises:
@@ -54,21 +77,21 @@ def copy_hashed(source: BinaryIO, folder: Path) -> Copied:
             stream.write(piece)
             digest.update(piece)
             size_bytes += len(piece)
-        _settle(stream, READ_ONLY)
+        _settle(stream, READ_ONLY, disk)
     return Copied(unfinished, digest.hexdigest(), size_bytes)
 
 
-def put(unfinished: Path, path: Path) -> None:
-    """Rename a synced file into its place and sync the folder.
+def put(unfinished: Path, path: Path, disk: Disk = DISK) -> None:
+    """Rename a synced file or folder into its place and sync the folder around it.
 
     Raises:
         OSError: the disk refuses.
     """
-    os.replace(unfinished, path)  # noqa: PTH105  # this is the place for it
-    sync_folder(path.parent)
+    disk.rename(unfinished, path)
+    sync_folder(path.parent, disk)
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path, disk: Disk = DISK) -> None:
     """Wait until the names in `folder` are on the disk.
 
     Raises:
@@ -76,12 +99,12 @@ def sync_folder(folder: Path) -> None:
     """
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        disk.fsync(fd)
     finally:
         os.close(fd)
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, disk: Disk = DISK) -> None:
     """Make `folder` and those above it, and wait until their names are on the disk.
 
     Raises:
@@ -90,7 +113,7 @@ def make_folder(folder: Path) -> None:
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for one in reversed(missing):
-        sync_folder(one.parent)
+        sync_folder(one.parent, disk)
 
 
 def remove_unfinished(folder: Path) -> int:
@@ -120,7 +143,7 @@ def _unfinished(folder: Path, *, keep: bool = False) -> Iterator[tuple[BinaryIO,
         path.unlink(missing_ok=True)
 
 
-def _settle(stream: BinaryIO, mode: int) -> None:
+def _settle(stream: BinaryIO, mode: int, disk: Disk) -> None:
     stream.flush()
     os.fchmod(stream.fileno(), mode)
-    os.fsync(stream.fileno())
+    disk.fsync(stream.fileno())

@@ -103,7 +103,9 @@ class Seed:
         """
         ours, theirs = channel_pair()
         command = [sys.executable, "-m", "inferd.system.seed", str(theirs.fileno()), *preload]
-        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env={**os.environ, **(environment or {})}, stderr=stderr)  # noqa: S603 - our own interpreter and module
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            command, pass_fds=[theirs.fileno()], env={**os.environ, **(environment or {})}, stderr=stderr
+        )
         theirs.close()
         self._channel: Channel[ToControl, Fork] = Channel(ours, ToControl)  # type: ignore[arg-type]  # a union is no class
         self._exits: list[Exited] = []
@@ -237,7 +239,7 @@ def _import_all(modules: Sequence[str]) -> tuple[str, ...]:
 def _wake_on_child() -> socket.socket:
     ours, theirs = socket.socketpair()
     for end in (ours, theirs):
-        end.setblocking(False)  # noqa: FBT003
+        end.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(theirs.detach())
     return ours

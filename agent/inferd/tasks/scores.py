@@ -7,7 +7,6 @@ import numpy as np
 from inferd.records import Array
 from inferd.wire.manifest import Activation
 
-
 RADIX_BYTES = 2  # numpy sorts integers of up to 16 bits by radix, in one pass
 
 
