@@ -10,6 +10,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 import pytest
 
+from fixtures.delegates import build_fake_tpu
 from inferd.config import settings
 from inferd.errors import EngineError
 from inferd.parts import ENGINES, Engine, find
@@ -25,11 +26,13 @@ class Case(NamedTuple):
     kind: str
     tiny: str = ""
     asset: str = ""
+    through_delegate: bool = False
 
 
 CASES = {
     "fake": Case("fake"),
     "litert, 14 dtypes": Case("litert", tiny="all_dtypes.tflite"),
+    "litert, delegate": Case("litert", tiny="digits_edgetpu.tflite", through_delegate=True),
     "litert, int8": Case("litert", asset="models/audio_sensor/hello_world_int8.tflite"),
     "litert, MobileNet": Case("litert", asset="models/classify/mobilenet_v1_0.25_128_quant.tflite"),
     "litert, stateful": Case("litert", asset="models/audio_sensor/okay_nabu.tflite"),
@@ -38,10 +41,12 @@ CASES = {
 
 
 @pytest.fixture(params=list(CASES.values()), ids=list(CASES))
-def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     case: Case = request.param
     path = TINY_MODELS / case.tiny if not case.asset else request.getfixturevalue("assets") / case.asset
-    built: Engine = find("engine", ENGINES, case.kind)(str(path), settings.Engine(threads=1), CountingClock(), "model")
+    delegate = str(build_fake_tpu(tmp_path).library) if case.through_delegate else ""
+    options = settings.Engine(threads=1, delegate=delegate)
+    built: Engine = find("engine", ENGINES, case.kind)(str(path), options, CountingClock(), "model")
     yield built
     built.close()
 

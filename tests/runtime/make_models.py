@@ -21,6 +21,7 @@ NUMBERS = (
     *("BOOL", "COMPLEX64", "COMPLEX128"),
 )
 ONE = np.float32(1).tobytes()
+EDGETPU_OP = "edgetpu-custom-op"
 
 
 def tensor(
@@ -107,6 +108,16 @@ def counting() -> bytes:
     return model(tensors, [rnn], OPS.UNIDIRECTIONAL_SEQUENCE_RNN, inputs=[0], outputs=[4], constants=[ONE])
 
 
+def edgetpu_digits() -> bytes:
+    """What edgetpu_compiler would make of our digits model, as far as its tensors and its one operator's name tell."""
+    picture, scores = tensor("picture", (1, 32, 32, 1), TYPES.UINT8), tensor("scores", (1, 10), TYPES.UINT8)
+    for one, scale in ((picture, 1 / 255), (scores, 1 / 256)):
+        one.quantization = schema.QuantizationParametersT()
+        one.quantization.scale, one.quantization.zeroPoint = [scale], [0]
+    compiled = operator([0], [1], None, OPTIONS.NONE)
+    return model([picture, scores], [compiled], OPS.CUSTOM, inputs=[0], outputs=[1], custom=EDGETPU_OP)
+
+
 def model(
     tensors: list[Any],  # generated types, here and below
     operators: list[Any],
@@ -115,10 +126,12 @@ def model(
     inputs: Sequence[int],
     outputs: Sequence[int],
     constants: Sequence[bytes] = (),
+    custom: str | None = None,
 ) -> bytes:
     graph, opcode, made = schema.SubGraphT(), schema.OperatorCodeT(), schema.ModelT()
     graph.tensors, graph.operators, graph.inputs, graph.outputs = tensors, operators, list(inputs), list(outputs)
     opcode.builtinCode = opcode.deprecatedBuiltinCode = code
+    opcode.customCode = custom
     opcode.version = 1
     made.version, made.subgraphs, made.operatorCodes, made.buffers = 3, [graph], [opcode], [schema.BufferT()]
     for constant in constants:
@@ -134,6 +147,7 @@ MODELS = {
     "all_dtypes": passing(NUMBERS),
     "bfloat16": passing(["BFLOAT16"]),
     "counting": counting(),
+    "digits_edgetpu": edgetpu_digits(),
     "found": found(),
     "open_batch": add_one(shape=(1, 4), signature=(-1, 4)),
     "picking": picking(),

@@ -21,9 +21,10 @@ CANDIDATES = (
 
 
 class Runtime(NamedTuple):
-    """An importable runtime: its Interpreter class, and its distribution's name and version."""
+    """An importable runtime: its Interpreter class and `load_delegate`, and its distribution's name and version."""
 
     interpreter: Any  # neither runtime ships types
+    load_delegate: Any  # as above
     distribution: str
     version: str
 
@@ -43,11 +44,12 @@ def find_runtime(candidates: Sequence[tuple[str, str]] = CANDIDATES) -> Runtime:
     reasons = []
     for distribution, module in candidates:
         try:
-            interpreter = import_module(module).Interpreter
+            imported = import_module(module)
+            interpreter, load_delegate = imported.Interpreter, imported.load_delegate
         except (ImportError, OSError, AttributeError) as exc:
             reasons.append(str(exc).strip().splitlines()[-1])
         else:
-            return Runtime(interpreter, distribution, _version(distribution, module))
+            return Runtime(interpreter, load_delegate, distribution, _version(distribution, module))
     raise ImportError("; ".join(reasons))
 
 

@@ -17,10 +17,11 @@ import numpy as np
 from inferd.config import settings
 from inferd.errors import EngineError
 from inferd.records import Array, EngineInfo
+from inferd.runtime.delegates import EDGETPU, delegation, load_delegate
 from inferd.runtime.delegation import DELEGATE, Node, count_delegated
 from inferd.runtime.library import PREFERRED, find_runtime
 from inferd.runtime.modelfile import open_model
-from inferd.runtime.refusals import invoke_refusal, loading
+from inferd.runtime.refusals import CPU, EDGETPU_OP, invoke_refusal, loading
 from inferd.runtime.tensors import Lend, check_numbers, closed, lend, lender, quantized, spec_of
 from inferd.system.clock import Clock
 
@@ -34,7 +35,7 @@ VIEW_ALIVE = "reference to internal data"  # in what the runtime says when a vie
 
 
 class LiteRt:
-    """A TensorFlow Lite model on the CPU. Made by a control thread, then owned by one loop thread."""
+    """A TensorFlow Lite model, on CPU or delegate. Made by a control thread, then owned by one loop thread."""
 
     info: EngineInfo
     _inputs: tuple[Lend, ...]
@@ -48,15 +49,17 @@ class LiteRt:
 
         Args:
             path: the file; "/proc/self/fd/N" is fine, and N may be closed afterwards.
-            options: how many threads an inference uses.
+            options: how many threads an inference uses, and which delegate.
             clock: times the load and the warm-up.
             name: the model's name, for what goes wrong.
 
         Raises:
-            EngineError: the file, its operators or the runtime do not allow it; one sentence says which.
+            EngineError: the file, its operators, the runtime or the delegate do not allow it; one sentence says which.
         """
         self._name = name
         self._threads = options.threads
+        self._delegation = delegation(name, options)
+        self._delegates: list[Any] = []  # Any: the runtimes ship no types
         self._now_ns = clock.monotonic_ns
         self._file = open_model(name, path)  # kept open: `reset` may have to load it again, from the same file
         try:
@@ -107,12 +110,15 @@ class LiteRt:
         self._scalars = ()
         self._invoke = closed
         self._interpreter = None
+        self._delegates = []  # after the interpreter, which uses it to its end; this lets go of the accelerator
         self._file.close()
 
     def _start(self) -> EngineInfo:
         with loading(self._name, ""):
             self._runtime = find_runtime()
         began_ns = self._now_ns()
+        if self._delegation is not None:
+            self._delegates = [load_delegate(self._name, self._delegation, self._runtime)]
         interpreter = self._load()
         loaded_ns = self._now_ns()
         with loading(self._name, self._runtime.title):
@@ -120,13 +126,14 @@ class LiteRt:
         check_numbers(self._name, (*inputs, *outputs))
         plan = plan_of(interpreter)
         self._reload_forgets = any(node.name in STATEFUL for node in plan)
+        self._accelerator = self._what_runs_it(plan)
         self._take(interpreter)
         delegated = count_delegated(plan) if plan else None
         return EngineInfo(
             runtime=self._runtime.distribution,
             runtime_version=self._runtime.version,
             numpy_version=np.__version__,
-            accelerator="cpu",
+            accelerator=self._accelerator,
             nodes=sum(node.name != DELEGATE for node in plan),
             nodes_delegated=delegated,
             threads=self._threads,
@@ -134,13 +141,15 @@ class LiteRt:
             warmup_ms=self._warm_up(),
             inputs=tuple(map(spec_of, inputs)),
             outputs=tuple(map(spec_of, outputs)),
-            warning=self._slow_kernels() if delegated == 0 else "",
+            warning=self._warning(delegated),
         )
 
     def _load(self) -> Any:  # Any: the runtimes ship no types
         path = f"/proc/self/fd/{self._file.fileno()}"
-        with loading(self._name, self._runtime.title):
-            interpreter = self._runtime.interpreter(model_path=path, num_threads=self._threads)
+        with loading(self._name, self._runtime.title, self._delegation.accelerator if self._delegation else ""):
+            interpreter = self._runtime.interpreter(
+                model_path=path, num_threads=self._threads, experimental_delegates=self._delegates
+            )
             interpreter.allocate_tensors()
         return interpreter
 
@@ -167,6 +176,22 @@ class LiteRt:
         self.reset()
         return took_ms
 
+    def _what_runs_it(self, plan: Sequence[Node]) -> str:
+        """Return "cpu", or what the delegate drives: an Edge TPU takes only operators that were compiled for it."""
+        if self._delegation is None:
+            return CPU
+        named = self._delegation.accelerator
+        return CPU if named == EDGETPU and plan and all(node.name != EDGETPU_OP for node in plan) else named
+
+    def _warning(self, delegated: int | None) -> str:
+        if self._delegation is not None and self._accelerator == CPU:
+            return "it holds no Edge TPU operator and runs on the CPU; compile it with edgetpu_compiler"
+        if delegated:
+            return ""
+        if self._delegation is not None and delegated == 0:
+            return f"the delegate for {self._accelerator} takes none of its operators; all of it runs on the CPU"
+        return self._slow_kernels() if delegated == 0 else ""
+
     def _slow_kernels(self) -> str:
         if not any(map(quantized, self._interpreter.get_tensor_details())):
             return ""
@@ -177,7 +202,7 @@ class LiteRt:
         if VIEW_ALIVE in str(exc):
             fault = "a callback kept a view of its tensors beyond write or read; copy what must outlive the callback"
             raise RuntimeError(f"{self._name}: {fault}") from exc
-        raise EngineError(self._name, invoke_refusal(exc, self._runtime.title)) from exc
+        raise EngineError(self._name, invoke_refusal(exc, self._runtime.title, self._accelerator)) from exc
 
 
 def plan_of(interpreter: Any) -> tuple[Node, ...]:  # Any: the runtimes ship no types

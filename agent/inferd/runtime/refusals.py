@@ -17,15 +17,22 @@ NATIVE_ERRORS = (ValueError, RuntimeError, OSError, SystemError, AttributeError,
 
 QUOTED_CHARS = 120  # of a native message; some run to a page
 
+CPU = "cpu"
+EDGETPU_OP = "edgetpu-custom-op"  # what edgetpu_compiler puts in the place of all that it took
 OTHER_ACCELERATORS = {
-    "edgetpu-custom-op": "is compiled for the Edge TPU, which needs libedgetpu and a TPU; use its CPU twin here",
+    EDGETPU_OP: "is compiled for the Edge TPU, which needs libedgetpu and a TPU; use its CPU twin here",
     "ethos-u": "is compiled for an Arm Ethos-U accelerator, which is not here; use the model it was made from",
 }
 
 
 @contextmanager
-def loading(name: str, runtime: str) -> Iterator[None]:
+def loading(name: str, runtime: str, accelerator: str = "") -> Iterator[None]:
     """Turn whatever the runtime raises while it loads a model into an EngineError.
+
+    Args:
+        name: the model's.
+        runtime: its title.
+        accelerator: what a delegate drives; "" where there is none.
 
     Raises:
         EngineError: the runtime raised something.
@@ -33,24 +40,30 @@ def loading(name: str, runtime: str) -> Iterator[None]:
     try:
         yield
     except NATIVE_ERRORS as exc:
-        raise EngineError(name, load_refusal(exc, runtime)) from exc
+        raise EngineError(name, load_refusal(exc, runtime, accelerator)) from exc
 
 
-def load_refusal(exc: Exception, runtime: str) -> str:
+def load_refusal(exc: Exception, runtime: str, accelerator: str = "") -> str:
     """Return why a model did not load, in a sentence that follows the model's name."""
     if isinstance(exc, ImportError):
-        fact = f"needs a TensorFlow Lite runtime and none can be imported ({_quoted(exc)})"
+        fact = f"needs a TensorFlow Lite runtime and none can be imported ({quoted(exc)})"
         return f"{fact}; run `pip install ai-edge-litert`"
     if isinstance(exc, SystemError) and runtime.startswith("tflite-runtime"):
         return f"{runtime} cannot work with numpy {np.__version__}; run `pip install 'numpy<2'`"
     if isinstance(exc, MemoryError):
         return "does not fit into memory; use a smaller model"
+    if accelerator and isinstance(exc, RuntimeError):  # a damaged file is a ValueError
+        return (
+            f"is not taken by the delegate for {accelerator} ({quoted(exc)}); compile it again for that, or use the CPU"
+        )
     return _operator_refusal(str(exc), runtime) or _file_refusal(exc, runtime)
 
 
-def invoke_refusal(exc: Exception, runtime: str) -> str:
+def invoke_refusal(exc: Exception, runtime: str, accelerator: str) -> str:
     """Return why a loaded model did not run, in a sentence that follows the model's name."""
-    return f"{runtime} failed while running it ({_quoted(exc)}); use another version of the model"
+    if accelerator != CPU:
+        return f"{accelerator} failed while running it ({quoted(exc)}); see that it is there, powered and cool"
+    return f"{runtime} failed while running it ({quoted(exc)}); use another version of the model"
 
 
 def _operator_refusal(text: str, runtime: str) -> str:
@@ -67,10 +80,10 @@ def _operator_refusal(text: str, runtime: str) -> str:
 
 def _file_refusal(exc: Exception, runtime: str) -> str:
     if "Flatbuffer" in str(exc) or "No subgraph" in str(exc):
-        return f"is damaged or cut short ({_quoted(exc)}); copy or download it again"
-    return f"cannot be loaded by {runtime} ({_quoted(exc)}); convert it again, or for another runtime"
+        return f"is damaged or cut short ({quoted(exc)}); copy or download it again"
+    return f"cannot be loaded by {runtime} ({quoted(exc)}); convert it again, or for another runtime"
 
 
-def _quoted(exc: Exception) -> str:
+def quoted(exc: Exception) -> str:
     """Return the start of a native message on one line, without the full stop that would end our sentence early."""
     return shorten(str(exc), QUOTED_CHARS, placeholder=" ...").rstrip(" .") or type(exc).__name__
