@@ -25,6 +25,7 @@ from inferd.wire import topics
 ACCEPT_S = 10.0  # a broker that took the TCP connection and does not answer CONNECT is none
 STEADY_S = 60.0  # a connection that lived so long starts the pauses from the beginning
 IDLE_S = 1.0  # how often paho's keep-alive is looked after
+GOODBYE_SHARE = 0.9  # of the time to close; the rest is for the thread to end
 AT_ONCE = 64  # messages handed over before acknowledgements are read again
 
 BACKOFF = Backoff()
@@ -83,7 +84,7 @@ class MqttLink:
     def close(self, timeout_s: float) -> None:
         """Send what waits, then "offline", wait for its acknowledgement, and disconnect; give up after `timeout_s`."""
         if self._closing_by_ns is None:
-            self._closing_by_ns = self._clock.monotonic_ns() + round(timeout_s * 1e9)
+            self._closing_by_ns = self._clock.monotonic_ns() + round(timeout_s * GOODBYE_SHARE * 1e9)
             self._wakeup.set()
         for name in threads.join_all([self._thread], timeout_s):
             log.warning(
@@ -183,7 +184,7 @@ class MqttLink:
         return (min(ends) - self._clock.monotonic_ns()) / 1e9
 
     def _tell(self, fault: LinkError) -> None:
-        if str(fault) != self._told:
+        if str(fault) != self._told and self._closing_by_ns is None:
             log.warning("mqtt: %s", fault)
         self._told = str(fault)
 
