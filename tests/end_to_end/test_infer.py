@@ -149,3 +149,30 @@ def test_an_unknown_option_teaches(assets: Path) -> None:
     done = inferd("infer", assets / "models/own_digits/digits_v1_int8.tflite")
     assert done.returncode == 2
     assert "name at least one input" in done.stderr
+
+
+def test_every_other_model_runs_raw_as_the_reference_ran_it(assets: Path, tmp_path: Path) -> None:
+    for case in json.loads((assets / "EXPECTED.json").read_text())["cases"]:
+        if case["task"] != "tensor":
+            continue
+        model = assets / "models" / case["model"]
+        file = tmp_path / f"{model.stem}.npz"
+        specs = json.loads(inferd("models", "show", "--json", model).stdout)["engine"]["inputs"]
+        random = np.random.RandomState(0)
+        samples = {spec["name"]: random_input(random, spec)[None] for spec in specs}
+        np.savez(file, **samples)
+        outputs = infer(model, "--task", "raw", "--input-npz", file)[0]["outputs"]
+        for told, wanted in zip(outputs, case["outputs"], strict=True):
+            flat = np.array(told["values"], dtype=np.float64).ravel()
+            assert (told["shape"], told["dtype"]) == (wanted["shape"], wanted["dtype"])
+            assert flat[: len(wanted["first"])].tolist() == pytest.approx(wanted["first"], abs=1e-4)
+
+
+def random_input(random: np.random.RandomState, spec: dict[str, Any]) -> Any:  # Any: an array of the spec's dtype
+    """Return one sample as the reference made it, without the axis that counts samples where the tensor has one."""
+    shape = spec["shape"]
+    if spec["dtype"].startswith("float"):
+        values = random.rand(*shape).astype(spec["dtype"])
+    else:
+        values = random.randint(0, 100, shape).astype(spec["dtype"])
+    return values

@@ -98,7 +98,9 @@ def test_importing_inferd_loads_nothing_but_the_standard_library() -> None:
         "print([name for name in set(sys.modules) - before"
         " if name.split('.')[0] not in sys.stdlib_module_names | {'inferd'}])"
     )
-    done = subprocess.run([sys.executable, "-c", program_text], env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program_text], env=environment(), capture_output=True, text=True, check=False
+    )
     assert done.stdout.strip() == "[]"
 
 
