@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from inferd.errors import StoreError
 from inferd.store.octets import ModelFile
-from inferd.system.files import Copied, copy_hashed, make_folder, put, remove_unfinished
+from inferd.system.files import DISK, Copied, Disk, copy_hashed, make_folder, put, remove_unfinished
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 REMEDIES = {
@@ -39,15 +39,16 @@ class Blob:
 class Blobs:
     """A folder of files named by their SHA-256. Any number of processes may add and open."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, disk: Disk = DISK) -> None:
         """Use `root`, and make it where it is missing.
 
         Raises:
             StoreError: it cannot be made.
         """
         self._root = root
+        self._disk = disk
         try:
-            make_folder(root)
+            make_folder(root, disk)
         except OSError as exc:
             raise store_error(root, exc) from exc
 
@@ -107,7 +108,7 @@ class Blobs:
 
     def _store(self, file: ModelFile, stream: BinaryIO) -> Blob:
         stream.seek(0)
-        copied = copy_hashed(stream, self._root)
+        copied = copy_hashed(stream, self._root, self._disk)
         try:
             file.require_unchanged()
             return self._put(copied)
@@ -116,7 +117,7 @@ class Blobs:
 
     def _put(self, copied: Copied) -> Blob:
         path = self.path(copied.sha256)
-        put(copied.path, path)
+        put(copied.path, path, self._disk)
         return Blob(copied.sha256, path, copied.size_bytes)
 
 
