@@ -49,6 +49,14 @@ def test_an_example_has_every_key_and_no_other(topic: str) -> None:
     assert set(msgspec.json.decode(example(topic))) == fields
 
 
+def test_every_key_of_a_result_is_explained() -> None:
+    section = PAGE.split("### `<pipeline>/result`\n", maxsplit=1)[1].split("###", maxsplit=1)[0]
+    told = msgspec.json.decode(example("<pipeline>/result")).keys() | set(
+        re.findall(r"^\| `(\w+)`", section, re.MULTILINE)
+    )
+    assert told >= {*Inference.__struct_fields__, *Whence.__struct_fields__}
+
+
 def test_the_example_of_metrics_has_every_metric() -> None:
     told = msgspec.json.decode(example("metrics"))
     paths = {f"{group}.{name}" for group in ("system", "agent") for name in told[group]}
