@@ -21,7 +21,7 @@ ROUND_TRIP_S = 2.0
 START_S = 15.0  # of an embedded broker, on a slow card
 STOP_S = 2.0
 LOOK_S = 0.05
-HOW_TO_GET_ONE = "pip install 'inferd[demo]', or sudo apt-get install mosquitto"
+HOW_TO_GET_ONE = "pip install 'amqtt==0.12.*', or sudo apt-get install mosquitto"
 
 Pause = Callable[[float], bool]
 """Waits so many seconds; returns True where the demo is to end, at once."""

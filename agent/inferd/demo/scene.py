@@ -13,7 +13,7 @@ from inferd.histogram import Histogram, HistogramData, merge
 from inferd.records import Label, PipelineState
 from inferd.telemetry.metrics import histogram
 from inferd.wire.result import TimingMs
-from inferd.wire.telemetry import Event, Figure, Latency, Metrics, Number, PipelineStatus
+from inferd.wire.telemetry import Event, Figure, Latency, Metrics, Model, Number, PipelineStatus
 
 SHOWN_STAGES = ("preprocess", "invoke", "decode", "total", "frame_age")
 TIMED_STAGES = ("preprocess", "invoke", "decode", "total")
@@ -60,6 +60,8 @@ class View:
     Attributes:
         status: of the pipeline; "waiting" before the first word.
         why: the reason of that status.
+        deaf: why nothing can be heard of the agent now; "" where it can.
+        model: what runs, on what runtime; "" before it is told.
         digit: the newest frame.
         right, seen: how many results agree with the truth, of how many.
         recent: whether each of the last results was right, oldest first.
@@ -73,6 +75,8 @@ class View:
 
     status: PipelineState = "waiting"
     why: str = ""
+    deaf: str = ""
+    model: str = ""
     digit: Digit | None = None
     right: int = 0
     seen: int = 0
@@ -84,6 +88,13 @@ class View:
     system: Mapping[str, Number] = field(default_factory=dict)
     worker_pid: int | None = None
 
+    @property
+    def news(self) -> str:
+        """What keeps results away, in words; "" where nothing does."""
+        if self.deaf or self.status == "running":
+            return self.deaf
+        return f"{self.status}: {self.why}" if self.why else ""
+
 
 class Scene:
     """Listens to what the agent says of one pipeline; owned by the demo's main thread."""
@@ -93,6 +104,7 @@ class Scene:
         self._clip = clip
         self._pipeline = pipeline
         self._status = PipelineStatus("waiting", "", "")
+        self._model = Model("")
         self._digit: Digit | None = None
         self._right = self._seen = 0
         self._recent: deque[bool] = deque(maxlen=RECENT)
@@ -108,6 +120,8 @@ class Scene:
                 self._judge(msgspec.json.decode(payload, type=Told))
             elif topic == f"{self._pipeline}/status":
                 self._status = msgspec.json.decode(payload, type=PipelineStatus)
+            elif topic == f"{self._pipeline}/model":
+                self._model = msgspec.json.decode(payload, type=Model)
             elif topic == "metrics":
                 self._count(msgspec.json.decode(payload, type=Metrics))
             elif topic == "event":
@@ -115,13 +129,15 @@ class Scene:
         except msgspec.MsgspecError:
             return
 
-    def view(self) -> View:
-        """Return what there is to see now."""
+    def view(self, deaf: str = "") -> View:
+        """Return what there is to see now; `deaf` says why nothing can be heard."""
         metrics = self._metrics
         pipeline = metrics.pipelines.get(self._pipeline, {}) if metrics else {}
         return View(
             status=self._status.status,
             why=self._status.why,
+            deaf=deaf,
+            model=_title(self._model),
             digit=self._digit,
             right=self._right,
             seen=self._seen,
@@ -158,6 +174,12 @@ class Scene:
         pid = event.data.get("pid")
         if event.kind == "worker.started" and isinstance(pid, int):
             self._worker_pid = pid
+
+
+def _title(model: Model) -> str:
+    if model.runtime is None:
+        return ""
+    return f"{model.name} {model.version} on {model.runtime} {model.runtime_version}"
 
 
 def _number(figure: Figure) -> Number:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from inferd.demo.clip import INK
 from inferd.demo.scene import RECENT, SHOWN_STAGES, Digit, View
-from inferd.demo.words import UNKNOWN, Notes, because, clock, drops, number, percentiles, share
+from inferd.demo.words import UNKNOWN, Notes, clock, drops, number, percentiles, share
 
 SMALLEST = (80, 24)  # columns and rows
 LARGE = (100, 34)  # from here on the picture is drawn twice as large
@@ -86,7 +86,7 @@ def _shade(cell: int, glyphs: Glyphs) -> str:
 
 def _verdict(view: View, glyphs: Glyphs) -> RenderableType:
     if view.digit is None:
-        return Text(f"\nwaiting for the first result{because(view)}")
+        return Text(f"\nno result yet\n{view.news}")
     facts = Table.grid(padding=(0, 2))
     right = view.digit.right
     mark = Text(f"{glyphs.right} right" if right else f"{glyphs.wrong} WRONG", GOOD if right else BAD)
@@ -101,8 +101,7 @@ def _verdict(view: View, glyphs: Glyphs) -> RenderableType:
     facts.add_row(f"last {RECENT}", _marks(view.recent, glyphs))
     facts.add_row("speed", f"{number(view.fps, 1)} frames a second")
     facts.add_row("dropped", drops(view.dropped))
-    if view.status != "running":
-        facts.add_row("now", Text(f"{view.status}{because(view)}", BAD))
+    facts.add_row("now" if view.news else "model", Text(view.news, BAD) if view.news else view.model)
     return facts
 
 
@@ -151,5 +150,5 @@ def _next(notes: Notes) -> list[RenderableType]:
         lines.append(Text(f"  {notes.watch}", "bold cyan", no_wrap=True))
     else:
         lines.append(Text(f"Telemetry: {notes.broker}"))
-    lines.append(Text.assemble("A model on your own picture: ", (notes.infer, "bold cyan")))
+    lines.append(Text.assemble("A model on your own picture: ", (f"{notes.program} infer MODEL PICTURE", "bold cyan")))
     return lines

@@ -120,7 +120,7 @@ class Demo:
         while not self._pause(REFRESH_S):
             self._hear(agent)
             agent.check()
-            view = self._scene.view()
+            view = self._scene.view(self._deaf())
             running_s = (self._clock.monotonic_ns() - started_ns) / 1e9
             face.show(view, running_s)
             if not view.seen:
@@ -147,6 +147,12 @@ class Demo:
             topic = heard.topic.removeprefix(self._topic(""))
             self._scene.hear(topic, heard.payload)
             self._offline = topic == topics.STATUS.path and heard.payload == topics.OFFLINE
+
+    def _deaf(self) -> str:
+        """Return why the agent cannot be heard; it goes on all the same."""
+        if self._subscriber is None or self._subscriber.ready:
+            return ""
+        return f"the broker cannot be heard: {self._subscriber.why}"
 
     def _end(self, agent: Agent, broker: Broker) -> None:
         """End the agent, hear its last words, and leave nothing on a broker that stays."""

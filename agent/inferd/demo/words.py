@@ -28,11 +28,6 @@ class Notes:
     program: str
     model: str
 
-    @property
-    def infer(self) -> str:
-        """The line that runs a model on one's own picture."""
-        return f"{self.program} infer MODEL PICTURE"
-
 
 def opening(notes: Notes) -> list[str]:
     """Return what is said before the first result."""
@@ -47,17 +42,17 @@ def line(view: View, running_s: float) -> str:
     """Return the present in one line."""
     digit = view.digit
     if digit is None:
-        return f"{clock(running_s)} waiting for the first result{because(view)}"
+        return f"{clock(running_s)} no result yet{'; ' + view.news if view.news else ''}"
     verdict = "right" if digit.right else "WRONG"
     parts = [
         f"{clock(running_s)} frame {digit.frame}: read {digit.guess or 'nothing'}, written {digit.truth}, {verdict}",
         f"{view.right} of {view.seen} right ({share(view)})",
         f"{number(view.fps, 1)} fps",
-        f"total {'/'.join(percentiles(view.latency.get('total')))} ms",
+        "total ms p50 {} p95 {} p99 {}".format(*percentiles(view.latency.get("total"))),
         f"dropped {drops(view.dropped)}",
         *(f"{name} {cost(figures)}" for name, figures in view.processes.items()),
     ]
-    return " | ".join(parts) + ("" if view.status == "running" else f" | {view.status}{because(view)}")
+    return " | ".join([*parts, view.news] if view.news else parts)
 
 
 def summary(view: View, notes: Notes) -> list[str]:
@@ -73,12 +68,11 @@ def summary(view: View, notes: Notes) -> list[str]:
     return [
         *lines,
         "",
-        "Next:",
-        f"  {notes.infer:<44} a model on your own picture",
-        f"  {notes.program + ' models show MODEL':<44} what a model is, and what it lacks",
-        f"  {notes.program + ' config sample > inferd.toml':<44} then edit it, and",
-        f"  {notes.program + ' run --config inferd.toml':<44} the service itself",
-        f"The demo's model, to try them on: {notes.model}",
+        f"Your own picture   {notes.program} infer MODEL PICTURE",
+        f"What a model is    {notes.program} models show MODEL",
+        f"The service        {notes.program} config sample > inferd.toml",
+        f"                   {notes.program} run --config inferd.toml",
+        f"A MODEL to try     {notes.model}",
     ]
 
 
@@ -90,11 +84,6 @@ def clock(running_s: float) -> str:
 def share(view: View) -> str:
     """Return the accuracy so far."""
     return f"{100 * view.right / view.seen:.1f} %" if view.seen else UNKNOWN
-
-
-def because(view: View) -> str:
-    """Return the reason of the pipeline's status, as the end of a sentence."""
-    return f": {view.why}" if view.why else ""
 
 
 def number(value: float | None, digits: int) -> str:

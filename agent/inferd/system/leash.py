@@ -6,7 +6,9 @@ A preexec_fn would need no module of its own, but runs Python between fork and e
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -50,6 +52,11 @@ class Leashed:
         """What it prints, where a PIPE was asked for."""
         return self._process.stdout
 
+    @property
+    def stderr(self) -> IO[bytes] | None:
+        """Where it complains, where a PIPE was asked for."""
+        return self._process.stderr
+
     def ended(self) -> Exit | None:
         """Return how it ended, None while it runs."""
         code = self._process.poll()
@@ -67,6 +74,19 @@ class Leashed:
             self._process.wait()
             return False
         return True
+
+
+    def stop_all(self, timeout_s: float) -> None:
+        """End the program and all that it started: ask first, kill after `timeout_s`. Twice is fine."""
+        self._signal_all(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_s)
+        self._signal_all(signal.SIGKILL)
+        self._process.wait()
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # all are gone, or some became another user's
+            os.killpg(self._process.pid, number)
 
 
 def main(arguments: Sequence[str]) -> None:

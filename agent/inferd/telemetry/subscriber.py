@@ -49,7 +49,7 @@ class Subscriber:
         """
         self.ready = False
         """Whether the broker has confirmed the subscription and has not been lost since."""
-        self.why = "it has not answered yet"
+        self.why = "it has not answered as a broker does"
         """Why it is not ready."""
         self.lost = 0
         """Messages that came and were dropped because nobody took them in time."""
@@ -116,7 +116,8 @@ class Subscriber:
         try:
             self._client.connect(self._broker.host, self._broker.port, self._broker.keepalive_s)
         except (OSError, ValueError) as exc:
-            self.why = f"it cannot be reached ({exc})"
+            reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
+            self.why = f"it cannot be reached ({reason})"
             return False
         while (not self._stop.is_set() or self._has_more()) and self._turn():
             was_ready = was_ready or self.ready
