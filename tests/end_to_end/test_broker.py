@@ -46,8 +46,12 @@ def test_the_broker_never_sees_offline_when_the_worker_is_killed(
 ) -> None:
     with program(tmp_path, fake(mosquitto.port)) as running:
         for kill in range(3):
-            results = len(listener.payloads("inferd/test/cam/result"))
-            eventually(lambda seen=results: len(listener.payloads("inferd/test/cam/result")) > seen, f"results {kill}")
+            heard_before = len(listener.payloads("inferd/test/cam/result"))
+
+            def hears_more(before: int = heard_before) -> bool:
+                return len(listener.payloads("inferd/test/cam/result")) > before
+
+            eventually(hears_more, f"results before kill {kill}")
             os.kill(running.children()["inferd-worker"], signal.SIGKILL)
         eventually(lambda: running.log().count("ERROR the worker ended") == 3, "three deaths told")
         assert listener.payloads("inferd/test/status") == [b"online"]

@@ -33,6 +33,7 @@ from inferd.system.channel import Channel, channel_pair
 from inferd.system.clock import SystemClock
 from inferd.system.progress import Progress
 from inferd.system.threads import Condition
+from inferd.wire.manifest import Filter
 from inferd.worker import LoopListener, PipelineVoice
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,26 +45,27 @@ KILLS = 5
 
 def main() -> None:
     """Print all rows."""
-    print(f"{'what':<58} {'figure':>12}")
+    print(f"{'what':<72} {'figure':>12}")
     for path, goal in (
         ("models/classify/mobilenet_v2_1.0_224_quant.tflite", 1.05),
         ("models/classify/mobilenet_v1_0.25_128_quant.tflite", 1.12),
     ):
         if (ASSETS / path).is_file():
-            loop_over_invoke(ASSETS / path, goal)
+            loop_over_invoke(ASSETS / path, "linear", f"goal {goal}")
+            loop_over_invoke(ASSETS / path, "area", "the default")
     recovery()
 
 
 def row(what: str, figure: str) -> None:
     """Print one row."""
-    print(f"{what:<58} {figure:>12}", flush=True)
+    print(f"{what:<72} {figure:>12}", flush=True)
 
 
-def loop_over_invoke(model: Path, goal: float) -> None:
+def loop_over_invoke(model: Path, resize_filter: Filter, remark: str) -> None:
     """Print what a whole turn of the loop costs over the bare invoke, both in turn, one CPU thread each."""
     bare = Interpreter(str(model), num_threads=1)
     bare.allocate_tensors()
-    turn, put, drain = _loop(model)
+    turn, put, drain = _loop(model, settings.Overrides(resize_filter=resize_filter))
     turns, invokes = [], []
     for _ in range(TURNS):
         put()
@@ -72,7 +74,7 @@ def loop_over_invoke(model: Path, goal: float) -> None:
         invokes.append(_timed(bare.invoke))
     turn_us, invoke_us = statistics.median(turns) / 1e3, statistics.median(invokes) / 1e3
     ratio = statistics.median(a / b for a, b in zip(turns, invokes, strict=True))
-    row(f"loop over bare invoke, {model.stem} (goal {goal})", f"{ratio:.3f}")
+    row(f"loop over invoke, {model.stem}, {resize_filter} ({remark})", f"{ratio:.3f}")
     row("  turn, invoke, difference (µs, median)", f"{turn_us:.0f} {invoke_us:.0f} {turn_us - invoke_us:.0f}")
 
 
@@ -82,13 +84,15 @@ def _timed(call: Callable[[], object]) -> int:
     return time.perf_counter_ns() - started
 
 
-def _loop(model: Path) -> tuple[Callable[[], object], Callable[[], object], Callable[[], object]]:
+def _loop(
+    model: Path, overrides: settings.Overrides
+) -> tuple[Callable[[], object], Callable[[], object], Callable[[], object]]:
     """Return a worker's loop on 640x480 frames: turn it, give it a frame, take what it sent to control."""
     clock = SystemClock()
     options = settings.Engine(threads=1)
     pipeline = settings.Pipeline(name="cam", model=str(model), source=settings.SyntheticSource(), engine=options)
     engine = LiteRt(str(model), options, clock, model.stem)
-    description = describe(model, settings.Overrides(), None)
+    description = describe(model, overrides, None)
     ours, theirs = channel_pair()
     to_control: Channel[Any, Any] = Channel(ours, ipc.ToWorker)  # type: ignore[arg-type]  # Any: only bytes are counted here
     from_worker: Channel[Any, Any] = Channel(theirs, ipc.FromWorker)  # type: ignore[arg-type]  # as above
