@@ -85,6 +85,13 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+def retained_topics(mosquitto: Mosquitto) -> list[str]:
+    late = Listener(mosquitto.port)
+    late.hear_marker()
+    late.close()
+    return [topic for topic in late.topics() if topic != "marker"]
+
+
 def accuracy(said: str) -> float:
     found = re.search(r"(\d+) of (\d+) digits read right", said)
     assert found, said
@@ -113,10 +120,7 @@ def test_a_broker_that_runs_here_hears_all_and_keeps_nothing(folder: Path, mosqu
     assert (accuracy(said) >= 0.9, code) == (True, 0)
     heard = {topic.split("/", 2)[2] for topic in listener.topics() if topic.startswith("inferd/demo-")}
     assert {"status", "info", "metrics", "digits/result", "digits/status", "digits/model", "event"} <= heard
-    late = Listener(mosquitto.port)
-    late.hear_marker()
-    late.close()
-    assert late.topics() == ["marker"]
+    assert retained_topics(mosquitto) == []
     running.assert_nothing_is_left()
 
 
@@ -130,13 +134,14 @@ def test_without_any_broker_it_runs_and_says_how_to_get_one(folder: Path) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_everything_in_peace(folder: Path, number: signal.Signals) -> None:
-    with demo(folder, "--port", str(free_port())) as running:
+def test_a_signal_ends_everything_in_peace(folder: Path, mosquitto: Mosquitto, number: signal.Signals) -> None:
+    with demo(folder, "--port", str(mosquitto.port)) as running:
         running.wait_for("frame")
         os.kill(running.pid, number)
         said, code = running.end()
     assert "digits read right" in said
     assert code == 0
+    assert retained_topics(mosquitto) == []
     running.assert_nothing_is_left()
     assert not list(folder.iterdir())
 

@@ -146,7 +146,7 @@ class Demo:
         for heard in self._subscriber.take() if self._subscriber else ():
             topic = heard.topic.removeprefix(self._topic(""))
             self._scene.hear(topic, heard.payload)
-            self._offline = topic == topics.STATUS.path and heard.payload == topics.OFFLINE
+            self._offline |= (topic, heard.payload) == (topics.STATUS.path, topics.OFFLINE)
 
     def _deaf(self) -> str:
         """Return why the agent cannot be heard; it goes on all the same."""
@@ -164,7 +164,7 @@ class Demo:
         for _ in range(round(LAST_WORDS_S / LOOK_S)):
             if self._offline or not self._subscriber.ready:
                 break
-            self._pause(LOOK_S)
+            self._clock.pause(LOOK_S)  # not ours: that one ends at once when we were told to end
             self._hear(agent)
         if not broker.ours:
             for topic in (topic for topic in topics.TOPICS if topic.retain):
