@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from inferd.examination import LOAD_S, Accepted, Rejected, examine
 from inferd.records import Result, Tick
 from inferd.system.channel import Channel, Closed, channel_pair
 from inferd.system.seed import Child, Seed
-from inferd.wire.manifest import ModelDescription
+from inferd.wire.manifest import Activation, Decoder, ModelDescription, Task
 from inferd.wire.result import encode_inference, inference
 
 VIDEOS = {".avi", ".mp4", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".h264", ".mjpg", ".mjpeg"}
@@ -41,7 +42,7 @@ def numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> 
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per input.")
 @click.option("--draw", metavar="DIR", default="", help="Write each picture with its results drawn on it to DIR.")
-@click.option("--task", type=click.Choice(["classify", "detect", "raw"]), help="What the model does.")
+@click.option("--task", type=click.Choice(typing.get_args(Task)), help="What the model does.")
 @click.option("--labels", metavar="FILE", help="A file of labels: one a line, or `id label` lines.")
 @click.option("--resize", type=click.Choice(["stretch", "letterbox", "crop"]), help="How a picture is made to fit.")
 @click.option(
@@ -49,6 +50,13 @@ def numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> 
 )
 @click.option("--mean", callback=numbers, help="Pixel mean, one number or one per channel: (pixel - mean) / std.")
 @click.option("--std", callback=numbers, help="Pixel deviation, one number or one per channel.")
+@click.option("--activation", type=click.Choice(typing.get_args(Activation)), help="What makes scores of the output.")
+@click.option("--decoder", type=click.Choice(typing.get_args(Decoder)), help="How outputs become boxes or keypoints.")
+@click.option(
+    "--average", type=click.IntRange(min=0), help="Scores are the mean of the last so many frames; 0: of all so far."
+)
+@click.option("--normalize/--no-normalize", default=None, help="Divide an embedding by its length.")
+@click.option("--limit", type=float, help="An anomaly score above it is an anomaly.")
 @click.option("--threshold", type=float, help="Leave out scores below it.")
 @click.option("--top-k", type=click.IntRange(min=1), help="At most so many labels or boxes.")
 @click.option(
@@ -159,7 +167,17 @@ def _lines(result: Result) -> list[str]:
     for box in result.boxes or ():
         corners = ", ".join(f"{value:.3f}" for value in box.box)
         lines.append(f"  {box.score:.3f}  {box.label or box.id}  y0, x0, y1, x1 = {corners}")
-    lines += [f"  {output.name} {list(output.shape)} {output.dtype}: {_first(output.values)}" for output in result.outputs or ()]
+    lines += [
+        f"  {output.name} {list(output.shape)} {output.dtype}: {_first(output.values)}"
+        for output in result.outputs or ()
+    ]
+    lines += [f"  {y:.3f}, {x:.3f}  {score:.3f}" for y, x, score in result.keypoints or ()]
+    lines += [f"  {share:.1%}  {label}" for label, share in (result.mask.labels if result.mask else {}).items()]
+    lines += [f"  {value.name}: {value.value:.6g} {value.unit}".rstrip() for value in result.values or ()]
+    if result.embedding is not None:
+        lines.append(f"  {len(result.embedding)} values: {_first(result.embedding)}")
+    if result.score is not None:
+        lines.append(f"  score {result.score:.4f}")
     return lines or ["  nothing above the threshold"]
 
 
