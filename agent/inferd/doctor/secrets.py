@@ -1,0 +1,34 @@
+"""Takes secrets out of what leaves the device. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+HIDDEN = "(hidden)"
+SECRET_KEY = re.compile(
+    r"pass(word|phrase|wd)?|secret|token|credential|api_?key|private_?key|\bkey\b|psk|auth", re.IGNORECASE
+)
+IN_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@]+@", re.IGNORECASE)
+IN_LINE = re.compile(
+    r"(?P<key>(?:pass(?:word|phrase|wd)?|secret|token|credential|api_?key|private_?key|psk)\w*[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|\S+)",
+    re.IGNORECASE,
+)
+FILE_KEYS = ("_file", "_path")  # where a secret lies is none
+
+
+def mask_table(value: Any, key: str = "") -> Any:  # Any: what TOML gives
+    """Return a copy of a table in which the values of keys that are called like secrets, and logins in URLs, are hidden."""
+    if isinstance(value, Mapping):
+        return {name: mask_table(inner, str(name)) for name, inner in value.items()}
+    if SECRET_KEY.search(key) and not key.endswith(FILE_KEYS):
+        return HIDDEN
+    if isinstance(value, list | tuple):
+        return [mask_table(inner) for inner in value]
+    return IN_URL.sub(rf"\g<scheme>{HIDDEN}@", value) if isinstance(value, str) else value
+
+
+def mask_text(text: str) -> str:
+    """Return a text in which logins in URLs and values after words like password= are hidden."""
+    return IN_LINE.sub(rf"\g<key>{HIDDEN}", IN_URL.sub(rf"\g<scheme>{HIDDEN}@", text))
