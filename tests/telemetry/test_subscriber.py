@@ -40,6 +40,7 @@ def test_it_hears_what_it_subscribed_to(mosquitto: Mosquitto) -> None:
 
 def test_what_the_broker_had_before_is_marked_retained(mosquitto: Mosquitto) -> None:
     with subscriber(mosquitto.port) as speaking:
+        eventually(lambda: speaking.ready, "to subscribe")
         speaking.send("a", b"old", retain=True)
     with subscriber(mosquitto.port) as hearing:
         take_until(hearing, Heard("a", b"old", retained=True))
