@@ -77,7 +77,7 @@ class Subscriber:
         self._leaving.append(Message(topic, payload, 1, retain))
 
     def close(self) -> None:
-        """Send what waits and disconnect; give up after CLOSE_S. Twice is fine."""
+        """Send what waits, if there is a connection, and disconnect; give up after CLOSE_S. Twice is fine."""
         self._stop.set()
         if join_all([self._thread], CLOSE_S):
             self._expired.set()
