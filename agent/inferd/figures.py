@@ -23,11 +23,13 @@ class PipelineFigures:
     counters: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     inferred_before: int = 0
+    covered_s: float = 0.0
     latency: dict[str, HistogramData] = field(default_factory=dict)
     p95_s: float = 0.0
 
-    def add(self, counts: ipc.PipelineCounts) -> None:
-        """Add what was counted in a second."""
+    def add(self, counts: ipc.PipelineCounts, covered_s: float) -> None:
+        """Add what was counted in `covered_s` seconds."""
+        self.covered_s += covered_s
         for name in COUNTERS:
             self.counters[name] += getattr(counts, name)
         self.dropped.update(counts.frames_dropped)
@@ -36,11 +38,11 @@ class PipelineFigures:
         if (p95_ms := quantile(counts.latency["total"], 0.95)) is not None:
             self.p95_s = p95_ms / 1e3
 
-    def readings(self, interval_s: float) -> Readings:
+    def readings(self) -> Readings:
         """Return the figures by name, and begin a new interval."""
         inferred = self.counters["frames_inferred"]
-        fps = (inferred - self.inferred_before) / interval_s if interval_s else None
-        self.inferred_before = inferred
+        fps = (inferred - self.inferred_before) / self.covered_s if self.covered_s else None
+        self.inferred_before, self.covered_s = inferred, 0.0
         latency, self.latency = self.latency, {}
         counters = {name: self.counters[name] for name in (*COUNTERS, "engine_swaps")}
         return {**counters, "frames_dropped": self.dropped, "fps": fps, "latency_ms": latency}
@@ -69,9 +71,9 @@ class Figures:
             before.close()
 
     def add(self, counts: ipc.Counts) -> None:
-        """Add what the worker counted in a second."""
+        """Add what the worker counted since the last time."""
         for name, counted in counts.pipelines.items():
-            self._pipelines.setdefault(name, PipelineFigures()).add(counted)
+            self._pipelines.setdefault(name, PipelineFigures()).add(counted, counts.covered_s)
         self._agent["worker_messages_lost"] += counts.messages_lost - self._lost_by_this_worker
         self._lost_by_this_worker = counts.messages_lost
 
@@ -108,7 +110,7 @@ class Figures:
             system=self._system.sample(),
             agent={**self._agent, "messages_dropped": messages_dropped},
             processes={name: meter.sample() for name, meter in self._processes.items()},
-            pipelines={name: figures.readings(interval_s) for name, figures in self._pipelines.items()},
+            pipelines={name: figures.readings() for name, figures in self._pipelines.items()},
         )
 
     def unavailable(self) -> dict[str, str]:

@@ -106,8 +106,13 @@ class PipelineCounts(msgspec.Struct, frozen=True):
 
 
 class Counts(Message, frozen=True):
-    """Worker → control, once a second: what was counted, by pipeline; and messages lost because control was slow."""
+    """Worker → control, twice a second: what was counted in the last `covered_s` seconds, by pipeline.
 
+    Attributes:
+        messages_lost: since the worker's start, because control was slow to take them.
+    """
+
+    covered_s: float
     pipelines: dict[str, PipelineCounts]
     messages_lost: int
 

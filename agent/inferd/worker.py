@@ -27,7 +27,7 @@ from inferd.system.threads import Condition, Event, Lock, join_all, start
 
 log = logging.getLogger(__name__)
 
-REPORT_S = 1.0  # how often counters are drained
+REPORT_S = 0.5  # how often counters are drained
 GOOD_AGAIN = 20  # so many frames in a row must give a result before a degraded pipeline is called running
 JOIN_S = 0.7  # how long threads have to end; control waits a little longer before it kills
 
@@ -198,6 +198,7 @@ class Worker:
         self._progress = progress
         self._own_slot = progress.slot(0)
         self._groups: dict[str, Group] = {}
+        self._drained_ns = context.clock.monotonic_ns()
 
     def run(self) -> list[str]:
         """Serve control; return the names of threads that would not end."""
@@ -255,7 +256,9 @@ class Worker:
             group.mind()
             counts.update({name: lane.counters.drain() for name, lane in group.lanes.items()})
         lost = self._context.to_control.refused
-        self._context.to_control.offer(ipc.Counts(counts, lost))
+        now_ns = self._context.clock.monotonic_ns()
+        covered_s, self._drained_ns = (now_ns - self._drained_ns) / 1e9, now_ns
+        self._context.to_control.offer(ipc.Counts(covered_s, counts, lost))
 
     def _stop_all(self) -> list[str]:
         stuck = [name for group in self._groups.values() for name in group.stop(JOIN_S / max(1, len(self._groups)))]
