@@ -17,6 +17,7 @@ from inferd import ipc
 from inferd.config import settings
 from inferd.errors import ModelRefused
 from inferd.examination import Accepted, Examination, Rejected
+from inferd.fitting import fitting_engine
 from inferd.system.clock import Clock
 from inferd.system.processes import Exit
 from inferd.system.progress import SLOTS
@@ -49,7 +50,8 @@ class Followed:
     def offer(self) -> ipc.Offer:
         """The accepted model, as the worker is offered it."""
         assert self.accepted is not None  # noqa: S101 - only an accepted model is offered
-        return ipc.Offer(self.key, self.accepted.description, self.pipelines[0].engine)
+        description = self.accepted.description
+        return ipc.Offer(self.key, description, fitting_engine(description, self.pipelines[0].engine))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import msgspec
 
 from inferd import ipc
 from inferd.errors import InferdError
+from inferd.fitting import fitting_engine
 from inferd.parts import ENGINES, Engine, find
 from inferd.pipeline import build_steps
 from inferd.records import Array, EngineInfo, ModelRef
@@ -81,9 +82,8 @@ def _run(description: ModelDescription, path: str, request: ipc.Examine) -> Engi
     Raises:
         InferdError: one of these fails.
     """
-    engine: Engine = find("engine", ENGINES, request.engine.kind)(
-        path, request.engine, SystemClock(), description.ref.name
-    )
+    fitting = fitting_engine(description, request.engine)
+    engine: Engine = find("engine", ENGINES, fitting.kind)(path, fitting, SystemClock(), description.ref.name)
     with closing(engine):
         if not description.missing:
             build_steps(description, engine, WHOLE_PICTURE)

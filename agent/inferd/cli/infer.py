@@ -14,6 +14,7 @@ from inferd.cli.children import quiet_seed
 from inferd.config import settings
 from inferd.errors import ModelError, WorkerError
 from inferd.examination import LOAD_S, Accepted, Rejected, examine
+from inferd.fitting import fitting_engine
 from inferd.records import Result, Tick
 from inferd.system.channel import Channel, Closed, channel_pair
 from inferd.system.seed import Child, Seed
@@ -92,7 +93,7 @@ def infer(
         verdict = examine(seed, ipc.Examine(str(model), overrides, engine, ""), LOAD_S)
         if isinstance(verdict, Rejected):
             raise verdict.error
-        request = ipc.Infer(verdict.description, engine, tuple(sources), draw)
+        request = ipc.Infer(verdict.description, fitting_engine(verdict.description, engine), tuple(sources), draw)
         failed = _show_all(seed, verdict, request, as_json=as_json)
     sys.exit(1 if failed else 0)
 
