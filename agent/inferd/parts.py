@@ -132,6 +132,7 @@ SOURCES = {
 
 ENGINES = {
     "litert": "inferd.runtime.litert:LiteRt",
+    "onnx": "inferd.runtime.onnx:Onnx",
     "fake": "inferd.runtime.fake:Fake",
 }
 

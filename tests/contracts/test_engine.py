@@ -33,6 +33,8 @@ CASES = {
     "fake": Case("fake"),
     "litert, 14 dtypes": Case("litert", tiny="all_dtypes.tflite"),
     "litert, delegate": Case("litert", tiny="digits_edgetpu.tflite", through_delegate=True),
+    "onnx": Case("onnx", tiny="digits.onnx"),
+    "onnx, open batch": Case("onnx", tiny="open_batch.onnx"),
     "litert, int8": Case("litert", asset="models/audio_sensor/hello_world_int8.tflite"),
     "litert, MobileNet": Case("litert", asset="models/classify/mobilenet_v1_0.25_128_quant.tflite"),
     "litert, stateful": Case("litert", asset="models/audio_sensor/okay_nabu.tflite"),
@@ -43,6 +45,8 @@ CASES = {
 @pytest.fixture(params=list(CASES.values()), ids=list(CASES))
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     case: Case = request.param
+    if case.kind == "onnx":
+        pytest.importorskip("onnxruntime", reason="there is no onnxruntime; pip install 'inferd[onnx]'")
     path = TINY_MODELS / case.tiny if not case.asset else request.getfixturevalue("assets") / case.asset
     delegate = str(build_fake_tpu(tmp_path).library) if case.through_delegate else ""
     options = settings.Engine(threads=1, delegate=delegate)

@@ -15,16 +15,12 @@ HEADER_BYTES = 8
 
 
 def open_model(name: str, path: str) -> FileIO:
-    """Open a model for reading.
+    """Open a TensorFlow Lite model for reading.
 
     Raises:
         EngineError: it cannot be opened, is empty, is something else, or ends before its root table.
     """
-    try:
-        file = FileIO(path)
-    except OSError as exc:
-        fact = f"cannot be opened ({exc.strerror})"
-        raise EngineError(name, f"{fact}; see that {path} is a file and may be read") from exc
+    file = open_file(name, path)
     try:
         _check_header(name, file)
     except EngineError:
@@ -33,11 +29,26 @@ def open_model(name: str, path: str) -> FileIO:
     return file
 
 
+def open_file(name: str, path: str) -> FileIO:
+    """Open a model of any kind for reading.
+
+    Raises:
+        EngineError: it cannot be opened, or is empty.
+    """
+    try:
+        file = FileIO(path)
+    except OSError as exc:
+        fact = f"cannot be opened ({exc.strerror})"
+        raise EngineError(name, f"{fact}; see that {path} is a file and may be read") from exc
+    if not os.fstat(file.fileno()).st_size:
+        file.close()
+        raise EngineError(name, "is empty; copy or download it again")
+    return file
+
+
 def _check_header(name: str, file: FileIO) -> None:
     header = os.pread(file.fileno(), HEADER_BYTES, 0)
     size_bytes = os.fstat(file.fileno()).st_size
-    if not header:
-        raise EngineError(name, "is empty; copy or download it again")
     if header[4:] != IDENTIFIER:
         raise EngineError(name, _not_a_model(header))
     if int.from_bytes(header[:4], "little") >= size_bytes:

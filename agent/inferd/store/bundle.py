@@ -12,7 +12,10 @@ from pathlib import Path
 from inferd.errors import ModelError
 
 SUFFIX = ".tflite"
+SUFFIXES = (SUFFIX, ".onnx")
 MODEL = "model.tflite"  # in a folder of its own
+MODELS = (MODEL, "model.onnx")
+EDGETPU = "_edgetpu"  # what edgetpu_compiler puts behind the name of the model it was given
 VERSION = re.compile(r"v?\d+(\.\w+)*")
 FOLDER_MAX_ENTRIES = 1000  # of a drop folder; beyond that a plain labels.txt counts as nobody's
 DIGEST_HEADER = "inferd bundle 1\n"
@@ -23,11 +26,12 @@ class Bundle:
     """A model and the files found beside it.
 
     Attributes:
-        model: the .tflite file.
+        model: the .tflite or .onnx file.
         title: what the model is called where nothing else names it: its file, or the folder that holds `model.tflite`.
         version: of `name/<version>/model.tflite`; "" elsewhere.
         manifest: the TOML file; None where there is none.
         labels: label files that could be its own. More than one is an error only if a label file is needed.
+        twin: the same model for the CPU, where this one is `name_edgetpu.tflite`; None where there is none.
     """
 
     model: Path
@@ -35,19 +39,20 @@ class Bundle:
     version: str
     manifest: Path | None
     labels: tuple[Path, ...]
+    twin: Path | None = None
 
 
 def find_bundle(path: Path) -> Bundle:
-    """Find what belongs to the model at `path`: a .tflite file, or a folder that holds `model.tflite`.
+    """Find what belongs to the model at `path`: a file, or a folder that holds `model.tflite` or `model.onnx`.
 
     Beside `name.tflite`: `name.toml`, and `name.txt`, `name_labels.txt` or `name.labels.txt`; also `labels.txt`, where
-    no other model lies in the folder.
+    no other model lies in the folder. `name_edgetpu.tflite` has its twin's where it has none of its own.
 
     Raises:
         ModelError: there is no such model.
     """
     try:
-        model = path / MODEL if path.is_dir() else path
+        model = _in_folder(path) if path.is_dir() else path
         if not model.exists():
             raise ModelError(path.name or str(path), _what_is_missing(path))
         return _bundle(model)
@@ -73,18 +78,32 @@ def bundle_digest(model_sha256: str, manifest: bytes | None, labels: bytes | Non
     return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
 
 
+def _in_folder(folder: Path) -> Path:
+    """Return the model that a folder of its own holds; where it holds none, the name that was looked for first."""
+    return next((folder / name for name in MODELS if (folder / name).exists()), folder / MODEL)
+
+
 def _bundle(model: Path) -> Bundle:
-    names = [f"{model.stem}{ending}" for ending in (".txt", "_labels.txt", ".labels.txt")]
-    if _is_alone(model):
-        names.append("labels.txt")
-    labels = tuple(model.parent / name for name in dict.fromkeys(names) if (model.parent / name).is_file())
-    manifest = model.with_suffix(".toml")
-    return Bundle(model, *_title(model), manifest if manifest.exists() else None, labels)
+    stems = [model.stem]
+    twin = model.with_name(f"{model.stem.removesuffix(EDGETPU)}{SUFFIX}")
+    if model.stem.endswith(EDGETPU):
+        stems.append(twin.stem)
+    manifests = [one for stem in stems if (one := model.with_name(f"{stem}.toml")).exists()]
+    labels = next(filter(None, (_labels(model, stem) for stem in stems)), ())
+    if _is_alone(model) and (common := model.with_name("labels.txt")).is_file() and common not in labels:
+        labels = (*labels, common)
+    has_twin = twin != model and model.suffix == SUFFIX and twin.exists()
+    return Bundle(model, *_title(model), next(iter(manifests), None), labels, twin if has_twin else None)
+
+
+def _labels(model: Path, stem: str) -> tuple[Path, ...]:
+    files = (model.with_name(f"{stem}{ending}") for ending in (".txt", "_labels.txt", ".labels.txt"))
+    return tuple(file for file in files if file.is_file())
 
 
 def _title(model: Path) -> tuple[str, str]:
     """Return name and version as file and folder names tell them."""
-    if model.name != MODEL:
+    if model.name not in MODELS:
         return model.stem, ""
     folder = model.parent.resolve()
     if VERSION.fullmatch(folder.name) and folder.parent.name:
@@ -98,13 +117,16 @@ def _is_alone(model: Path) -> bool:
             seen = list(islice(entries, FOLDER_MAX_ENTRIES + 1))
     except OSError:  # a folder that may be entered but not listed
         return False
-    return len(seen) <= FOLDER_MAX_ENTRIES and sum(entry.name.endswith(SUFFIX) for entry in seen) == 1
+    names = [Path(entry.name) for entry in seen]
+    models = {name.stem.removesuffix(EDGETPU) for name in names if name.suffix in SUFFIXES}
+    return len(seen) <= FOLDER_MAX_ENTRIES and len(models) == 1
 
 
 def _what_is_missing(path: Path) -> str:
     if not path.is_dir():
         return "is not there; check the name and the folder"
-    models = sorted(entry.name for entry in islice(path.glob(f"*{SUFFIX}"), FOLDER_MAX_ENTRIES))
+    files = islice(path.iterdir(), FOLDER_MAX_ENTRIES)
+    models = sorted(file.name for file in files if file.suffix in SUFFIXES)
     if not models:
         return f"is a folder without a {MODEL}"
     return f"is a folder without a {MODEL}; name the file instead: {', '.join(models[:5])}"

@@ -21,6 +21,8 @@ from inferd.store.labels import LABELS_MAX_BYTES, Labels, given_labels, parse_la
 from inferd.store.manifest_file import MANIFEST_MAX_BYTES, parse_manifest, require_output_bounds
 from inferd.store.metadata import LabelFile, Metadata, read_metadata
 from inferd.store.octets import ModelFile, read_small
+from inferd.store.onnx_file import SUFFIX as ONNX_SUFFIX
+from inferd.store.onnx_file import read_onnx
 from inferd.store.outputs import (
     describe_output,
     guess_decoder,
@@ -58,7 +60,7 @@ def describe(path: Path, overrides: Overrides, name: str | None) -> ModelDescrip
     """Describe the model at `path` without running it.
 
     Args:
-        path: a .tflite file, or the folder that holds model.tflite.
+        path: a .tflite or .onnx file, or the folder that holds model.tflite or model.onnx.
         overrides: what a person says instead of the manifest.
         name: what the model is to be called; None takes the manifest's or the file's name.
 
@@ -90,12 +92,14 @@ def describe(path: Path, overrides: Overrides, name: str | None) -> ModelDescrip
 
 
 def read_contents(model: Path) -> ModelContents:
-    """Read one .tflite file: what it is, what it says, and its digest.
+    """Read one .tflite or .onnx file: what it is, what it says, and its digest.
 
     Raises:
         ModelError: it is no model, damaged, hostile, or changes while it is read.
     """
     with ModelFile(model) as file:
+        if model.suffix.lower() == ONNX_SUFFIX:
+            return ModelContents(file.sha256(), read_onnx(file.name, file), None, None)
         archive = find_archive(file)
         read = read_tflite(file.name, file, archive.begins if archive else None)
         metadata = read_metadata(file.name, read.metadata) if read.metadata is not None else None

@@ -118,7 +118,7 @@ class TensorFacts(msgspec.Struct, frozen=True):
 
 
 class FileFacts(msgspec.Struct, frozen=True):
-    """What was read from the .tflite itself without any runtime.
+    """What was read from the .tflite or .onnx file itself without any runtime.
 
     Attributes:
         size_bytes: the model, without a zip appended to it.
@@ -129,6 +129,7 @@ class FileFacts(msgspec.Struct, frozen=True):
         signatures: names of the signatures.
         metadata: whether TFLite metadata was found.
         min_runtime: the metadata's or the converter's minimum runtime; "" where neither says.
+        format: which kind of file it is.
     """
 
     size_bytes: int
@@ -140,6 +141,7 @@ class FileFacts(msgspec.Struct, frozen=True):
     signatures: tuple[str, ...]
     metadata: bool
     min_runtime: str
+    format: Literal["tflite", "onnx"] = "tflite"
 
 
 class ModelDescription(msgspec.Struct, frozen=True):
