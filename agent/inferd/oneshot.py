@@ -14,7 +14,7 @@ from inferd import ipc
 from inferd.capture import open_source
 from inferd.config import settings
 from inferd.errors import EndOfInput, EngineError, FrameError, InferdError, ModelError, SourceError
-from inferd.parts import ENGINES, find
+from inferd.parts import ENGINES, PaintsPixels, Task, find
 from inferd.pipeline import Steps, build_steps, tick
 from inferd.records import Frame, Result
 from inferd.system.channel import Channel
@@ -45,8 +45,9 @@ def main(channel_fd: int) -> int:
         make = find("engine", ENGINES, request.engine.kind)
         path = f"/proc/self/fd/{fds[0]}" if fds else ""
         with closing(make(path, request.engine, clock, request.description.ref.name)) as engine:
-            steps = build_steps(request.description, engine, WHOLE_PICTURE)
             for options in request.sources:
+                engine.reset()  # inputs of one command have nothing to do with each other, nor have the tasks' averages
+                steps = build_steps(request.description, engine, WHOLE_PICTURE)
                 _infer_all(options, steps, request.draw_dir, channel, clock)
             channel.send(ipc.InferDone(engine.info))
     except InferdError as exc:
@@ -61,13 +62,14 @@ def _infer_all(options: settings.Source, steps: Steps, draw_dir: str, channel: T
     """Send the result of each frame of one input; what fails is sent as well, and the next one follows."""
     try:
         for frame in _frames(options, channel, clock):
-            steps.engine.reset()  # inputs of one command have nothing to do with each other
+            if isinstance(options, settings.ImagesSource):
+                steps.engine.reset()  # pictures of one folder are strangers; frames, windows and samples follow each other
             try:
                 turn = tick(frame, steps, clock.monotonic_ns)
             except (SourceError, EngineError, ModelError) as exc:
                 channel.send(ipc.InputFailed(str(exc)))
                 continue
-            channel.send(ipc.Inferred(turn, _draw(frame, turn.result, draw_dir)))
+            channel.send(ipc.Inferred(turn, _draw(frame, turn.result, steps.task, draw_dir)))
     except SourceError as exc:
         channel.send(ipc.InputFailed(str(exc)))
 
@@ -88,7 +90,7 @@ def _frames(options: settings.Source, channel: ToCli, clock: Clock) -> Iterator[
                 return
 
 
-def _draw(frame: Frame, result: Result, draw_dir: str) -> str:
+def _draw(frame: Frame, result: Result, task: Task, draw_dir: str) -> str:
     """Write the frame with its result drawn on it; return the file, "" where there is nothing to draw on.
 
     Raises:
@@ -100,7 +102,8 @@ def _draw(frame: Frame, result: Result, draw_dir: str) -> str:
     number = "" if origin.suffix.lower() in PICTURES else f"-{frame.seq:06d}"
     file = Path(draw_dir) / f"{origin.stem}{number}.png"
     picture = frame.data if frame.color_order == "bgr" else cv2.cvtColor(frame.data, cv2.COLOR_RGB2BGR)
-    encoded, png = cv2.imencode(".png", draw(picture, result))
+    overlay = task.overlay() if isinstance(task, PaintsPixels) else None
+    encoded, png = cv2.imencode(".png", draw(picture, result, overlay))
     try:
         file.write_bytes(png.tobytes() if encoded else b"")
     except OSError as exc:

@@ -145,10 +145,12 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
 
     labels: tuple[Label, ...] | None = None
     boxes: tuple[Box, ...] | None = None
+        names: of the classes, by number.
     keypoints: tuple[tuple[float, float, float], ...] | None = None
     mask: Mask | None = None
     embedding: tuple[float, ...] | None = None
     score: float | None = None
+    names: tuple[str, ...]
     values: tuple[Value, ...] | None = None
     outputs: tuple[OutputTensor, ...] | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import wave
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -176,3 +177,83 @@ def random_input(random: np.random.RandomState, spec: dict[str, Any]) -> Any:  #
     else:
         values = random.randint(0, 100, shape).astype(spec["dtype"])
     return values
+
+
+def npz(folder: Path, **arrays: np.ndarray[Any, Any]) -> Path:
+    file = folder / "samples.npz"
+    np.savez(file, **arrays)  # type: ignore[arg-type]  # savez takes arrays by any name
+    return file
+
+
+def test_movenet_finds_the_keypoints_of_its_reference(assets: Path) -> None:
+    (told,) = infer(assets / "models/pose_segment/movenet_lightning_ptq.tflite", assets / "images/squat.bmp")
+    rows = (assets / "models/pose_segment/movenet_lightning_ptq_reference.csv").read_text().splitlines()[1:]
+    for (y, x, _), row in zip(told["keypoints"], rows, strict=True):
+        *_, wanted_x, wanted_y = map(float, row.split(","))
+        assert (y, x) == pytest.approx((wanted_y, wanted_x), abs=0.03)
+
+
+def test_the_segmentation_of_two_dogs_is_of_dogs(assets: Path) -> None:
+    labels = assets / "labels/pascal_voc_segmentation_labels.txt"
+    model = assets / "models/pose_segment/deeplabv3_mnv2_dm05_pascal_quant.tflite"
+    (told,) = infer(model, assets / "images/pets.jpg", "--labels", labels)
+    assert told["mask"]["shape"] == [513, 513]
+    assert list(told["mask"]["labels"])[:2] == ["background", "dog"]
+    assert sum(told["mask"]["labels"].values()) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_photos_are_nearest_to_the_mean_embedding_of_their_own_class(assets: Path) -> None:
+    pictures = sorted((assets / "images/imprinting").glob("*.jpg"))
+    model = assets / "models/embed/mobilenet_v1_1.0_224_quant_embedding_extractor.tflite"
+    told = infer(model, *pictures, "--task", "embed", "--normalize")
+    vectors = {picture.stem: np.array(one["embedding"]) for picture, one in zip(pictures, told, strict=True)}
+    classes = {name.split("_")[0] for name in vectors}
+    means = {
+        one: np.mean([v for name, v in vectors.items() if name.startswith(f"{one}_train")], axis=0) for one in classes
+    }
+    for one in classes:
+        near = {other: float(vectors[f"{one}_test_0"] @ mean / np.linalg.norm(mean)) for other, mean in means.items()}
+        assert max(near, key=near.__getitem__) == one
+
+
+@pytest.mark.parametrize(("model", "wanted"), [("ad01_fp32", 9.7071), ("ad01_int8", 10.2652)])
+def test_the_sound_of_a_toy_car_is_normal_and_with_noise_it_is_not(
+    assets: Path, tmp_path: Path, model: str, wanted: float
+) -> None:
+    bands = np.fromfile(assets / "models/audio_sensor/ad01_normal_id_01_00000000_hist_librosa.bin", np.float32)
+    windows = np.stack([bands.reshape(200, 128)[at : at + 5].reshape(-1) for at in range(196)])
+    noisy = windows + np.random.RandomState(0).normal(0, 6, windows.shape).astype(np.float32)
+    file = assets / f"models/audio_sensor/{model}.tflite"
+    for samples, score, verdict in ((windows, wanted, "normal"), (noisy, 45.1, "anomaly")):
+        arguments = ("--task", "anomaly", "--average", "0", "--limit", "20", "--input-npz")
+        last = infer(file, *arguments, npz(tmp_path, input_1=samples))[-1]
+        assert last["score"] == pytest.approx(score, rel=0.02)
+        assert last["labels"][0]["label"] == verdict
+
+
+def test_yamnet_names_sounds_by_the_mean_of_their_windows(assets: Path, tmp_path: Path) -> None:
+    wanted = {"meow_16k": ("Cat", 0.729), "speech": ("Speech", 0.961), "yes_1000ms": ("Speech", 0.957)}
+    wanted |= {"silence_1000ms": ("Silence", 0.738), "noise_1000ms": ("Pink noise", 0.5)}
+    model = assets / "models/audio_sensor/yamnet_audio_classifier.tflite"
+    for name, (label, score) in wanted.items():
+        with wave.open(str(assets / f"audio/{name}.wav")) as file:
+            sound = np.frombuffer(file.readframes(file.getnframes()), np.int16) / np.float32(32768)
+        windows = np.stack([sound[at : at + 15600] for at in range(0, len(sound) - 15600 + 1, 7800)])
+        best = infer(model, "--average", "0", "--input-npz", npz(tmp_path, waveform_binary=windows))[-1]["labels"][0]
+        assert best["label"] == label
+        assert best["score"] == pytest.approx(score, abs=TOLERANCE)
+
+
+def test_a_model_with_a_memory_keeps_it_from_sample_to_sample_but_not_from_input_to_input(tmp_path: Path) -> None:
+    model = Path(__file__).parents[1] / "runtime/models/counting.tflite"
+    file = npz(tmp_path, step=np.ones((3, 1, 1, 1), np.float32))
+    told = infer(model, "--task", "regress", "--input-npz", file, "--input-npz", file)
+    assert [one["values"][0]["value"] for one in told] == [2, 4, 6, 2, 4, 6]
+
+
+def test_a_sine_model_gives_numbers_with_units(assets: Path, tmp_path: Path) -> None:
+    angles = np.linspace(0, 6, 13, dtype=np.float32).reshape(-1, 1)
+    model = assets / "models/audio_sensor/hello_world_int8.tflite"
+    told = infer(model, "--task", "regress", "--input-npz", npz(tmp_path, dense_input=angles))
+    values = [one["values"][0]["value"] for one in told]
+    assert values == pytest.approx(np.sin(angles[:, 0]).tolist(), abs=0.1)

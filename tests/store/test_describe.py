@@ -252,7 +252,7 @@ REAL: dict[str, tuple[Any, ...]] = {  # Any: task, decoder, activation, labels, 
     "audio_sensor/yamnet_audio_classifier": ("classify", None, "none", 521, 0),
     "audio_sensor/kws_ref_model_int8": ("raw", None, None, 0, 0),
     "embed/mobilenet_v2_035_96_embedder": ("raw", None, None, 0, 0),
-    "pose_segment/movenet_lightning_ptq": ("raw", None, None, 0, 0),
+    "pose_segment/movenet_lightning_ptq": ("pose", "movenet", None, 0, 0),
     "own_digits/digits_v2_int8": ("classify", None, "none", 0, 0),
     "own_digits/digits_trainable": ("raw", None, None, 0, 0),
 }

@@ -24,6 +24,7 @@ from inferd.store.octets import ModelFile, read_small
 from inferd.store.onnx_file import SUFFIX as ONNX_SUFFIX
 from inferd.store.onnx_file import read_onnx
 from inferd.store.outputs import (
+    DECODERS,
     describe_output,
     guess_decoder,
     guess_task,
@@ -149,13 +150,14 @@ def _from_file(file: Path, told_by: str) -> ChosenLabels:
 def _fill(known: Known, has_labels: bool, answers: Answers) -> tuple[Manifest, list[str]]:  # noqa: FBT001  # a fact, not a flag
     """Return the manifest with what is known of task, input and output filled in, and what is missing."""
     flags, said, facts = known.overrides, known.said, known.facts
-    require_output_bounds(known.part, OutputSection(threshold=flags.threshold, top_k=flags.top_k))
+    said_now = OutputSection(threshold=flags.threshold, top_k=flags.top_k, average=flags.average, limit=flags.limit)
+    require_output_bounds(known.part, said_now)
     picture = find_picture(known.part, facts, said.input.layout)
     guessed = guess_task(facts, takes_picture=picture is not None, has_labels=has_labels)
     told: Task | None = answers.pick("model.task", (FLAG, flags.task), (MANIFEST, said.model.task))
     task = told or guessed
     answers.told_by.setdefault("model.task", GRAPH)
-    by_graph = guess_decoder(facts) if task == "detect" else None
+    by_graph = guess_decoder(facts) if task in DECODERS else None
     decoder: Decoder | None = answers.pick(
         "output.decoder", (FLAG, flags.decoder), (MANIFEST, said.output.decoder), (GRAPH, by_graph)
     )

@@ -35,6 +35,8 @@ BOUNDS: dict[str, Bounds] = {
     "output.threshold": Bounds(0, 1),
     "output.iou_threshold": Bounds(0, 1),
     "output.top_k": Bounds(1, 100_000),
+    "output.average": Bounds(0, 100_000),
+    "output.limit": Bounds(0, math.inf),
     "output.label_offset": Bounds(-100_000, 100_000),
     "budget.accuracy": Bounds(0, 1),
     "budget.latency_p95_ms": Bounds(0, math.inf),
@@ -96,6 +98,10 @@ def require_output_bounds(part: str, section: OutputSection) -> None:
         ModelError: one is out of bounds.
     """
     _require_bounds(part, "output", section)
+    for key in ("reference", "scale", "offset"):
+        values = getattr(section, key)
+        if values is not None and (not values or not all(map(math.isfinite, values))):
+            raise ModelError(part, f"output.{key} holds {list(values)}; finite numbers are needed")
 
 
 def _decode(part: str, content: bytes) -> Mapping[str, Any]:  # Any: TOML's values, checked by _convert's types
@@ -154,7 +160,8 @@ def _check(part: str, manifest: Manifest) -> None:
     if manifest.golden.samples is not None:
         require_plain_name(part, manifest.golden.samples)
     require_normalization(part, manifest.input)
-    for name in ("input", "output", "budget", "golden"):
+    require_output_bounds(part, manifest.output)
+    for name in ("input", "budget", "golden"):
         _require_bounds(part, name, getattr(manifest, name))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from typing import TypeVar
 
 from inferd.errors import ModelError
@@ -27,25 +26,35 @@ CLASS_MAKERS = SCORE_MAKERS | {
 }  # not pooling: embedders
 SCORE_SCALE = 1 / 256  # what converters give to outputs that lie in 0..1
 
-THRESHOLDS: dict[Task, float] = {"classify": 0.0, "detect": 0.5}
+THRESHOLDS: dict[Task, float] = {"classify": 0.0, "detect": 0.5, "segment": 0.5}
 TOP_K: dict[Task, int] = {"classify": 5, "detect": 25}
-BLAZEFACE_IOU = 0.3  # its makers' setting
+IOU: dict[Decoder, float] = {"blazeface": 0.3, "yolov5": 0.45, "yolov8": 0.45}  # their makers' settings
+BLAZEFACE_IOU = IOU["blazeface"]
+MOVENET_SHAPE = (1, 1, 17, 3)
+DECODERS: dict[Task, tuple[Decoder, ...]] = {
+    "detect": ("tflite_detection_postprocess", "blazeface", "yolov5", "yolov8"),
+    "pose": ("movenet", "landmarks"),
+}
 LABEL_OFFSET = 0
 
 
 def guess_decoder(facts: FileFacts) -> Decoder | None:
-    """Return the decoder that the outputs are made for, None where they are not known to be a detector's."""
+    """Return the decoder that the outputs are made for, None where they are not known."""
     if any(output.made_by == POSTPROCESS for output in facts.outputs):
         return "tflite_detection_postprocess"
     if tuple(sorted((output.spec.shape for output in facts.outputs), reverse=True)) == BLAZEFACE_SHAPES:
         return "blazeface"
+    if [output.spec.shape for output in facts.outputs] == [MOVENET_SHAPE]:
+        return "movenet"
     return None
 
 
 def guess_task(facts: FileFacts, *, takes_picture: bool, has_labels: bool) -> Task:
     """Return what the model seems to be for; "raw" where that cannot be told."""
-    if guess_decoder(facts):
-        return "detect"
+    if decoder := guess_decoder(facts):
+        return next(task for task, decoders in DECODERS.items() if decoder in decoders)
+    if takes_picture and [output.made_by for output in facts.outputs] == ["ARG_MAX"]:
+        return "segment"
     classes = class_count(facts)
     if len(facts.outputs) != 1 or classes is None:
         return "raw"
@@ -83,7 +92,7 @@ def describe_output(known: Known, task: Task, decoder: Decoder | None, answers: 
         return answers.pick(f"output.{field}", (FLAG, flag), (MANIFEST, manifest), *rest)
 
     threshold = (METADATA, _threshold(known.metadata)), (ASSUMED, THRESHOLDS.get(task))
-    iou = BLAZEFACE_IOU if decoder == "blazeface" else None
+    iou = IOU.get(decoder) if decoder else None
     offset = LABEL_OFFSET if task != "raw" else None
     return OutputSection(
         labels=said.labels,
@@ -93,6 +102,14 @@ def describe_output(known: Known, task: Task, decoder: Decoder | None, answers: 
         top_k=pick("top_k", flags.top_k, said.top_k, (ASSUMED, TOP_K.get(task))),
         decoder=decoder,
         iou_threshold=pick("iou_threshold", None, said.iou_threshold, (ASSUMED, iou)),
+        box_unit=said.box_unit,
+        average=pick("average", flags.average, said.average),
+        normalize=pick("normalize", flags.normalize, said.normalize),
+        reference=said.reference,
+        limit=pick("limit", flags.limit, said.limit),
+        scale=said.scale,
+        offset=said.offset,
+        units=said.units,
     )
 
 
@@ -100,6 +117,9 @@ def guess_activation(facts: FileFacts, task: Task, decoder: Decoder | None) -> t
     """Return (who tells, what) turns the outputs into scores 0..1."""
     if task == "classify" and facts.outputs:
         return _classifier_activation(facts.outputs[0])
+    if task == "segment" and facts.outputs:
+        single = facts.outputs[0].spec.shape[-1:] == (1,)
+        return _classifier_activation(facts.outputs[0], "sigmoid") if single else (ASSUMED, None)
     if decoder == "tflite_detection_postprocess":
         return GRAPH, "none"
     if decoder == "blazeface":
@@ -113,21 +133,24 @@ def _threshold(metadata: Metadata | None) -> float | None:
     return next((threshold for threshold in told if threshold is not None), None)
 
 
-def _classifier_activation(output: TensorFacts) -> tuple[str, Activation]:
+def _classifier_activation(output: TensorFacts, otherwise: Activation = "softmax") -> tuple[str, Activation]:
     if output.made_by in SCORE_MAKERS:
         return GRAPH, "none"
     if holds_scores(output.spec):
         return QUANTISATION, "none"
-    return ASSUMED, "softmax"
+    return ASSUMED, otherwise
 
 
 def missing_output(task: Task, decoder: Decoder | None) -> list[str]:
     """Return what must be said before the outputs can be read, one sentence each."""
-    if task != "detect" or decoder is not None:
+    fitting = DECODERS.get(task, ())
+    if not fitting or decoder in fitting:
         return []
-    decoders = " or ".join(typing.get_args(Decoder))
-    where = f"say decoder under [output] of the manifest ({decoders}), or run it with --task raw"
-    return [f"nothing says how the outputs become boxes; {where}"]
+    found = "boxes" if task == "detect" else "keypoints"
+    where = (
+        f"say decoder under [output] of the manifest, or --decoder ({' or '.join(fitting)}), or run it with --task raw"
+    )
+    return [f"nothing says how the outputs become {found}; {where}"]
 
 
 def require_fitting_labels(part: str, facts: FileFacts, manifest: Manifest, labels: Labels | None) -> None:

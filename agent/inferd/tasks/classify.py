@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from inferd.arrays import dequantize
 from inferd.errors import ModelError
 from inferd.records import Array, EngineInfo, Geometry, Label, Result
+from inferd.tasks.average import Average
 from inferd.tasks.labels import Labels
 from inferd.tasks.scores import activate, best
 from inferd.wire.manifest import ModelDescription
@@ -21,7 +22,7 @@ class Classify:
         """Settle how scores are read.
 
         Args:
-            description: tells labels, offset, activation, threshold and top_k.
+            description: tells labels, offset, activation, average, threshold and top_k.
             info: tells the output's scale and zero point.
 
         Raises:
@@ -35,15 +36,20 @@ class Classify:
         self._threshold = said.threshold or 0.0
         self._top_k = said.top_k or DEFAULT_TOP_K
         self._labels = Labels(description)
+        self._averages = said.average not in (None, 1)
+        self._mean = Average(said.average)
 
     def decode(self, outputs: Sequence[Array], geometry: Geometry) -> Result:  # noqa: ARG002 - a class has no place
-        """Return the best `top_k` classes with a score of at least `threshold`, best first."""
+        """Return the best `top_k` classes with a score of at least `threshold`, best first.
+
+        Where the manifest says `average`, scores are the mean up to this frame.
+        """
         values = outputs[0].reshape(-1)
-        if self._activation == "none":  # scale is positive: the order of the raw numbers is that of the scores
+        if not self._averages and self._activation == "none":  # scale is positive: raw numbers lie in the scores' order
             chosen = best(values, self._top_k)
             scores = dequantize(values[chosen], self._spec)
         else:
-            all_scores = activate(dequantize(values, self._spec), self._activation)
+            all_scores = self._mean(activate(dequantize(values, self._spec), self._activation))
             chosen = best(all_scores, self._top_k)
             scores = all_scores[chosen]
         pairs = zip(chosen.tolist(), scores.tolist(), strict=True)

@@ -12,6 +12,7 @@ from inferd.records import Array, Box, EngineInfo, Geometry, Result, TensorSpec
 from inferd.tasks.blazeface import BlazeFace
 from inferd.tasks.boxes import to_source
 from inferd.tasks.labels import Labels
+from inferd.tasks.yolo import Yolo
 from inferd.wire.manifest import ModelDescription
 
 DEFAULT_THRESHOLD = 0.5
@@ -40,7 +41,9 @@ def build(description: ModelDescription, info: EngineInfo) -> Task:
         return TfliteDetection(description, info)
     if decoder == "blazeface":
         return BlazeFace(description, info)
-    remedy = "say output.decoder (tflite_detection_postprocess or blazeface), or use --task raw"
+    if decoder in ("yolov5", "yolov8"):
+        return Yolo(description, info)
+    remedy = "say output.decoder (tflite_detection_postprocess, blazeface, yolov5 or yolov8), or use --task raw"
     raise ModelError(description.ref.name, f"is a detector, but nothing says how its outputs become boxes; {remedy}")
 
 

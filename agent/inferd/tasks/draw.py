@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from inferd.records import Array, Box, Label, Result
+from inferd.records import Array, Box, Label, Overlay, Result
+from inferd.tasks.segment import BACKGROUNDS, NOTHING
 
 Color = tuple[int, int, int]  # blue, green, red, 0..255
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -22,6 +23,12 @@ POINTS_PER_FACE = 6
 GOLDEN_RATIO = 0.61803398875  # steps of this around the colour wheel keep neighbouring ids far apart
 DARK: Color = (20, 20, 20)
 LIGHT: Color = (255, 255, 255)
+TINT = 0.5  # of a class's colour over the picture
+BODY = 17  # points of a body in COCO's order: face, shoulders, elbows, wrists, hips, knees, ankles; left before right
+ARMS = ((5, 6), (5, 7), (7, 9), (6, 8), (8, 10))
+LEGS = ((5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16))
+BONES = ((0, 1), (0, 2), (1, 3), (2, 4), *ARMS, *LEGS)
+SURE = 0.2  # of a joint, for its bones to be drawn
 BRIGHT = 140  # luminance 0..255 above which dark text reads better
 
 
@@ -40,25 +47,52 @@ class Plate:
         return not (beside or self.y + self.height <= other.y or other.y + other.height <= self.y)
 
 
-def draw(picture: Array, result: Result) -> Array:
+def draw(picture: Array, result: Result, overlay: Overlay | None = None) -> Array:
     """Return a copy of a picture with what was found in it.
 
     Args:
         picture: (h, w, 3) uint8 BGR, or (h, w) uint8 grey; not changed.
-        result: labels go on a banner at the top, boxes with their labels and keypoints where they are.
+        result: labels go on a banner at the top (shares and numbers too), boxes with their labels and keypoints where they
+            are; 17 points are a body and get its bones.
+        overlay: what a segmentation saw, painted over the picture.
 
     Returns:
         (h, w, 3) uint8 BGR.
     """
     canvas = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR) if picture.ndim == len("hw") else picture.copy()
+    if overlay is not None:
+        _paint(canvas, overlay)
     pen = _Pen(canvas)
     for box in reversed(result.boxes or ()):  # the best one on top
         pen.frame(box)
     pen.points(result.keypoints or ())
     pen.names(result.boxes or ())  # above all frames
-    if result.labels:
-        pen.banner(result.labels)
+    if rows := _banner_rows(result, overlay):
+        pen.banner(rows)
     return canvas
+
+
+def _banner_rows(result: Result, overlay: Overlay | None) -> Sequence[Label]:
+    """Return what stands on the banner; the shares of a segmentation in the colours that they are painted in."""
+    if result.mask is not None and overlay is not None:
+        shares = {name: share for name, share in result.mask.labels.items() if name.lower() not in BACKGROUNDS}
+        return [Label(overlay.names.index(name), name, share) for name, share in shares.items()]
+    return result.labels or ()
+
+
+def _paint(canvas: Array, overlay: Overlay) -> None:
+    """Tint (h, w, 3) uint8 where a class was seen; each pixel takes the class of the cell it lies in."""
+    rows, columns = overlay.classes.shape
+    height, width = canvas.shape[:2]
+    geometry = overlay.geometry
+    y = ((np.arange(height) + 0.5) / height - geometry.offset_y) / geometry.scale_y * rows
+    x = ((np.arange(width) + 0.5) / width - geometry.offset_x) / geometry.scale_x * columns
+    seen = overlay.classes[np.ix_(np.clip(y, 0, rows - 1).astype(int), np.clip(x, 0, columns - 1).astype(int))]
+    seen[(y < 0) | (y >= rows)] = NOTHING
+    seen[:, (x < 0) | (x >= columns)] = NOTHING
+    colors = np.array([class_color(index) for index in range(NOTHING + 1)], np.float32)
+    tinted = canvas * (1 - TINT) + colors[seen] * TINT
+    canvas[seen != NOTHING] = tinted[seen != NOTHING].astype(np.uint8)
 
 
 def class_color(class_id: int) -> Color:
@@ -112,11 +146,23 @@ class _Pen:
 
     def points(self, keypoints: Sequence[tuple[float, float, float]]) -> None:
         """Draw keypoints as dots; those of one face share nothing but their size."""
+        if len(keypoints) == BODY:
+            self._bones(keypoints)
         radius = self._line + 1
         for index, (y, x, _) in enumerate(keypoints):
             centre = (round(x * (self._width - 1)), round(y * (self._height - 1)))
             cv2.circle(self._canvas, centre, radius + 1, DARK, cv2.FILLED, cv2.LINE_AA)
             cv2.circle(self._canvas, centre, radius, class_color(1 + index % POINTS_PER_FACE), cv2.FILLED, cv2.LINE_AA)
+
+    def _bones(self, keypoints: Sequence[tuple[float, float, float]]) -> None:
+        """Draw lines between the joints of a body, where the model is fairly sure of both."""
+        for joint, other in BONES:
+            ends = [keypoints[joint], keypoints[other]]
+            if min(score for _, _, score in ends) < SURE:
+                continue
+            a, b = [(round(x * (self._width - 1)), round(y * (self._height - 1))) for y, x, _ in ends]
+            cv2.line(self._canvas, a, b, DARK, self._line + 2, cv2.LINE_AA)
+            cv2.line(self._canvas, a, b, class_color(joint), self._line, cv2.LINE_AA)
 
     def banner(self, labels: Sequence[Label]) -> None:
         """List the labels on a darkened strip at the top, the first one larger, each with a bar for its score."""

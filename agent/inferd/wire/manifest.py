@@ -12,16 +12,28 @@ import msgspec
 
 from inferd.records import ColorOrder, ModelRef, TensorSpec
 
-Task = Literal["classify", "detect", "raw"]
+Task = Literal["classify", "detect", "segment", "pose", "embed", "anomaly", "regress", "raw"]
 Resize = Literal["stretch", "letterbox", "crop"]
 Filter = Literal["linear", "area", "nearest", "cubic"]
 Layout = Literal["nhwc", "nchw"]
 Activation = Literal["none", "softmax", "sigmoid"]
-Decoder = Literal["tflite_detection_postprocess", "blazeface"]
+Decoder = Literal["tflite_detection_postprocess", "blazeface", "yolov5", "yolov8", "movenet", "landmarks"]
+BoxUnit = Literal["share", "pixel"]
 
 
 class ModelSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[model]`: what it is. `min_runtime` is the oldest TFLite runtime that runs it, such as "2.14"."""
+    """`[model]`: what it is.
+
+    Attributes:
+        name: what it is called.
+        version: orders models of one name.
+        task: what it is for.
+        min_runtime: the oldest TFLite runtime that runs it, such as "2.14".
+        description: for people.
+        licence: for people.
+        sha256: of the model's file, in hexadecimal: what arrived is what was sent.
+        contract: "new" where labels, tensors or normalisation differ on purpose from the model it replaces.
+    """
 
     name: str | None = None
     version: str | None = None
@@ -29,6 +41,8 @@ class ModelSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     min_runtime: str | None = None
     description: str | None = None
     licence: str | None = None
+    sha256: str | None = None
+    contract: Literal["same", "new"] | None = None
 
 
 class InputSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -64,8 +78,16 @@ class OutputSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
         activation: what turns the output into scores 0..1; "none" where it already is.
         threshold: scores below it are left out.
         top_k: at most so many labels or boxes.
-        decoder: how a detector's outputs become boxes.
+        decoder: how the outputs become boxes or keypoints.
         iou_threshold: boxes that overlap more than this (0..1) are merged, for decoders that suppress themselves.
+        box_unit: whether a YOLO head gives shares of the model's input or its pixels.
+        average: scores are the mean over the last so many frames; 0 is over all since the source began.
+        normalize: whether an embedding is divided by its length.
+        reference: the vector that an anomaly is far from; without it, the model's own input is what the output must meet.
+        limit: an anomaly score above it is an anomaly.
+        scale: of each value of a regression: value = output * scale + offset; one number, or one per value.
+        offset: see `scale`.
+        units: of each value of a regression; labels name them.
     """
 
     labels: str | tuple[str, ...] | None = None
@@ -75,6 +97,14 @@ class OutputSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     top_k: int | None = None
     decoder: Decoder | None = None
     iou_threshold: float | None = None
+    box_unit: BoxUnit | None = None
+    average: int | None = None
+    normalize: bool | None = None
+    reference: tuple[float, ...] | None = None
+    limit: float | None = None
+    scale: tuple[float, ...] | None = None
+    offset: tuple[float, ...] | None = None
+    units: tuple[str, ...] | None = None
 
 
 class BudgetSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

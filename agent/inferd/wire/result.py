@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from inferd.records import Box, Label, Mask, OutputTensor, Result, StageTimes
+from inferd.records import Box, Label, Mask, OutputTensor, Result, StageTimes, Value
 from inferd.wire.telemetry import LIMIT_BYTES, Header, join
 
 _DIGITS = 6  # of scores and of coordinates 0..1: a millionth of the picture
@@ -39,6 +39,7 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
         mask: a segmentation's shape and the share of the picture each label covers.
         embedding: the vector.
         score: the anomaly score.
+        values: what a regression gives, with names and units.
         outputs: the raw output tensors.
         omitted: what was left out because the message would have exceeded its bound: "outputs[0].values", "boxes[40:]".
         timing_ms: what it cost.
@@ -53,6 +54,7 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
     mask: Mask | UnsetType = UNSET
     embedding: Sequence[float] | UnsetType | None = UNSET
     score: float | UnsetType = UNSET
+    values: Sequence[Value] | UnsetType = UNSET
     outputs: Sequence[OutputTensor] | UnsetType = UNSET
     omitted: Sequence[str] | UnsetType = UNSET
     timing_ms: TimingMs
@@ -86,6 +88,7 @@ def inference(origin: str, model: str, task: str, result: Result, times: StageTi
         mask=UNSET if result.mask is None else _mask(result.mask),
         embedding=UNSET if result.embedding is None else tuple(map(_float32, result.embedding)),
         score=UNSET if result.score is None else result.score,
+        values=UNSET if result.values is None else tuple(map(_value, result.values)),
         outputs=UNSET if result.outputs is None else result.outputs,
         timing_ms=_timing(times),
     )
@@ -170,6 +173,10 @@ def _point(point: tuple[float, float, float]) -> tuple[float, float, float]:
 
 def _mask(mask: Mask) -> Mask:
     return Mask(mask.shape, {label: round(share, _DIGITS) for label, share in mask.labels.items()})
+
+
+def _value(value: Value) -> Value:
+    return Value(value.name, _float32(value.value), value.unit)
 
 
 def _float32(value: float) -> float:
