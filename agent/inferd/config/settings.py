@@ -101,6 +101,12 @@ class FakeEngine(Settings, frozen=True):
         crash_at: die by SIGSEGV at this invoke.
         hang_at: never return from this invoke.
         crash_at_load: die by SIGSEGV while loading.
+        crash_at_close: die by SIGABRT when the model is let go, as one that corrupted memory does.
+        fail_from: raise an engine error at this invoke and every later one.
+        nan_from: answer NaN at this invoke and every later one.
+        slow_from: take `slow_ms` at this invoke and every later one.
+        slow_ms: see `slow_from`.
+        memory_mb: what loading takes of memory.
     """
 
     scores: tuple[float, ...] = (0.1, 0.9)
@@ -111,6 +117,12 @@ class FakeEngine(Settings, frozen=True):
     crash_at: int = 0
     hang_at: int = 0
     crash_at_load: bool = False
+    crash_at_close: bool = False
+    fail_from: int = 0
+    nan_from: int = 0
+    slow_from: int = 0
+    slow_ms: float = 0.0
+    memory_mb: int = 0
 
 
 class Engine(Settings, frozen=True):
@@ -193,7 +205,8 @@ class Pipeline(Settings, frozen=True):
 
     Attributes:
         name: how it is called in topics; letters, digits, - and _.
-        model: a .tflite file, or the folder that holds model.tflite.
+        model: the name of a model in the drop folder; or the path of a .tflite file, or of a folder that holds
+            model.tflite; "" follows the newest model in the drop folder that fits the pipeline's task.
         source: where frames come from.
         pace: when the next frame is taken.
         engine: how the model is run.
@@ -203,8 +216,8 @@ class Pipeline(Settings, frozen=True):
     """
 
     name: str
-    model: str
     source: Source
+    model: str = ""
     pace: Pace = Pace()
     engine: Engine = Engine()
     overrides: Overrides = Overrides()
@@ -246,6 +259,36 @@ class Metrics(Settings, frozen=True):
     interval_s: float = 60.0
 
 
+class Models(Settings, frozen=True):
+    """The drop folder, and what a model must show before it serves.
+
+    Attributes:
+        folder: where models are dropped; "" takes `models` in the state directory.
+        look_every_s: seconds between two looks into it; 0 never looks.
+        settle_s: a file that has not changed for so long is whole.
+        trial_s: how long a new model is on trial.
+        trial_results: a trial ends earlier with so many results.
+        trial_errors: share of a trial's frames (0..1) that may fail.
+        slower_max: a new model may take so many times as long as the one it replaces; a [budget] says it better.
+        vet_deadline_s: how long vetting may take.
+        vet_memory_mb: address space that vetting may take; 0 is without limit.
+        keep: so many models are kept, the active and the previous one always.
+        keep_mb: so much room they may take together.
+    """
+
+    folder: str = ""
+    look_every_s: float = 1.0
+    settle_s: float = 2.0
+    trial_s: float = 60.0
+    trial_results: int = 300
+    trial_errors: float = 0.1
+    slower_max: float = 4.0
+    vet_deadline_s: float = 120.0
+    vet_memory_mb: int = 4096
+    keep: int = 20
+    keep_mb: int = 2000
+
+
 class Watch(Settings, frozen=True):
     """When a worker counts as hung, and how it is brought back.
 
@@ -275,4 +318,5 @@ class Config(Settings, frozen=True):
     mqtt: Mqtt = Mqtt()
     metrics: Metrics = Metrics()
     watch: Watch = Watch()
+    models: Models = Models()
     pipeline: tuple[Pipeline, ...] = ()

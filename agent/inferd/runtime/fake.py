@@ -1,12 +1,18 @@
-"""An engine without a model: it answers what it was told to, in the time it was told to, and misbehaves on demand."""
+"""An engine without a model: it answers what it was told to, in the time it was told to, and misbehaves on demand.
+
+Its "model" is a TOML file of the keys of `settings.FakeEngine`, so that fakes too can be dropped, vetted and swapped;
+without one it does what its options say.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 
 import inferd
@@ -27,19 +33,23 @@ class Fake:
 
     info: EngineInfo
 
-    def __init__(self, path: str, options: settings.Engine, clock: Clock, name: str) -> None:  # noqa: ARG002 - it needs no file
+    def __init__(self, path: str, options: settings.Engine, clock: Clock, name: str) -> None:
         """Take `load_ms` and be ready, or die.
 
         Args:
-            path: taken for the sake of the signature that engines share; nothing is opened.
+            path: a TOML file that says it instead of `options.fake`; where there is none, that does.
             options: `options.fake` says what to answer and how to misbehave.
             clock: what pauses are taken from.
             name: the model's name, for what goes wrong.
+
+        Raises:
+            EngineError: the file says something that no fake can do.
         """
         self._name = name
-        self._fake = options.fake
+        self._fake = read_fake(path, options, name)
         self._clock = clock
         self._invokes = 0
+        self._ballast = bytearray(self._fake.memory_mb << 20)
         clock.pause(self._fake.load_ms * S_PER_MS)
         if self._fake.crash_at_load:
             _crash()
@@ -66,8 +76,9 @@ class Fake:
             raise RuntimeError(f"{self._name}: a callback kept a view of its tensors beyond write or read")
         self._invokes += 1
         self._misbehave()
-        self._clock.pause(self._fake.invoke_ms * S_PER_MS)
-        self._memory[1][...] = self._fake.scores
+        slow = 0 < self._fake.slow_from <= self._invokes
+        self._clock.pause((self._fake.slow_ms if slow else self._fake.invoke_ms) * S_PER_MS)
+        self._memory[1][...] = np.nan if 0 < self._fake.nan_from <= self._invokes else self._fake.scores
 
     def read(self, decode: Callable[[Sequence[Array]], T]) -> T:
         """Call `decode` with a view of the one output, (1, n) float32 scores, and return what it returns."""
@@ -77,11 +88,13 @@ class Fake:
         """Do nothing: there is no memory of earlier frames. Invokes are still counted from the start."""
 
     def close(self) -> None:
-        """Refuse everything from now on. Twice is fine."""
+        """Refuse everything from now on, or die. Twice is fine."""
+        if self._fake.crash_at_close:
+            signal.raise_signal(signal.SIGABRT)
         self._inputs = self._outputs = (closed,)
 
     def _misbehave(self) -> None:
-        if self._invokes == self._fake.fail_at:
+        if self._invokes == self._fake.fail_at or 0 < self._fake.fail_from <= self._invokes:
             raise EngineError(self._name, f"fails at invoke {self._invokes}, as it was told to; set fail_at to 0")
         if self._invokes == self._fake.crash_at:
             _crash()
@@ -106,6 +119,20 @@ class Fake:
             inputs=(TensorSpec("input", self._fake.input_shape, "uint8", self._fake.input_shape),),
             outputs=(TensorSpec("scores", self._memory[1].shape, "float32", self._memory[1].shape),),
         )
+
+
+def read_fake(path: str, options: settings.Engine, name: str) -> settings.FakeEngine:
+    """Return what the fake at `path` does; what `options` say where there is no such file.
+
+    Raises:
+        EngineError: the file says something that no fake can do.
+    """
+    try:
+        return msgspec.toml.decode(Path(path).read_bytes(), type=settings.FakeEngine)
+    except (FileNotFoundError, IsADirectoryError):
+        return options.fake
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        raise EngineError(name, f"is no fake model ({exc}); write keys of [pipeline.engine.fake]") from exc
 
 
 def _crash() -> None:
