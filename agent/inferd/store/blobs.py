@@ -106,6 +106,17 @@ class Blobs:
         except OSError as exc:
             raise store_error(self._root, exc) from exc
 
+    def remove_unlinked(self) -> int:
+        """Remove blobs that no bundle links to, and return how many. Only while nobody else adds.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        loose = [path for path in self._root.iterdir() if DIGEST.fullmatch(path.name) and path.stat().st_nlink == 1]
+        for path in loose:
+            path.unlink()
+        return len(loose)
+
     def _store(self, file: ModelFile, stream: BinaryIO) -> Blob:
         stream.seek(0)
         copied = copy_hashed(stream, self._root, self._disk)

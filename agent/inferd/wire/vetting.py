@@ -1,0 +1,59 @@
+"""The report on a model that was vetted: gate by gate, with figures. For people, for MQTT, for `inferd vet --json`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+GateName = Literal["integrity", "loads", "contract", "behaviour", "cost"]
+GATES: tuple[GateName, ...] = ("integrity", "loads", "contract", "behaviour", "cost")
+Finding = Literal["pass", "fail", "not judged"]
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """What one gate found.
+
+    Attributes:
+        gate: its name.
+        finding: "not judged" says why in `why`.
+        code: the reason in a word, such as "golden_mismatch"; "" where it passed.
+        why: the reason in a sentence.
+        figures: by name, units in the name.
+    """
+
+    gate: GateName
+    finding: Finding
+    code: str = ""
+    why: str = ""
+    figures: dict[str, float] = {}
+
+
+class VetReport(msgspec.Struct, frozen=True):
+    """All that vetting a model brought.
+
+    Attributes:
+        schema_version: of this report.
+        model: its title.
+        digest: of its bundle; "" where it could not even be read.
+        against: title of the model it was compared with; "" where there was none.
+        runtime: the runtime and its version.
+        accepted: whether no gate failed.
+        verified: whether a digest or golden samples spoke for it.
+        gates: in order; those after a failed one were not tried.
+    """
+
+    model: str
+    digest: str
+    against: str
+    runtime: str
+    accepted: bool
+    verified: bool
+    gates: tuple[Gate, ...]
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def failed(self) -> Gate | None:
+        """The gate that refused the model; None where none did."""
+        return next((gate for gate in self.gates if gate.finding == "fail"), None)
