@@ -190,7 +190,4 @@ class Supervisor:
     def _send(self, message: ipc.ToWorker, fds: Sequence[int] = ()) -> None:
         """Send; a worker that has just died will be noticed by its exit, so that is no error here."""
         if self._channel is not None:
-            try:
-                self._channel.offer(message, fds)
-            except Closed:
-                return
+            self._channel.offer(message, fds)

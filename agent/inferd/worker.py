@@ -177,11 +177,15 @@ class Group:
             if lane.silent(self._clock.monotonic_ns()):
                 self._voices[name].silent()
 
-    def stop(self, timeout_s: float) -> list[str]:
-        """End the threads; return the names of those that do not end."""
+    def ask_to_stop(self) -> None:
+        """Tell the threads to end."""
         self._stop.set()
         with self._changed:
             self._changed.notify_all()
+
+    def stop(self, timeout_s: float) -> list[str]:
+        """End the threads; return the names of those that do not end."""
+        self.ask_to_stop()
         stuck = join_all(reversed(self._threads), timeout_s)
         self.mind()
         return stuck
@@ -261,7 +265,12 @@ class Worker:
         self._context.to_control.offer(ipc.Counts(covered_s, counts, lost))
 
     def _stop_all(self) -> list[str]:
-        stuck = [name for group in self._groups.values() for name in group.stop(JOIN_S / max(1, len(self._groups)))]
+        for group in self._groups.values():
+            group.ask_to_stop()
+        ends_ns = self._context.clock.monotonic_ns() + int(JOIN_S * 1e9)
+        stuck = []
+        for group in self._groups.values():
+            stuck += group.stop(max(0.0, (ends_ns - self._context.clock.monotonic_ns()) / 1e9))
         self._report()
         return stuck
 

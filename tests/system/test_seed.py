@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from inferd.errors import WorkerError
+from inferd.examination import ENVIRONMENT, PRELOAD
 from inferd.system.processes import Limits
 from inferd.system.seed import Seed
 
@@ -78,7 +79,7 @@ def test_a_child_runs_within_its_limits(seed: Seed, pipe: tuple[int, int]) -> No
 
 
 def test_the_seed_has_one_thread_even_with_everything_imported() -> None:
-    with Seed(("numpy", "cv2", "inferd.worker")) as seed:
+    with Seed(PRELOAD, ENVIRONMENT) as seed:
         seed.wait_ready()
         assert len(list(Path(f"/proc/{seed.pid}/task").iterdir())) == 1
 

@@ -64,10 +64,13 @@ class Channel(Generic[In, Out]):
         self._send(message, fds, 0)
 
     def offer(self, message: Out, fds: Sequence[int] = ()) -> bool:
-        """Send if there is room now; otherwise count it in `refused` and return False."""
+        """Send if there is room now; otherwise count it in `refused` and return False.
+
+        An end that is gone has no room either: whoever receives from it hears of that.
+        """
         try:
             self._send(message, fds, socket.MSG_DONTWAIT)
-        except BlockingIOError:
+        except (BlockingIOError, Closed):
             self.refused += 1
             return False
         return True

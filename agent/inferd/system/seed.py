@@ -102,7 +102,7 @@ class Seed:
             stderr: where it and its children write errors; None shares ours.
         """
         ours, theirs = channel_pair()
-        command = [sys.executable, "-m", "inferd.system.seed", str(theirs.fileno()), *preload]
+        command = [sys.executable, "-P", "-m", "inferd.system.seed", str(theirs.fileno()), *preload]
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command, pass_fds=[theirs.fileno()], env={**os.environ, **(environment or {})}, stderr=stderr
         )
