@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from inferd.config import settings
+from inferd.fitting import with_scales
 from inferd.histogram import Histogram
 from inferd.ipc import PipelineCounts
 from inferd.parts import TASKS, Engine, Preprocess, Task, WatchesInput, find
@@ -76,8 +77,9 @@ def build_steps(description: ModelDescription, engine: Engine, roi: tuple[float,
     Raises:
         ModelError: the description lacks what the task needs, or contradicts the engine's tensors.
     """
-    task: Task = find("task", TASKS, description.manifest.model.task or "raw")(description, engine.info)
-    preprocess = build_preprocess(description, engine.info, roi)
+    info = with_scales(engine.info, description.facts)
+    task: Task = find("task", TASKS, description.manifest.model.task or "raw")(description, info)
+    preprocess = build_preprocess(description, info, roi)
     if isinstance(task, WatchesInput):
         preprocess = _Watched(preprocess, task)
     return Steps(preprocess, engine, task)

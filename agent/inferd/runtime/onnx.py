@@ -6,6 +6,7 @@ to fork from.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,6 +28,7 @@ T = TypeVar("T")
 DISTRIBUTION = "onnxruntime"
 CPU_PROVIDER = "CPUExecutionProvider"
 PROVIDER_SUFFIX = "ExecutionProvider"
+PREAMBLE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from \S+ failed:)?")
 NS_PER_MS = 1e6
 LOG_NOTHING = 4  # all there is to say comes with an exception
 DTYPES = {
@@ -101,7 +103,7 @@ class Onnx:
         try:
             self._session.run_with_iobinding(self._binding)
         except self._faults as exc:
-            reason = f"{DISTRIBUTION} {self._ort.__version__} failed while running it ({quoted(exc)})"
+            reason = f"{DISTRIBUTION} {self._ort.__version__} failed while running it ({_said(exc)})"
             raise EngineError(self._name, f"{reason}; use another version of the model") from exc
         self._collect()
 
@@ -147,12 +149,12 @@ class Onnx:
     def _load_refusal(self, exc: Exception) -> str:
         kind, runtime = type(exc).__name__, f"{DISTRIBUTION} {self._ort.__version__}"
         if kind in ("InvalidProtobuf", "NoModel"):
-            return f"is no ONNX model, or a damaged one ({quoted(exc)}); copy or download it again"
+            return f"is no ONNX model, or a damaged one ({_said(exc)}); copy or download it again"
         if "external" in str(exc).lower():
             return (
-                f"keeps its weights in another file, which inferd does not follow ({quoted(exc)}); save it as one file"
+                f"keeps its weights in another file, which inferd does not follow ({_said(exc)}); save it as one file"
             )
-        return f"cannot be loaded by {runtime} ({quoted(exc)}); convert it again, for an older opset if need be"
+        return f"cannot be loaded by {runtime} ({_said(exc)}); convert it again, for an older opset if need be"
 
     def _spec(self, tensor: Any) -> TensorSpec:  # Any: see _load
         kind = str(tensor.type).removeprefix("tensor(").removesuffix(")")
@@ -240,6 +242,11 @@ def _errors_of_runtime() -> tuple[type[Exception], ...]:
         ValueError,
         *(kind for kind in native if isinstance(kind, type) and issubclass(kind, Exception)),
     )
+
+
+def _said(exc: Exception) -> str:
+    """Return what the runtime has to say, without its own preamble."""
+    return quoted(RuntimeError(PREAMBLE.sub("", str(exc))))
 
 
 def _is_open(spec: TensorSpec) -> bool:

@@ -1,13 +1,17 @@
 """Reads what an .onnx file says about itself, without a runtime. Numbers of fields: onnx.proto3 of the ONNX project.
 
-ONNX has no place for labels, normalisation or quantisation that converters agree on, so a manifest says those.
+ONNX has no place for labels and normalisation that converters agree on, so a manifest says those. An 8-bit input or output
+stands for real numbers where the graph turns it into them at once (DequantizeLinear, QuantizeLinear), per tensor.
 """
 
 from __future__ import annotations
 
 import re
+import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
 
 from inferd.errors import ModelError
 from inferd.records import TensorSpec
@@ -26,11 +30,14 @@ NODES, INITIALIZERS, INPUTS, OUTPUTS = 1, 5, 11, 12
 NODE_OUTPUTS, OP_TYPE, NODE_INPUTS, NODE_DOMAIN = 2, 4, 1, 7
 # TensorProto, OperatorSetIdProto
 TENSOR_NAME, DATA_LOCATION, OPSET_VERSION = 8, 14, 2
+ELEMENT_TYPE, FLOATS, WHOLES, RAW = 2, 4, 5, 9
 # ValueInfoProto → TypeProto → its tensor type → TensorShapeProto → its dimensions
 NAME, TYPE, TENSOR_TYPE, ELEMENT, SHAPE, DIMENSION, LENGTH = 1, 2, 1, 1, 2, 1, 1
 
 STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 EXTERNAL = 1
+FLOAT_BYTES = 4
+TURNS = ("DequantizeLinear", "QuantizeLinear")
 # TensorProto.DataType, from 0; those behind are for weights only
 DTYPES = (
     *("unknown", "float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "text", "bool", "float16", "float64"),
@@ -71,19 +78,19 @@ def read_onnx(part: str, octets: Octets) -> FileFacts:
         raise ModelError(part, "holds no graph, so it is no ONNX model; check that the right file was copied")
     stored = _stored(part, graph)
     nodes = _nodes(part, graph)
+    scales = _scales(nodes, stored)
     ops = Counter(op for op, _, _, _ in nodes)
     custom = {op for op, domain, _, _ in nodes if domain not in STANDARD_DOMAINS}
     makers = {name: index for index, (_, _, _, outputs) in enumerate(nodes) for name in outputs}
+    inputs = tuple(_end(part, one) for one in graph.messages(INPUTS))
     outputs = tuple(_end(part, one) for one in graph.messages(OUTPUTS))
     return FileFacts(
         size_bytes=octets.size,
         description=_description(model),
         ops=dict(ops),
         custom_ops=tuple(sorted(custom)),
-        inputs=tuple(
-            TensorFacts(spec) for one in graph.messages(INPUTS) if (spec := _end(part, one)).name not in stored
-        ),
-        outputs=tuple(TensorFacts(spec, _made_by(spec.name, makers, nodes)) for spec in outputs),
+        inputs=tuple(TensorFacts(_scaled(spec, scales)) for spec in inputs if spec.name not in stored),
+        outputs=tuple(TensorFacts(_scaled(spec, scales), _made_by(spec.name, makers, nodes)) for spec in outputs),
         signatures=(),
         metadata=False,
         min_runtime="",
@@ -111,20 +118,52 @@ def _nodes(part: str, graph: Message) -> list[Node]:
     return nodes
 
 
-def _stored(part: str, graph: Message) -> set[str]:
-    """Return the names of the weights; old files list them among the inputs too.
+def _stored(part: str, graph: Message) -> dict[str, Message]:
+    """Return the weights by name; old files list them among the inputs too.
 
     Raises:
         ModelError: some lie in another file.
     """
-    names = set()
+    stored = {}
     for tensor in graph.messages(INITIALIZERS):
         if tensor.number(DATA_LOCATION) == EXTERNAL:
             raise ModelError(
                 part, "keeps its weights in another file, which inferd does not follow; save it as one file"
             )
-        names.add(tensor.text(TENSOR_NAME))
-    return names
+        stored[tensor.text(TENSOR_NAME)] = tensor
+    return stored
+
+
+def _scales(nodes: Sequence[Node], stored: Mapping[str, Message]) -> dict[str, tuple[float, int]]:
+    """Return scale and zero point of each tensor that a node turns into real numbers, or makes of them, per tensor."""
+    scales = {}
+    for op, _, inputs, outputs in nodes:
+        if op not in TURNS or len(inputs) < 2 or inputs[1] not in stored:  # noqa: PLR2004 - the tensor and its scale
+            continue
+        scale = _one_float(stored[inputs[1]])
+        zero_point = _one_whole(stored[inputs[2]]) if inputs[2:] and inputs[2] in stored else 0
+        if scale is not None and zero_point is not None:
+            scales[(inputs if op == "DequantizeLinear" else outputs)[0]] = scale, zero_point
+    return scales
+
+
+def _one_float(tensor: Message) -> float | None:
+    """Return the number in a float32 tensor that holds only one."""
+    content = tensor.content(RAW) or tensor.content(FLOATS)
+    return float(struct.unpack("<f", content)[0]) if len(content) == FLOAT_BYTES else None
+
+
+def _one_whole(tensor: Message) -> int | None:
+    """Return the number in an 8-bit tensor that holds only one."""
+    content = tensor.content(RAW)
+    if len(content) == 1:
+        return int.from_bytes(content, signed=DTYPES[tensor.number(ELEMENT_TYPE) or 0] == "int8")
+    return tensor.number(WHOLES) if not content else None
+
+
+def _scaled(spec: TensorSpec, scales: Mapping[str, tuple[float, int]]) -> TensorSpec:
+    scale, zero_point = scales.get(spec.name, (0.0, 0))
+    return msgspec.structs.replace(spec, scale=scale, zero_point=zero_point)
 
 
 def _end(part: str, value: Message) -> TensorSpec:

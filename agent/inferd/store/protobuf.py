@@ -11,6 +11,7 @@ from inferd.store.octets import Octets
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types; the others are no longer in use
 VARINT_MAX_BYTES = 10
 TEXT_MAX_BYTES = 1 << 16  # of a name or a description
+SMALL_BYTES = 8
 INT64 = 1 << 64
 DAMAGED = "is damaged or cut short; copy or download it again"
 
@@ -82,6 +83,12 @@ class Message:
     def text(self, number: int) -> str:
         """Return the first text of this number, "" where there is none."""
         return next(self.texts(number), "")
+
+    def content(self, number: int) -> bytes:
+        """Return the first bytes of this number where they are few, b"" where there are none or many."""
+        field = next(self.fields(number), None)
+        length = field.end - field.begin if field is not None else 0
+        return self._octets.read(field.begin, length) if field is not None and 0 < length <= SMALL_BYTES else b""
 
     def number(self, number: int) -> int | None:
         """Return the first whole number of this number, None where there is none; int64 as protobuf writes it."""
