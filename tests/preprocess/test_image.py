@@ -14,7 +14,8 @@ from fixtures.describing import describe, engine_info, picture_frame
 from fixtures.pictures import noise
 from inferd.errors import ModelError, SourceError
 from inferd.preprocess import build
-from inferd.preprocess.image import FILTERS, ImagePreprocess
+from inferd.preprocess.image import ImagePreprocess
+from inferd.preprocess.shrink import INTERPOLATIONS
 from inferd.records import Array, ColorOrder, Frame, TensorSpec
 from inferd.wire.manifest import InputSection
 
@@ -42,11 +43,11 @@ def reference(picture: Array, size: tuple[int, int], interpolation: int = cv2.IN
     return np.asarray(cv2.resize(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), size, interpolation=interpolation))
 
 
-@pytest.mark.parametrize("name", sorted(FILTERS))
+@pytest.mark.parametrize("name", sorted(INTERPOLATIONS))
 def test_every_filter_is_opencvs_own(name: str) -> None:
     picture = noise(48, 64)
     section = InputSection(filter=name)  # type: ignore[arg-type]  # the keys are its literals
-    expected = reference(picture, (32, 24), FILTERS[name])
+    expected = reference(picture, (32, 24), INTERPOLATIONS[name])
     assert np.array_equal(filled(section, spec("uint8"), frame(picture))[0], expected)
 
 

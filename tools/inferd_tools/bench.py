@@ -52,7 +52,7 @@ def main() -> None:
     ):
         if (ASSETS / path).is_file():
             loop_over_invoke(ASSETS / path, "linear", f"goal {goal}")
-            loop_over_invoke(ASSETS / path, "area", "the default")
+            loop_over_invoke(ASSETS / path, "fast_area", "the default")
     recovery()
 
 

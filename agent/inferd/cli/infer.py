@@ -47,7 +47,7 @@ def numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> 
 @click.option("--labels", metavar="FILE", help="A file of labels: one a line, or `id label` lines.")
 @click.option("--resize", type=click.Choice(["stretch", "letterbox", "crop"]), help="How a picture is made to fit.")
 @click.option(
-    "--resize-filter", type=click.Choice(["linear", "area", "nearest", "cubic"]), help="How pixels are mixed."
+    "--resize-filter", type=click.Choice(["fast_area", "area", "linear", "nearest", "cubic"]), help="How pixels are mixed."
 )
 @click.option("--mean", callback=numbers, help="Pixel mean, one number or one per channel: (pixel - mean) / std.")
 @click.option("--std", callback=numbers, help="Pixel deviation, one number or one per channel.")

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
+from inferd.config.base import Settings
+from inferd.config.rules import DAYS, Line, Schedule, Track, Zone
 from inferd.wire.manifest import Activation, Decoder, Filter, Resize, Task
 
-
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What all configuration tables have in common: frozen, and an unknown key is an error."""
+__all__ = ["DAYS", "Line", "Schedule", "Settings", "Track", "Zone"]  # and all that is defined here
 
 
 class SyntheticSource(Settings, frozen=True, tag_field="kind", tag="synthetic"):
@@ -66,7 +64,145 @@ class NpzSource(Settings, frozen=True, tag_field="kind", tag="npz"):
     path: str
 
 
-Source = SyntheticSource | ImagesSource | VideoSource | NpzSource
+class CommandSource(Settings, frozen=True, tag_field="kind", tag="command"):
+    """A program that writes pictures or sound on standard output; it is started again when it ends.
+
+    In its arguments {width}, {height}, {fps}, {rate}, {channels} and {input} are replaced. What is 0 is what the model
+    wants.
+
+    Attributes:
+        command: the program and each of its arguments; no shell reads them.
+        preset: "rpicam", "ffmpeg" or "arecord" instead of a command; docs/parts.md shows what they run.
+        input: what {input} stands for: a file, an address, a sound card.
+        format: "bgr", "rgb", "gray", "yuv420" or "mjpeg" for pictures; "s16", "s32" or "f32" (little-endian) for sound.
+        width: pixels.
+        height: pixels.
+        fps: what {fps} stands for; also how fast recorded pictures are shown.
+        rate_hz: samples a second.
+        channels: of sound.
+        window: samples in a frame of sound.
+        hop: samples from the start of a window to the start of the next.
+        finite: whether exit code 0 means that the input is through; else the program is started again.
+    """
+
+    command: tuple[str, ...] = ()
+    preset: Literal["rpicam", "ffmpeg", "arecord"] | None = None
+    input: str = ""
+    format: Literal["bgr", "rgb", "gray", "yuv420", "mjpeg", "s16", "s32", "f32"] | None = None
+    width: int = 0
+    height: int = 0
+    fps: float = 30.0
+    rate_hz: float = 0.0
+    channels: int = 1
+    window: int = 0
+    hop: int = 0
+    finite: bool = False
+
+
+class V4l2Source(Settings, frozen=True, tag_field="kind", tag="v4l2"):
+    """A camera of the kernel: USB webcams and the like. What is 0 is what the model wants.
+
+    Attributes:
+        path: such as "/dev/video0", or better, for it stays the same, "/dev/v4l/by-id/usb-...-index0".
+        width: pixels at least; the camera gives the smallest size it has from there on.
+        height: see `width`.
+        fps: frames per second at least; 0 leaves it to the camera.
+        fourcc: pixel format such as "MJPG" or "YUYV"; "" takes the one that costs least.
+    """
+
+    path: str = "/dev/video0"
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    fourcc: str = ""
+
+
+class StreamSource(Settings, frozen=True, tag_field="kind", tag="stream"):
+    """A camera on the network: RTSP, HTTP motion JPEG, or what else FFmpeg reads.
+
+    Attributes:
+        url: rtsp://, rtsps://, http:// or https://.
+        username: "" for none.
+        password_file: a file that holds the password and nothing else; "" for none.
+        open_timeout_s: how long connecting may take.
+        read_timeout_s: how long the camera may be silent before it is connected anew.
+    """
+
+    url: str
+    username: str = ""
+    password_file: str = ""
+    open_timeout_s: float = 5.0
+    read_timeout_s: float = 5.0
+
+
+class WavSource(Settings, frozen=True, tag_field="kind", tag="wav"):
+    """Sound from a .wav file. What is 0 is what the model wants.
+
+    Attributes:
+        path: the file.
+        window: samples in a frame.
+        hop: samples from the start of a window to the start of the next.
+    """
+
+    path: str
+    window: int = 0
+    hop: int = 0
+
+
+class IioSource(Settings, frozen=True, tag_field="kind", tag="iio"):
+    """A sensor of the kernel (Industrial I/O): acceleration, rotation, temperature, light. What is 0 is what the model wants.
+
+    Attributes:
+        device: its name, such as "bmi160", or its folder below /sys/bus/iio/devices.
+        channels: such as ["accel_x", "accel_y", "accel_z"]; none takes all, sorted by name.
+        rate_hz: readings a second.
+        window: readings in a frame.
+        hop: readings from the start of a window to the start of the next.
+    """
+
+    device: str
+    channels: tuple[str, ...] = ()
+    rate_hz: float = 0.0
+    window: int = 0
+    hop: int = 0
+
+
+class LinesSource(Settings, frozen=True, tag_field="kind", tag="lines"):
+    """Readings as text, one a line: a CSV or JSON-lines file, or a program that prints such. What is 0 is what the model wants.
+
+    Attributes:
+        path: the file; "" where a program prints them.
+        command: the program and each of its arguments; no shell reads them.
+        format: "csv" or "jsonl".
+        columns: names of the first line or keys, or numbers from 0; none takes all.
+        rate_hz: readings a second.
+        window: readings in a frame.
+        hop: readings from the start of a window to the start of the next.
+        finite: whether a program's exit code 0 means that the input is through; else it is started again.
+    """
+
+    path: str = ""
+    command: tuple[str, ...] = ()
+    format: Literal["csv", "jsonl"] = "csv"
+    columns: tuple[str, ...] = ()
+    rate_hz: float = 0.0
+    window: int = 0
+    hop: int = 0
+    finite: bool = False
+
+
+Source = (
+    SyntheticSource
+    | ImagesSource
+    | VideoSource
+    | NpzSource
+    | CommandSource
+    | V4l2Source
+    | StreamSource
+    | WavSource
+    | IioSource
+    | LinesSource
+)
 
 
 def kind_of(source: Source) -> str:
@@ -155,7 +291,7 @@ class Overrides(Settings, frozen=True):
         task: "classify", "detect", "segment", "pose", "embed", "anomaly", "regress" or "raw".
         labels: a file of labels.
         resize: "stretch", "letterbox" or "crop".
-        resize_filter: "linear", "area", "nearest" or "cubic".
+        resize_filter: "fast_area", "area", "linear", "nearest" or "cubic".
         mean: of pixel values, one or one per channel.
         std: of pixel values, one or one per channel.
         activation: "none", "softmax" or "sigmoid".
@@ -213,6 +349,10 @@ class Pipeline(Settings, frozen=True):
         overrides: what the manifest does not say, or says wrongly.
         roi: the part of the picture that is used: y0, x0, y1, x1, each 0..1.
         report: which results leave the device.
+        track: whether objects keep a number.
+        zone: where objects are counted.
+        line: whose crossing is counted.
+        schedule: when results count.
     """
 
     name: str
@@ -223,6 +363,10 @@ class Pipeline(Settings, frozen=True):
     overrides: Overrides = Overrides()
     roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     report: Report = Report()
+    track: Track = Track()
+    zone: tuple[Zone, ...] = ()
+    line: tuple[Line, ...] = ()
+    schedule: tuple[Schedule, ...] = ()
 
 
 class Mqtt(Settings, frozen=True):

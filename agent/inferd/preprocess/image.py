@@ -11,15 +11,10 @@ import numpy as np
 from inferd.errors import ModelError, SourceError
 from inferd.preprocess.geometry import Fit, Roi, fit
 from inferd.preprocess.pixels import OPENCV_DTYPES, applier, is_identity, pixel_table
+from inferd.preprocess.shrink import resizer
 from inferd.records import Array, ColorOrder, Frame, Geometry, TensorSpec
 from inferd.wire.manifest import InputSection
 
-FILTERS = {
-    "linear": cv2.INTER_LINEAR,
-    "area": cv2.INTER_AREA,
-    "nearest": cv2.INTER_NEAREST,
-    "cubic": cv2.INTER_CUBIC,
-}
 # (channels of the frame, its order, order the model wants) → OpenCV's conversion; what is absent needs none.
 CONVERSIONS: dict[tuple[int, ColorOrder, ColorOrder], int] = {
     (3, "bgr", "rgb"): cv2.COLOR_BGR2RGB,
@@ -82,10 +77,20 @@ class ImagePreprocess:
         self._order: ColorOrder = "gray" if channels == GRAY_CHANNELS else _color_order(section)
         self._table = pixel_table(section, spec, channels)
         self._resize = section.resize or "stretch"
-        self._filter = FILTERS[section.filter or "linear"]
+        self._filter = section.filter or "fast_area"
         self._fill = DEFAULT_FILL if section.letterbox_fill is None else section.letterbox_fill
         self._roi = roi
         self._plans: dict[tuple[int, int, int, ColorOrder], _Plan] = {}
+
+    @property
+    def height(self) -> int:
+        """Of the model's input, pixels."""
+        return self._shape[0]
+
+    @property
+    def width(self) -> int:
+        """Of the model's input, pixels."""
+        return self._shape[1]
 
     def __call__(self, frame: Frame, inputs: Sequence[Array]) -> Geometry:
         """Write a picture (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) uint8 into the input.
@@ -113,7 +118,7 @@ class ImagePreprocess:
         steps: list[tuple[Pass, Array]] = []  # each with the array it fills if it is not the last
         if laid.barred:
             steps.append(self._barrer(laid, channels))
-        steps.append((self._resizer(laid), np.full((*self._shape[:2], channels), self._fill, np.uint8)))
+        steps.append((self._resizer(laid, channels), np.full((*self._shape[:2], channels), self._fill, np.uint8)))
         bars_last = self._resize == "letterbox"
         conversion = CONVERSIONS.get((channels, "gray" if channels == GRAY_CHANNELS else order, self._order))
         if conversion is not None:
@@ -140,16 +145,15 @@ class ImagePreprocess:
 
         return place, barred
 
-    def _resizer(self, laid: Fit) -> Pass:
+    def _resizer(self, laid: Fit, channels: int) -> Pass:
         y, x = laid.y, laid.x
-        size = (x.to_size, y.to_size)
-        interpolation = self._filter
+        source = (y.before + y.size + y.after, x.before + x.size + x.after)
+        resize = resizer(self._filter, source, (y.to_size, x.to_size), channels)
 
-        def resize(picture: Array, out: Array) -> None:
-            region = out[y.to_start : y.to_start + y.to_size, x.to_start : x.to_start + x.to_size]
-            cv2.resize(picture, size, dst=region, interpolation=interpolation)
+        def into_region(picture: Array, out: Array) -> None:
+            resize(picture, out[y.to_start : y.to_start + y.to_size, x.to_start : x.to_start + x.to_size])
 
-        return resize
+        return into_region
 
 
 def _layout(section: InputSection, spec: TensorSpec) -> tuple[bool, tuple[int, int, int]]:

@@ -131,11 +131,11 @@ def _plausible(height: int, width: int) -> bool:
 
 
 def _guess(picture: Picture | None, decoder: Decoder | None) -> InputSection:
-    """Return what is usual. "area" gives the reference's answers on all our photos; "linear" is faster and differs on some."""
+    """Return what is usual. The filter gives the answers of "area" on all our photos but for ties, at a quarter of its time."""
     if picture is None:
         return InputSection()
     return InputSection(
-        resize="letterbox" if decoder == "blazeface" else "stretch", filter="area", layout=picture.layout
+        resize="letterbox" if decoder == "blazeface" else "stretch", filter="fast_area", layout=picture.layout
     )
 
 

@@ -14,7 +14,7 @@ from inferd.records import ColorOrder, ModelRef, TensorSpec
 
 Task = Literal["classify", "detect", "segment", "pose", "embed", "anomaly", "regress", "raw"]
 Resize = Literal["stretch", "letterbox", "crop"]
-Filter = Literal["linear", "area", "nearest", "cubic"]
+Filter = Literal["fast_area", "area", "linear", "nearest", "cubic"]
 Layout = Literal["nhwc", "nchw"]
 Activation = Literal["none", "softmax", "sigmoid"]
 Decoder = Literal["tflite_detection_postprocess", "blazeface", "yolov5", "yolov8", "movenet", "landmarks"]
