@@ -28,12 +28,26 @@ class Plan(Message, frozen=True):
     assignments: tuple[Assignment, ...]
 
 
+class Twin(msgspec.Struct, frozen=True):
+    """The model that the CPU runs where an accelerator fails; the last descriptor of its offer is its blob's."""
+
+    description: ModelDescription
+    engine: Engine
+
+
 class Offer(Message, frozen=True):
-    """Control → worker: a vetted model to load, warm and take between two ticks; the blob's descriptor comes beside."""
+    """Control → worker: a vetted model to load, warm and take between two ticks; the blob's descriptor comes beside.
+
+    Attributes:
+        twin: to be kept warm beside it; None where there is none, or no memory for it.
+        degraded: why it serves in place of another; "" where it is what was meant.
+    """
 
     engine_key: str
     description: ModelDescription
     engine: Engine
+    twin: Twin | None = None
+    degraded: str = ""
 
 
 class Stop(Message, frozen=True):
@@ -45,6 +59,7 @@ class Taken(Message, frozen=True):
 
     Attributes:
         pause_ms: how long the loop did not turn for it.
+        degraded: why it serves in place of another; "" where it is what was meant.
     """
 
     engine_key: str
@@ -52,6 +67,15 @@ class Taken(Message, frozen=True):
     info: EngineInfo
     swapped: bool
     pause_ms: float
+    degraded: str = ""
+
+
+class FellBack(Message, frozen=True):
+    """Worker → control: the accelerator of an engine failed; its warm twin serves now, or nothing where there is none."""
+
+    engine_key: str
+    why: str
+    twin_serves: bool
 
 
 class Refused(Message, frozen=True):
@@ -124,7 +148,7 @@ class Stopped(Message, frozen=True):
 
 
 ToWorker = Plan | Offer | Stop
-FromWorker = Taken | Refused | Status | Reported | Settled | Fault | Counts | Stopped
+FromWorker = Taken | FellBack | Refused | Status | Reported | Settled | Fault | Counts | Stopped
 
 
 class Examine(Message, frozen=True):
@@ -159,6 +183,18 @@ class ExamineFailed(Message, frozen=True):
 
 
 FromVet = Examined | ExamineFailed
+
+
+class Mend(Message, frozen=True):
+    """Control → mending child: a step ("usb_reset", "port_power") that may bring a wedged accelerator back."""
+
+    step: str
+
+
+class Mended(Message, frozen=True):
+    """Mending child → control: what came of it, in words."""
+
+    told: str
 
 
 class Infer(Message, frozen=True):

@@ -159,6 +159,8 @@ def _check(part: str, manifest: Manifest) -> None:
         require_plain_name(part, manifest.output.labels)
     if manifest.golden.samples is not None:
         require_plain_name(part, manifest.golden.samples)
+    if manifest.model.twin is not None:
+        require_plain_name(part, manifest.model.twin)
     require_normalization(part, manifest.input)
     require_output_bounds(part, manifest.output)
     for name in ("input", "budget", "golden"):

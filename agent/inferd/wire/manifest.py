@@ -33,6 +33,7 @@ class ModelSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
         licence: for people.
         sha256: of the model's file, in hexadecimal: what arrived is what was sent.
         contract: "new" where labels, tensors or normalisation differ on purpose from the model it replaces.
+        twin: of a model compiled for an Edge TPU, the file in the same folder that the CPU runs in its place.
     """
 
     name: str | None = None
@@ -41,6 +42,7 @@ class ModelSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     min_runtime: str | None = None
     description: str | None = None
     licence: str | None = None
+    twin: str | None = None
     sha256: str | None = None
     contract: Literal["same", "new"] | None = None
 

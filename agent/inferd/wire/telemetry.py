@@ -25,6 +25,10 @@ Fact = str | int | float | bool | None
 Severity = Literal["info", "warning", "error"]
 ModelState = Literal["active", "loading", "refused", "none"]
 EventKind = Literal[
+    "accelerator.back",
+    "accelerator.failed",
+    "accelerator.mending",
+    "accelerator.wedged",
     "agent.started",
     "agent.stopping",
     "config.reloaded",
@@ -268,8 +272,10 @@ def settled_state(answer: Mapping[str, int], since: str) -> State:
     return State(label, sum(counts.values()), counts, bool(counts), since)
 
 
-def active_model(ref: ModelRef, info: EngineInfo, task: str, labels: tuple[str, ...]) -> Model:
-    """Return what is told of a model that serves."""
+def active_model(
+    ref: ModelRef, info: EngineInfo, task: str, labels: tuple[str, ...], degraded: str = ""
+) -> Model:
+    """Return what is told of a model that serves; `degraded` says why it runs otherwise than it was meant to."""
     return Model(
         name=ref.name,
         version=ref.version,
@@ -278,6 +284,8 @@ def active_model(ref: ModelRef, info: EngineInfo, task: str, labels: tuple[str, 
         task=task,
         state="active",
         accelerator=info.accelerator,
+        degraded=bool(degraded),
+        reason=degraded,
         runtime=info.runtime,
         runtime_version=info.runtime_version,
         numpy_version=info.numpy_version,
