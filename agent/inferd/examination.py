@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import dataclass
 
 from inferd import ipc
@@ -12,6 +13,7 @@ from inferd.system.channel import Channel, channel_pair
 from inferd.system.processes import Exit, Limits
 from inferd.system.seed import Child, Seed
 from inferd.wire.manifest import ModelDescription
+from inferd.wire.vetting import GATES, Gate, VetReport
 
 # What a seed imports once, so that no child has to: whatever is not installed is left out and told.
 PRELOAD = (
@@ -32,7 +34,8 @@ ENVIRONMENT = {
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
 }
 LOAD_S = 120.0  # what a person at a terminal lets a model take, unless told otherwise
-LIMITS = Limits(nice=10, oom_score_adj=800)  # a vet child must never win against the model that serves
+# A vet child must never win against the model that serves, and has nothing to do with a network.
+LIMITS = Limits(nice=10, oom_score_adj=800, file_mb=1100, alone=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +46,42 @@ class Accepted:
         description: what it is.
         info: how it ran.
         blob_fd: a read-only descriptor of its file, the holder's to close; None for a fake engine.
+        root: where it lies below its bundle's folder in the store; "" where it was not stored.
+        size_bytes: of all its files in the store.
+        report: what the gates found.
     """
 
     description: ModelDescription
     info: EngineInfo
     blob_fd: int | None
+    root: str = ""
+    size_bytes: int = 0
+    report: VetReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A model that is refused, and why; `description` is what could be read of it anyway."""
+    """A model that is refused, and why.
+
+    Attributes:
+        error: the sentence.
+        description: what could be read of it anyway.
+        code: the reason in a word.
+        again: whether it is not the model's fault, so that it is tried again.
+        report: what the gates found.
+    """
 
     error: ModelRefused
     description: ModelDescription | None = None
+    code: str = ""
+    again: bool = False
+    report: VetReport | None = None
 
 
 class Examination:
     """A vet child at work. Owned by the asker's thread, which waits for the child's end and then asks for the verdict."""
 
-    def __init__(self, seed: Seed, request: ipc.Examine) -> None:
+    def __init__(self, seed: Seed, request: ipc.Examine, limits: Limits = LIMITS) -> None:
         """Fork the child and put the question.
 
         Raises:
@@ -70,12 +90,18 @@ class Examination:
         ours, theirs = channel_pair()
         self._request = request
         self._timed_out = False
+        self._gates: list[Gate] = []
         self._channel: Channel[ipc.FromVet, ipc.Examine] = Channel(ours, ipc.FromVet)  # type: ignore[arg-type]  # a union
         try:
-            self.child: Child = seed.fork("inferd.vet:main", "inferd-vet", [theirs.fileno()], LIMITS)
+            self.child: Child = seed.fork("inferd.vet:main", "inferd-vet", [theirs.fileno()], limits)
         finally:
             theirs.close()
         self._channel.send(request)
+
+    @property
+    def request(self) -> ipc.Examine:
+        """What was asked."""
+        return self._request
 
     def give_up(self) -> None:
         """Kill a child that takes too long; its verdict will say so."""
@@ -84,33 +110,79 @@ class Examination:
 
     def conclude(self, ended: Exit) -> Accepted | Rejected:
         """Return the verdict, once the child has ended."""
-        try:
-            received = self._channel.receive(0)
-        except WorkerError:
-            received = None
-        finally:
-            self._channel.close()
-            self.child.close()
-        if received is None:
-            return self._refuse(self._how_it_died(ended))
-        report, fds = received
-        if isinstance(report, ipc.ExamineFailed):
-            return Rejected(ModelRefused(report.part, report.why), report.description)
+        answer, fds = self._hear_out()
+        if isinstance(answer, ipc.ExamineFailed):
+            _close(fds)
+            return self._refuse(answer.why, answer.code, answer.description, part=answer.part, again=answer.again)
+        if answer is None:
+            return self._refuse(*self._how_it_died(ended))
         if not ended.ok:
             _close(fds)
             return self._refuse(
                 f"it runs, but corrupts memory: the process that tried it {ended.sentence} when it let it go",
-                report.description,
+                "corrupts_memory",
+                answer.description,
             )
-        return Accepted(report.description, report.info, fds[0] if fds else None)
+        report = self._report(
+            answer.description, f"{answer.info.runtime} {answer.info.runtime_version}", verified=answer.verified
+        )
+        fd = fds[0] if fds else None
+        return Accepted(answer.description, answer.info, fd, answer.root, answer.size_bytes, report)
 
-    def _how_it_died(self, ended: Exit) -> str:
+    def _hear_out(self) -> tuple[ipc.Examined | ipc.ExamineFailed | None, list[int]]:
+        """Return the child's last word and its descriptors; None where it died before it."""
+        try:
+            while (received := self._channel.receive(0)) is not None:
+                message, fds = received
+                if not isinstance(message, ipc.Gated):
+                    return message, fds
+                self._gates.append(message.gate)
+        except WorkerError:
+            pass
+        finally:
+            self._channel.close()
+            self.child.close()
+        return None, []
+
+    def _how_it_died(self, ended: Exit) -> tuple[str, str]:
+        """Return the sentence and the word for a child that ended before it was done."""
         if self._timed_out:
-            return "it did not load and run in the time it has; the process that tried it was killed"
-        return f"it cannot be loaded safely: the process that tried it {ended.sentence}"
+            return "it did not load and run in the time it has; the process that tried it was killed", "hang"
+        if ended.signal == signal.SIGXCPU:
+            return "it took more processor time than it may; see vet_deadline_s under [models]", "hang"
+        return f"it cannot be loaded safely: the process that tried it {ended.sentence}", "crash"
 
-    def _refuse(self, why: str, description: ModelDescription | None = None) -> Rejected:
-        return Rejected(ModelRefused(os.path.basename(self._request.path), why), description)  # noqa: PTH119
+    def _refuse(
+        self,
+        why: str,
+        code: str,
+        description: ModelDescription | None = None,
+        *,
+        part: str = "",
+        again: bool = False,
+    ) -> Rejected:
+        part = part or os.path.basename(self._request.path)  # noqa: PTH119 - a name, not a file
+        report = self._report(description, "", verified=False, code=code, why=why)
+        return Rejected(ModelRefused(part, why), description, code, again, report)
+
+    def _report(
+        self,
+        description: ModelDescription | None,
+        runtime: str,
+        *,
+        verified: bool,
+        code: str = "",
+        why: str = "",
+    ) -> VetReport:
+        """Return all that was found; what ended the child is laid to the gate that was being tried."""
+        gates = tuple(self._gates)
+        if code and not any(gate.finding == "fail" for gate in gates):
+            name = GATES[min(len(gates), len(GATES) - 1)] if description or gates else "integrity"
+            gates = (*gates, Gate(name, "fail", code, why))
+        title = description.ref.title if description else os.path.basename(self._request.path)  # noqa: PTH119 - a name
+        digest = description.ref.digest if description else ""
+        against = os.path.basename(self._request.against)  # noqa: PTH119 - a name
+        return VetReport(title, digest, against, runtime, not code, verified, gates)
 
 
 def _close(fds: list[int]) -> None:

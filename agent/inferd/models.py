@@ -117,7 +117,7 @@ class Models:
         for one in self.followed.values():
             if one.examination is None:
                 named = one.pipelines[0]
-                request = ipc.Examine(named.model, named.overrides, named.engine, str(self.blobs_dir))
+                request = ipc.Examine(named.model, named.overrides, named.engine, str(self.blobs_dir.parent))
                 one.examination = Examination(seed, request)
                 one.due_ns = self.clock.monotonic_ns() + int(self.load_deadline_s * 1e9)
 

@@ -1,4 +1,4 @@
-"""The vet child: describes, loads, runs and frees a model in a process of its own, because a bad one can end the process.
+"""The vet child: copies, describes, loads, runs and frees a model in a process of its own, because a bad one can end it.
 
 What it sends is only half the verdict: the other half is how the process ends (`examination.py` puts them together).
 """
@@ -9,27 +9,32 @@ import gc
 import hashlib
 import os
 import socket
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
 
 from inferd import ipc
-from inferd.errors import InferdError
-from inferd.fitting import fitting_engine
-from inferd.parts import ENGINES, Engine, find
+from inferd.config import settings
+from inferd.errors import InferdError, StoreError
+from inferd.gates import Gates, Subject
 from inferd.pipeline import build_steps
-from inferd.records import Array, EngineInfo, ModelRef
-from inferd.store.blobs import Blobs
-from inferd.store.bundle import find_bundle
+from inferd.records import ModelRef
+from inferd.runtime.fake import read_fake
+from inferd.store.bundle import Bundle, find_bundle
 from inferd.store.describe import describe
+from inferd.store.manifest_file import MANIFEST_MAX_BYTES, parse_manifest
+from inferd.store.octets import ModelFile, read_small
+from inferd.store.shelf import Copied, Shelf
 from inferd.system.channel import Channel
 from inferd.system.clock import SystemClock
-from inferd.wire.manifest import FileFacts, InputSection, Manifest, ModelDescription, ModelSection, OutputSection
+from inferd.wire.manifest import FileFacts, InputSection, Manifest, ModelDescription, OutputSection
 
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
-RUNS = 2  # the first after warm-up may still build caches; corrupted memory often shows only at the second
+DIGEST_HEADER = "inferd proven bundle 1\n"
+
+ToAsker = Channel[ipc.Examine, ipc.FromVet]
 
 
 def main(channel_fd: int) -> int:
@@ -41,82 +46,189 @@ def main(channel_fd: int) -> int:
     Returns:
         0 when a report was sent.
     """
-    channel: Channel[ipc.Examine, ipc.FromVet] = Channel(socket.socket(fileno=channel_fd), ipc.Examine)
+    channel: ToAsker = Channel(socket.socket(fileno=channel_fd), ipc.Examine)
     received = channel.receive(None)
     assert received is not None  # noqa: S101 - without a timeout there is a message or an exception
     request = received[0]
-    description: ModelDescription | None = None
     try:
-        description, path, fd = _identify(request)
-        info = _run(description, path, request)
+        with _lend(request) as (path, copied):
+            _examine(request, path, copied, channel)
+    except StoreError as exc:
+        channel.send(ipc.ExamineFailed(exc.part, exc.message, code="store", again=True))
     except InferdError as exc:
-        channel.send(ipc.ExamineFailed(exc.part, exc.message, description))
-    else:
-        channel.send(ipc.Examined(description, info), [fd] if fd is not None else [])
+        channel.send(ipc.ExamineFailed(exc.part, exc.message, code=_file_code(exc.part)))
     return 0
 
 
-def _identify(request: ipc.Examine) -> tuple[ModelDescription, str, int | None]:
-    """Find out what the model is, and hold its file: a description, a path to load from, and its descriptor.
+@contextmanager
+def _lend(request: ipc.Examine) -> Iterator[tuple[Path, Copied | None]]:
+    """Lend what is to be described: a copy beside its place in the store, or the file itself.
+
+    Raises:
+        InferdError: there is no such model, or it cannot be copied.
+    """
+    path = Path(request.path)
+    if not request.store_dir or (request.engine.kind == "fake" and not path.exists()):
+        yield path, None
+        return
+    with Shelf(Path(request.store_dir)).copy(path) as copied:
+        yield copied.path, copied
+
+
+def _examine(request: ipc.Examine, path: Path, copied: Copied | None, channel: ToAsker) -> None:
+    """Describe a model, try the gates, put it into the store, and tell.
+
+    Raises:
+        InferdError: it cannot be described, or the store refuses it.
+    """
+    if not all(map(_unchanged, request.files)):
+        channel.send(ipc.ExamineFailed(path.name, "changed while it was copied", code="changed", again=True))
+        return
+    description, fd = identify(path, request)
+    digest = description.ref.digest
+    if digest in request.stop_at:
+        channel.send(ipc.ExamineFailed(path.name, "is known already", description, code="known"))
+        return
+    with ExitStack() as held:
+        subject = Subject(description, path, f"/proc/self/fd/{fd}" if fd is not None else request.path)
+        wanted = request.gates and digest not in request.trusted
+        gates = Gates(subject, _against(request, held) if wanted else None, request, SystemClock(), held)
+        refused = _try(gates, channel) if wanted else _try_quickly(gates)
+        if refused is not None:
+            channel.send(refused)
+            return
+        info, verified = gates.info, gates.verified
+    del gates
+    gc.collect()
+    if copied is not None:
+        Shelf(Path(request.store_dir)).put(copied, digest)
+    root, size_bytes = (copied.root, copied.size_bytes) if copied else ("", 0)
+    channel.send(ipc.Examined(description, info, root, size_bytes, verified), [fd] if fd is not None else [])
+
+
+def _try(gates: Gates, channel: ToAsker) -> ipc.ExamineFailed | None:
+    """Try all gates and tell each; return the refusal, None where there is none."""
+    for gate in gates:
+        channel.send(ipc.Gated(gate))
+        if gate.finding == "fail":
+            description = gates.subject.description
+            return ipc.ExamineFailed(description.ref.name, gate.why, description, gate.code)
+    return None
+
+
+def _try_quickly(gates: Gates) -> ipc.ExamineFailed | None:
+    """Try whether a model loads and runs, and fits its task where it is known enough for that."""
+    description = gates.subject.description
+    gate = gates.loads()
+    if gate.finding == "fail":
+        return ipc.ExamineFailed(description.ref.name, gate.why, description, gate.code)
+    if not description.missing:
+        try:
+            build_steps(description, gates.engine, WHOLE_PICTURE)
+        except InferdError as exc:
+            return ipc.ExamineFailed(exc.part, exc.message, description, "task_mismatch")
+    return None
+
+
+def identify(path: Path, request: ipc.Examine) -> tuple[ModelDescription, int | None]:
+    """Find out what a model is, and hold its file: a description and a descriptor.
 
     Raises:
         ModelError: the file, its manifest or its labels are wrong.
-        StoreError: it cannot be copied.
     """
     if request.engine.kind == "fake":
-        return describe_fake(request), "", None
-    path = Path(request.path)
-    description = describe(path, request.overrides, None)
-    file = find_bundle(path).model
-    if request.blobs_dir:
-        blobs = Blobs(Path(request.blobs_dir))
-        fd = blobs.open_readonly(blobs.add(file).digest)
+        description = describe_fake(msgspec.structs.replace(request, path=str(path)))
+        if not path.exists():
+            return description, None
     else:
-        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-    return description, f"/proc/self/fd/{fd}", fd
+        description = describe(path, request.overrides, None)
+    bundle = find_bundle(path)
+    fd = os.open(bundle.model, os.O_RDONLY | os.O_CLOEXEC)
+    return _prove(description, bundle), fd
 
 
-def _run(description: ModelDescription, path: str, request: ipc.Examine) -> EngineInfo:
-    """Load the model, run it on zeros, fit its task to it, and free it.
-
-    Raises:
-        InferdError: one of these fails.
-    """
-    fitting = fitting_engine(description, request.engine)
-    engine: Engine = find("engine", ENGINES, fitting.kind)(path, fitting, SystemClock(), description.ref.name)
-    with closing(engine):
-        if not description.missing:
-            build_steps(description, engine, WHOLE_PICTURE)
-        for _ in range(RUNS):
-            engine.write(_clear)
-            engine.invoke()
-        info = engine.info
-    del engine
-    gc.collect()
-    return info
+def _prove(description: ModelDescription, bundle: Bundle) -> ModelDescription:
+    """Return the description with a digest that also covers golden samples and twin, so that mended ones are new."""
+    named = description.manifest.golden.samples
+    others = [file for file in (bundle.model.parent / named if named else None, bundle.twin) if file is not None]
+    if not others:
+        return description
+    lines = [DIGEST_HEADER, f"bundle {description.ref.digest}\n"]
+    for other in others:
+        with ModelFile(other) as file:
+            lines.append(f"{other.name} {file.sha256()}\n")
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    return msgspec.structs.replace(description, ref=msgspec.structs.replace(description.ref, digest=digest))
 
 
-def _clear(inputs: Sequence[Array]) -> None:
-    for view in inputs:
-        view[...] = 0
+def _against(request: ipc.Examine, held: ExitStack) -> Subject | None:
+    """Return the model that serves now; None where there is none or it cannot be read any more."""
+    if not request.against:
+        return None
+    path = Path(request.against)
+    try:
+        description, fd = identify(path, request)
+    except InferdError:
+        return None
+    if fd is None:
+        return None
+    held.callback(os.close, fd)
+    return Subject(description, path, f"/proc/self/fd/{fd}")
+
+
+def _unchanged(listed: ipc.Listed) -> bool:
+    try:
+        found = os.lstat(listed.path)
+    except OSError:
+        return False
+    return (found.st_size, found.st_mtime_ns, found.st_ino) == (listed.size, listed.mtime_ns, listed.inode)
+
+
+def _file_code(part: str) -> str:
+    if part.endswith(".toml"):
+        return "bad_manifest"
+    if part.endswith(".npz"):
+        return "bad_samples"
+    return "bad_labels" if part.endswith(".txt") else "bad_file"
 
 
 def describe_fake(request: ipc.Examine) -> ModelDescription:
-    """Describe what no file describes: the fake engine, as a classifier of as many classes as it has scores."""
-    said = request.overrides
-    task = said.task or "classify"
-    labels = tuple(f"class {index}" for index in range(len(request.engine.fake.scores)))
-    digest = hashlib.sha256(msgspec.json.encode((request.path, request.engine))).hexdigest()
+    """Describe what no file describes: the fake engine, as a classifier of as many classes as it has scores.
+
+    Raises:
+        InferdError: there is a file, and it or its manifest is wrong.
+    """
+    path = Path(request.path)
+    if not path.exists():
+        content = msgspec.json.encode((request.path, request.engine))
+        return _describe_fake(request, request.engine.fake, Manifest(), ModelRef(path.name, "", _sha256(content)))
+    bundle = find_bundle(path)
+    fake = read_fake(str(bundle.model), request.engine, bundle.model.name)
+    written = read_small(bundle.manifest, MANIFEST_MAX_BYTES) if bundle.manifest else b""
+    said = parse_manifest(bundle.manifest.name, written) if bundle.manifest else Manifest()
+    version = said.model.version or bundle.version
+    digest = _sha256(bundle.model.read_bytes() + b"\0" + written)
+    return _describe_fake(request, fake, said, ModelRef(said.model.name or bundle.title, version, digest))
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _describe_fake(request: ipc.Examine, fake: settings.FakeEngine, said: Manifest, ref: ModelRef) -> ModelDescription:
+    asked = request.overrides
+    model = msgspec.structs.replace(said.model, task=asked.task or said.model.task or "classify")
+    output = OutputSection(label_offset=0, activation="none", threshold=asked.threshold or 0.0, top_k=asked.top_k or 5)
     return ModelDescription(
-        ref=ModelRef(Path(request.path).name, "", digest),
+        ref=ref,
         manifest=Manifest(
-            model=ModelSection(task=task),
+            model=model,
             input=InputSection(color_order="rgb", resize="stretch", filter="linear", range=(0.0, 255.0), layout="nhwc"),
-            output=OutputSection(
-                label_offset=0, activation="none", threshold=said.threshold or 0.0, top_k=said.top_k or 5
-            ),
+            output=output,
+            budget=said.budget,
+            golden=said.golden,
         ),
-        labels=labels,
+        labels=tuple(f"class {index}" for index in range(len(fake.scores))),
         facts=FileFacts(0, "a fake engine", {}, (), (), (), (), metadata=False, min_runtime=""),
         told_by={},
     )

@@ -13,6 +13,8 @@ import msgspec
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_NAME = 15
+CLONE_NEWUSER = 0x10000000  # linux/sched.h
+CLONE_NEWNET = 0x40000000
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -23,12 +25,16 @@ class Limits(msgspec.Struct, frozen=True):
         cpu_s: processor time.
         nice: added to the seed's own.
         oom_score_adj: -1000..1000; the higher, the sooner the kernel kills it when memory is short.
+        file_mb: largest file it may write.
+        alone: whether it is cut off from the network and yields the processor to everything else.
     """
 
     memory_mb: int = 0
     cpu_s: int = 0
     nice: int = 0
     oom_score_adj: int = 0
+    file_mb: int = 0
+    alone: bool = False
 
 
 class Exit(msgspec.Struct, frozen=True):
@@ -40,6 +46,11 @@ class Exit(msgspec.Struct, frozen=True):
     def ok(self) -> bool:
         """Whether it ended by itself with exit code 0."""
         return self.status == 0
+
+    @property
+    def signal(self) -> int:
+        """The signal that killed it; 0 where none did."""
+        return os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else 0
 
     @property
     def sentence(self) -> str:
@@ -87,6 +98,22 @@ def _step_back(nice: int) -> None:
         with contextlib.suppress(OSError):  # sched(7), "The autogroup feature"
             os.setsid()
             Path("/proc/self/autogroup").write_text(str(nice))
+
+
+def private_mb() -> float:
+    """Return the memory that this process shares with nobody, MiB; 0.0 where the kernel does not tell."""
+    try:
+        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+
+
+def _leave_network() -> None:
+    """Move into a network of its own that has no interface, where the kernel lets us (root, or unprivileged namespaces)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET) != 0:
+        libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)
 
 
 def _mapped_bytes() -> int:
