@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from fixtures.agent import wait_for
+from fixtures.cameras import printing
 from fixtures.turning import Voice, pipeline
-from inferd.capture import Capture
+from inferd.capture import Capture, settle
 from inferd.config import settings
 from inferd.pipeline import Lane
+from inferd.records import Wanted
 from inferd.system.clock import SystemClock
 from inferd.system.threads import Condition, Event, start
 
@@ -72,3 +75,40 @@ def test_a_loop_goes_on_after_the_last_frame() -> None:
 def test_stopping_does_not_wait_for_the_next_frame() -> None:
     lane = lane_of(settings.SyntheticSource(width=8, height=8), mode="fixed", fps=0.01)
     capture(lane, Event())  # asserts that the thread ends
+
+
+def test_a_source_that_leaves_its_size_to_the_model_waits_for_it_and_then_asks_for_that_size() -> None:
+    lane = lane_of(settings.SyntheticSource(width=0, height=0, frames=3), mode="fixed", fps=1000)
+    assert "waits to hear from its model" in capture(lane, Event()).states[0][1]
+    lane.wanted = Wanted(width=24, height=16)
+    capture(lane, Event())
+    frame = lane.frames.take()
+    assert frame is not None
+    assert getattr(frame.data, "shape", None) == (16, 24, 3)
+
+
+def test_a_model_that_wants_another_size_has_its_source_opened_anew() -> None:
+    lane = lane_of(settings.SyntheticSource(width=0, height=0), mode="fixed", fps=1000)
+    lane.wanted = Wanted(width=24, height=16)
+    stop, voice = Event(), Voice()
+    thread = start("source cam", Capture(lane, SystemClock(), stop, voice).run)
+    assert wait_for(lane.frames.peek)
+    lane.wanted = Wanted(width=8, height=8)
+    assert wait_for(lambda: (frame := lane.frames.take()) and getattr(frame.data, "shape", None) == (8, 8, 3))
+    stop.set()
+    thread.join(5)
+    assert lane.counters.drain().source_restarts == 0
+
+
+def test_what_the_options_say_is_not_the_models_to_change() -> None:
+    options = settings.CommandSource(width=64, window=100)
+    settled = settle(options, Wanted(width=8, height=9, rate_hz=10.0, window=11, hop=12))
+    assert settled == settings.CommandSource(width=64, height=9, rate_hz=10.0, window=100)
+
+
+def test_a_window_that_fills_slowly_is_not_silence() -> None:
+    command = printing("out(b'1\\n'); sleep(60)")
+    lane = lane_of(settings.LinesSource(command=command, rate_hz=1, window=10))
+    voice = capture(lane, Event())
+    assert "window fills" in voice.states[0][1]
+    assert lane.counters.drain().source_restarts == 0

@@ -7,12 +7,14 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Protocol
 
+import msgspec
+
 from inferd.config import settings
 from inferd.config.settings import kind_of
-from inferd.errors import EndOfInput, FrameError, SourceError, SourceTimeout
+from inferd.errors import EndOfInput, FrameError, FrameUnfinished, SourceError, SourceTimeout
 from inferd.parts import SOURCES, Source, find
 from inferd.pipeline import Lane
-from inferd.records import Frame, PipelineState
+from inferd.records import Frame, PipelineState, Wanted
 from inferd.sources.pacing import Pacer
 from inferd.system.clock import Clock
 from inferd.system.threads import Event
@@ -21,6 +23,8 @@ READ_S = 1.0  # how long a read may wait before it is asked whether to stop
 SILENT_S = 10.0  # a live source that gives nothing for so long is opened anew
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
+MODEL_S = 0.1  # how often a source that waits for its model looks whether it is there
+WANTED = ("width", "height", "rate_hz", "window")  # options whose 0 is the model's to fill in
 
 
 def open_source(options: settings.Source, clock: Clock) -> Source:
@@ -31,6 +35,19 @@ def open_source(options: settings.Source, clock: Clock) -> Source:
     """
     source: Source = find("source", SOURCES, kind_of(options))(options, clock)
     return source
+
+
+def leaves_to_model(options: settings.Source) -> bool:
+    """Whether a source's options have a 0 where it means "as the model wants"."""
+    return any(getattr(options, name, 1) == 0 for name in WANTED)
+
+
+def settle(options: settings.Source, wanted: Wanted) -> settings.Source:
+    """Return the options with what is 0 as the model wants it; a hop belongs to its window and goes with it."""
+    left = [name for name in WANTED if getattr(options, name, 1) == 0]
+    if getattr(options, "hop", 0) == 0 and "window" in left:
+        left.append("hop")
+    return msgspec.structs.replace(options, **{name: getattr(wanted, name) for name in left})
 
 
 class Voice(Protocol):
@@ -60,12 +77,18 @@ class Capture:
         self._stop = stop
         self._voice = voice
         self._pause_s = FIRST_PAUSE_S
+        self._wanted: Wanted | None = None
 
     def run(self) -> None:
         """Open, read, and open again what failed, until the end."""
         while not self._stop.is_set():
+            options = self._settled()
+            if options is None:
+                self._voice.source("waiting", "its source waits to hear from its model what to give")
+                self._stop.wait(MODEL_S)
+                continue
             try:
-                with closing(open_source(self._lane.pipeline.source, self._clock)) as source:
+                with closing(open_source(options, self._clock)) as source:
                     self._pump(source)
             except EndOfInput:
                 if self._lane.pipeline.pace.at_end == "stop":
@@ -75,17 +98,35 @@ class Capture:
             except SourceError as exc:
                 self._wait_after(exc)
 
+    def _settled(self) -> settings.Source | None:
+        """Return the source's options, None where they wait for a model that is not there yet."""
+        options, self._wanted = self._lane.pipeline.source, self._lane.wanted
+        if not leaves_to_model(options):
+            return options
+        return None if self._wanted is None else settle(options, self._wanted)
+
+    def _outdated(self) -> bool:
+        """Whether another model has come that wants another thing of its source."""
+        if self._lane.wanted is self._wanted or not leaves_to_model(self._lane.pipeline.source):
+            return False
+        before, self._wanted = self._wanted, self._lane.wanted
+        return before != self._wanted
+
     def _pump(self, source: Source) -> None:
-        """Bring frames until the source ends or fails, which it tells by an exception."""
+        """Bring frames until the source ends or fails, which it tells by an exception, or a model wants another one."""
         pacer = Pacer(self._lane.pipeline.pace, live=source.live)
         heard_ns = self._clock.monotonic_ns()
         given = 0
-        while not self._stop.is_set():
+        while not self._stop.is_set() and not self._outdated():
             try:
                 frame = source.read(READ_S)
             except FrameError as exc:
                 self._lane.counters.dropped("unreadable")
                 self._voice.fault("unreadable_frame", str(exc))
+            except FrameUnfinished as exc:
+                heard_ns = self._clock.monotonic_ns()
+                if not given:
+                    self._voice.source("waiting", str(exc))
             except SourceTimeout:
                 self._mind_silence(heard_ns)
             except EndOfInput:

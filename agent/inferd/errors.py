@@ -7,6 +7,7 @@ InferdError                 the world's fault; its text is what a person reads
 ├── EngineError             a runtime or delegate cannot load or run a model
 ├── SourceError             a source cannot be opened or read
 │   ├── SourceTimeout       nothing arrived in time; the source may still be alive
+│   │   └── FrameUnfinished something arrived, but not yet a whole frame
 │   ├── FrameError          one frame is lost; reading on is allowed
 │   └── EndOfInput          a finite source has given its last frame
 ├── LinkError               the broker cannot be used
@@ -59,6 +60,10 @@ class SourceError(InferdError):
 
 class SourceTimeout(SourceError):
     """A source gave nothing in the time it was allowed; it may still be alive."""
+
+
+class FrameUnfinished(SourceTimeout):
+    """A frame is on its way: a window of a slow sensor fills. The source is alive; reading again is allowed."""
 
 
 class FrameError(SourceError):

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 
 from inferd import ipc
-from inferd.capture import open_source
+from inferd.capture import open_source, settle
 from inferd.config import settings
 from inferd.errors import EndOfInput, EngineError, FrameError, InferdError, ModelError, SourceError
 from inferd.parts import ENGINES, PaintsPixels, Task, find
@@ -61,7 +61,7 @@ def main(channel_fd: int) -> int:
 def _infer_all(options: settings.Source, steps: Steps, draw_dir: str, channel: ToCli, clock: Clock) -> None:
     """Send the result of each frame of one input; what fails is sent as well, and the next one follows."""
     try:
-        for frame in _frames(options, channel, clock):
+        for frame in _frames(settle(options, steps.wanted), channel, clock):
             if isinstance(options, settings.ImagesSource):
                 steps.engine.reset()  # pictures of one folder are strangers; frames, windows and samples follow each other
             try:

@@ -30,6 +30,7 @@ class Source(Protocol):
 
         Raises:
             SourceTimeout: nothing came in `timeout_s`; reading again is allowed.
+            FrameUnfinished: something came, not yet a whole frame; the source is alive, reading again is allowed.
             FrameError: this frame is lost; reading again gives the next one.
             EndOfInput: a finite source is through.
             SourceError: anything else; the source is of no more use.
@@ -128,6 +129,12 @@ SOURCES = {
     "images": "inferd.sources.images:Images",
     "video": "inferd.sources.video:Video",
     "npz": "inferd.sources.npz:Npz",
+    "command": "inferd.sources.command:Command",
+    "v4l2": "inferd.sources.v4l2:V4l2",
+    "stream": "inferd.sources.stream:open_stream",
+    "wav": "inferd.sources.wav:Wav",
+    "iio": "inferd.sources.iio:Iio",
+    "lines": "inferd.sources.lines:Lines",
 }
 
 ENGINES = {

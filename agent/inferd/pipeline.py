@@ -20,7 +20,8 @@ from inferd.histogram import Histogram
 from inferd.ipc import PipelineCounts
 from inferd.parts import TASKS, Engine, Preprocess, Task, WatchesInput, find
 from inferd.preprocess import build as build_preprocess
-from inferd.records import STAGES, Array, Frame, Geometry, StageTimes, Tick
+from inferd.preprocess import wanted
+from inferd.records import STAGES, Array, Frame, Geometry, StageTimes, Tick, Wanted
 from inferd.system.threads import Condition, Latest, Lock
 from inferd.tasks.report import Reporter
 from inferd.wire.manifest import ModelDescription
@@ -31,11 +32,12 @@ SILENT_NS = 5_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What a frame goes through. Made for one engine and one pipeline; used by one thread."""
+    """What a frame goes through, and what the model would like its source to give. Used by one thread."""
 
     preprocess: Preprocess
     engine: Engine
     task: Task
+    wanted: Wanted = Wanted()
 
 
 def tick(frame: Frame, steps: Steps, now_ns: Callable[[], int]) -> Tick:
@@ -82,7 +84,7 @@ def build_steps(description: ModelDescription, engine: Engine, roi: tuple[float,
     preprocess = build_preprocess(description, info, roi)
     if isinstance(task, WatchesInput):
         preprocess = _Watched(preprocess, task)
-    return Steps(preprocess, engine, task)
+    return Steps(preprocess, engine, task, wanted(description, engine.info))
 
 
 class _Watched:
@@ -175,6 +177,8 @@ class Lane:
         self.frames: Latest[Frame] = Latest(changed)
         self.counters = Counters()
         self.reporter = Reporter(pipeline.report)
+        self.wanted: Wanted | None = None
+        """What the model would like the source to give; None before there is a model. Set by the worker's main thread."""
         self._put_ns = 0
         self._gap_ns = 0
 

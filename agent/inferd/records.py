@@ -30,8 +30,9 @@ class Frame:
     """One reading of a source, stamped when it was captured.
 
     Attributes:
-        data: a picture (h, w, 3) or (h, w) uint8 in `color_order`; or a mapping of input name to array, one sample with
-            its batch axis, for tensors that go to the model as they are.
+        data: a picture (h, w, 3) or (h, w) uint8 in `color_order`; or a window of a signal (samples, channels) float32,
+            NaN where a value is missing; or a mapping of input name to array, one sample with its batch axis, for tensors
+            that go to the model as they are.
         color_order: how the channels of a picture lie; OpenCV's sources give "bgr".
         seq: 0, 1, 2 ... within this opening of the source.
         taken_ns: monotonic clock at capture, nanoseconds.
@@ -39,6 +40,7 @@ class Frame:
         capture_ns: what reading and decoding this frame cost, nanoseconds.
         origin: the file (and index) this frame came from; empty for live sources.
         position_s: where this frame stands in a recording, seconds from its start; None for live sources.
+        rate_hz: samples a second of a signal; 0.0 for pictures and where nobody knows it.
     """
 
     data: Array | Mapping[str, Array]
@@ -49,6 +51,25 @@ class Frame:
     color_order: ColorOrder = "bgr"
     origin: str = ""
     position_s: float | None = None
+    rate_hz: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a model would like its source to give; 0 where it does not care.
+
+    Attributes:
+        width, height: of its pictures, pixels.
+        rate_hz: samples a second of its signal.
+        window: samples in a frame of it.
+        hop: samples from the start of a window to the start of the next.
+    """
+
+    width: int = 0
+    height: int = 0
+    rate_hz: float = 0.0
+    window: int = 0
+    hop: int = 0
 
 
 @dataclass(frozen=True, slots=True)

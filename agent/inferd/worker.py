@@ -160,6 +160,8 @@ class Group:
         except InferdError:
             engine.close()
             raise
+        for name, made in steps.items():
+            self.lanes[name].wanted = made.wanted
         if (never_taken := self._loop.offer(Serving(offer.description.ref, engine, steps))) is not None:
             never_taken.engine.close()
 

@@ -10,15 +10,23 @@ import cv2
 import numpy as np
 import pytest
 
+from fixtures.cameras import ACCELEROMETER, Camera, iio_device, jpegs, printing, shows
 from fixtures.pictures import noise, write_clip
+from fixtures.sounds import write_wav
 from inferd.config import settings
 from inferd.errors import EndOfInput, SourceError
 from inferd.parts import SOURCES, Source
 from inferd.records import Frame
+from inferd.sources.command import Command
+from inferd.sources.iio import Iio
 from inferd.sources.images import Images
+from inferd.sources.lines import Lines
 from inferd.sources.npz import Npz
+from inferd.sources.stream import open_stream
 from inferd.sources.synthetic import Synthetic
+from inferd.sources.v4l2 import V4l2
 from inferd.sources.video import Video
+from inferd.sources.wav import Wav
 from inferd.system.clock import Clock, CountingClock
 
 Opener = Callable[[Path, Clock], Source]
@@ -44,11 +52,49 @@ def open_npz(folder: Path, clock: Clock) -> Source:
     return Npz(settings.NpzSource(path=str(folder / "samples.npz")), clock)
 
 
+def open_command(_: Path, clock: Clock) -> Source:
+    program = printing(f"for shade in range({FRAMES}): out(bytes([shade]) * 64 * 48 * 3)")
+    options = settings.CommandSource(command=program, format="bgr", width=64, height=48, finite=True)
+    return Command(options, clock)
+
+
+def open_v4l2(_: Path, clock: Clock) -> Source:
+    cameras = sorted(Path("/dev").glob("video*"))
+    if not cameras:
+        pytest.skip("there is no camera at /dev/video*")
+    return V4l2(settings.V4l2Source(path=str(cameras[0]), width=64, height=48), clock)
+
+
+def open_http(_: Path, clock: Clock) -> Source:
+    return open_stream(settings.StreamSource(url=Camera(shows(*jpegs(FRAMES))).url), clock)
+
+
+def open_wav(folder: Path, clock: Clock) -> Source:
+    file = write_wav(folder / "a.wav", np.zeros((FRAMES * 8, 2), np.int16), rate_hz=8000)
+    return Wav(settings.WavSource(path=str(file), window=8), clock)
+
+
+def open_iio(folder: Path, clock: Clock) -> Source:
+    iio_device(folder, "bmi160", ACCELEROMETER)
+    return Iio(settings.IioSource(device="bmi160", window=1), clock, folder)
+
+
+def open_lines(folder: Path, clock: Clock) -> Source:
+    (folder / "a.csv").write_text("a,b,c,d\n" + "1,2,3,4\n" * FRAMES)
+    return Lines(settings.LinesSource(path=str(folder / "a.csv"), rate_hz=10), clock)
+
+
 OPENERS: dict[str, Opener] = {
     "synthetic": open_synthetic,
     "images": open_images,
     "video": open_video,
     "npz": open_npz,
+    "command": open_command,
+    "v4l2": open_v4l2,
+    "stream": open_http,
+    "wav": open_wav,
+    "iio": open_iio,
+    "lines": open_lines,
 }
 
 
@@ -59,12 +105,14 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
 
 
 def read_all(source: Source) -> list[Frame]:
-    frames = []
-    while True:
+    """Return all frames of a source that ends, and as many of one that does not."""
+    frames: list[Frame] = []
+    while not source.live or len(frames) < FRAMES:
         try:
-            frames.append(source.read(1.0))
+            frames.append(source.read(10.0))
         except EndOfInput:
-            return frames
+            break
+    return frames
 
 
 def test_every_source_of_the_table_is_tried() -> None:
@@ -77,20 +125,39 @@ def test_frames_are_numbered_from_zero(source: Source) -> None:
 
 def test_frames_are_stamped_by_the_clock_that_was_given(source: Source) -> None:
     clock = CountingClock()
-    frame = source.read(1.0)
+    frame = source.read(10.0)
     assert (frame.taken_ns, frame.taken_at) == (clock.monotonic_ns(), clock.wall_s())
 
 
 def test_a_source_that_was_through_stays_through(source: Source) -> None:
     read_all(source)
-    with pytest.raises(EndOfInput):
-        source.read(1.0)
+    if not source.live:
+        with pytest.raises(EndOfInput):
+            source.read(1.0)
 
 
 def test_pictures_are_not_resized_and_tensors_keep_a_batch_axis_of_one(source: Source) -> None:
-    data = source.read(1.0).data
+    data = source.read(10.0).data
     arrays = list(data.values()) if isinstance(data, Mapping) else [data]
-    assert [array.shape for array in arrays] in ([(48, 64, 3)], [(1, 4)])
+    assert [array.shape for array in arrays] in ([(48, 64, 3)], [(1, 4)], [(8, 2)])
+
+
+def test_a_window_of_a_signal_says_how_fast_it_was_taken(source: Source) -> None:
+    frame = source.read(10.0)
+    is_signal = isinstance(frame.data, np.ndarray) and frame.data.dtype == np.float32
+    assert (frame.rate_hz > 0) == is_signal
+
+
+def test_a_live_source_has_no_positions(source: Source) -> None:
+    assert (source.read(10.0).position_s is None) or not source.live
+
+
+def test_reading_after_the_close_is_an_error_or_goes_on_but_never_hangs(source: Source) -> None:
+    source.close()
+    try:
+        source.read(0.1)
+    except SourceError:
+        return
 
 
 def test_positions_rise_where_there_are_any(source: Source) -> None:

@@ -8,7 +8,7 @@ from inferd.errors import ModelError, SourceError
 from inferd.parts import Preprocess
 from inferd.preprocess.image import ImagePreprocess
 from inferd.preprocess.tensors import TensorPreprocess
-from inferd.records import Array, EngineInfo, Frame, Geometry
+from inferd.records import Array, EngineInfo, Frame, Geometry, Wanted
 from inferd.wire.manifest import ModelDescription
 
 Roi = tuple[float, float, float, float]
@@ -27,6 +27,15 @@ def build(description: ModelDescription, info: EngineInfo, roi: Roi) -> Preproce
         return _ByFrame(_picture(description, info, roi), tensors)
     except ModelError as exc:  # no fault as long as no picture comes: tensors need no manifest
         return _ByFrame(_NoPictures(exc), tensors)
+
+
+def wanted(description: ModelDescription, info: EngineInfo) -> Wanted:
+    """Return what the model would like its source to give; zeros where it takes neither pictures nor a signal."""
+    try:
+        made = _picture(description, info, (0.0, 0.0, 1.0, 1.0))
+    except ModelError:
+        return Wanted()
+    return Wanted(width=made.width, height=made.height)
 
 
 def _picture(description: ModelDescription, info: EngineInfo, roi: Roi) -> ImagePreprocess:

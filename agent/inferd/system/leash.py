@@ -75,7 +75,6 @@ class Leashed:
             return False
         return True
 
-
     def stop_all(self, timeout_s: float) -> None:
         """End the program and all that it started: ask first, kill after `timeout_s`. Twice is fine."""
         self._signal_all(signal.SIGTERM)

@@ -1,0 +1,98 @@
+"""Sound from a .wav file, in windows."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+from inferd.config import settings
+from inferd.errors import EndOfInput, SourceError
+from inferd.records import Array, Frame
+from inferd.sources import pcm
+from inferd.sources.windows import LARGEST_SAMPLES, Windows
+from inferd.system.clock import Clock
+
+KINDS = {1: "u8", 2: "s16", 3: "s24", 4: "s32"}  # bytes of a sample → what they mean
+CONVERT = "convert it: ffmpeg -i IN.wav -c:a pcm_s16le OUT.wav"
+
+
+class Wav:
+    """Gives windows (window, channels) float32, -1..1, each with its position; the last one is filled up with silence."""
+
+    live = False
+
+    def __init__(self, options: settings.WavSource, clock: Clock) -> None:
+        """Open the file.
+
+        Args:
+            options: the path, and how it is cut; without a window it is one.
+            clock: stamps the frames.
+
+        Raises:
+            SourceError: there is no such file, or it is no PCM sound.
+        """
+        self._path = options.path
+        self._clock = clock
+        self._file = _open(options.path)
+        self._kind = KINDS[self._file.getsampwidth()]
+        self._rate_hz = float(self._file.getframerate())
+        window = options.window or min(self._file.getnframes(), LARGEST_SAMPLES // self._file.getnchannels())
+        self._windows = Windows(options.path, window, options.hop, self._file.getnchannels())
+        self._closed = False
+
+    def read(self, timeout_s: float) -> Frame:  # noqa: ARG002 - a file is read, not waited for
+        """Return the next window.
+
+        Raises:
+            EndOfInput: all were given.
+            SourceError: it was closed, or is cut off inside its header.
+        """
+        if self._closed:
+            raise SourceError(self._path, "was closed; open it again")
+        taken_ns = self._clock.monotonic_ns()
+        window = self._next()
+        if window is None:
+            raise EndOfInput(self._path, f"all {self._windows.given} windows were given")
+        seq = self._windows.given - 1
+        return Frame(
+            data=window,
+            seq=seq,
+            taken_ns=taken_ns,
+            taken_at=self._clock.wall_s(),
+            capture_ns=self._clock.monotonic_ns() - taken_ns,
+            origin=f"{self._path}#{seq}",
+            position_s=self._windows.start / self._rate_hz,
+            rate_hz=self._rate_hz,
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._closed = True
+        self._file.close()
+
+    def _next(self) -> Array | None:
+        while data := self._file.readframes(self._windows.needed):
+            window = self._windows.add(pcm.decode(data, self._kind, self._file.getnchannels()))
+            if window is not None:
+                return window
+        return self._windows.rest(pcm.SILENCE)
+
+
+def _open(path: str) -> wave.Wave_read:
+    """Open a .wav file.
+
+    Raises:
+        SourceError: it is not there, or not one that can be read.
+    """
+    if not Path(path).is_file():
+        raise SourceError(path, "no such .wav file; check the path")
+    try:
+        file = wave.open(path, "rb")  # noqa: SIM115 - the source closes it
+    except OSError as exc:
+        raise SourceError(path, f"cannot be read ({exc.strerror}); check its permissions") from exc
+    except (wave.Error, EOFError) as exc:
+        raise SourceError(path, f"is no .wav with plain PCM ({str(exc) or 'it is cut off'}); {CONVERT}") from exc
+    if not file.getnframes() or file.getsampwidth() not in KINDS or not file.getframerate():
+        file.close()
+        raise SourceError(path, f"holds no sound that can be read; {CONVERT}")
+    return file
