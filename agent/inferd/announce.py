@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from inferd import ipc
 from inferd.parts import Link
-from inferd.records import Message, PipelineState
+from inferd.records import Answer, Message, PipelineState
 from inferd.system.clock import Clock
 from inferd.wire import telemetry, topics
 from inferd.wire.result import Whence, encode_result, inference
@@ -45,7 +45,7 @@ class Announcer:
         since = telemetry.iso_time(self._clock.wall_s())
         self.say(topics.PIPELINE_STATUS, telemetry.PipelineStatus(state, why, since), pipeline)
 
-    def settled(self, pipeline: str, answer: dict[str, int]) -> None:
+    def settled(self, pipeline: str, answer: Answer) -> None:
         """Tell a pipeline's settled answer, from now on."""
         since = telemetry.iso_time(self._clock.wall_s())
         self.say(topics.STATE, telemetry.settled_state(answer, since), pipeline)

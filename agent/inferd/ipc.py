@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from inferd.config.settings import Engine, Overrides, Pipeline, Source
+from inferd.config.settings import Engine, Overrides, Pipeline, Source, Track
 from inferd.histogram import HistogramData
-from inferd.records import EngineInfo, ModelRef, PipelineState, Stage, Tick
+from inferd.records import Answer, EngineInfo, ModelRef, PipelineState, Stage, Tick
 from inferd.wire.manifest import BudgetSection, ModelDescription
 from inferd.wire.vetting import Gate
 
@@ -107,7 +107,7 @@ class Settled(Message, frozen=True):
     """Worker → control: a pipeline's debounced answer changed."""
 
     pipeline: str
-    answer: dict[str, int]
+    answer: Answer
 
 
 class Fault(Message, frozen=True):
@@ -239,12 +239,14 @@ class Infer(Message, frozen=True):
         engine: how to run it.
         sources: what to read, each to its end.
         draw_dir: where pictures with results go; "" for none.
+        track: whether boxes are followed from frame to frame.
     """
 
     description: ModelDescription
     engine: Engine
     sources: tuple[Source, ...]
     draw_dir: str
+    track: Track = Track()
 
 
 class Inferred(Message, frozen=True):

@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from inferd.errors import EngineError, InferdError, ModelError, SourceError
 from inferd.parts import Engine
-from inferd.pipeline import Lane, Steps, tick
-from inferd.records import ModelRef, Tick
+from inferd.pipeline import Lane, Steps, scene_ns, tick
+from inferd.records import Answer, ModelRef, Tick
 from inferd.system.clock import Clock
 from inferd.system.progress import Busy, Slot
 from inferd.system.threads import Condition, Event, Latest
+from inferd.tasks.schedule import is_open
 
 IDLE_S = 0.25  # how often an idle loop says that it lives
 
@@ -38,7 +41,7 @@ class Listener(Protocol):
     def reported(self, lane: Lane, ref: ModelRef, turn: Tick) -> None:
         """A result leaves."""
 
-    def settled(self, lane: Lane, answer: dict[str, int]) -> None:
+    def settled(self, lane: Lane, answer: Answer) -> None:
         """A pipeline's debounced answer changed."""
 
     def running(self, lane: Lane) -> None:
@@ -130,14 +133,16 @@ class Loop:
         except ModelError as exc:
             self._lose(lane, "decode_error", exc)
         else:
-            self._tell(lane, serving.ref, turn)
+            result = lane.follower.follow(turn.result, scene_ns(frame))
+            self._tell(lane, serving.ref, turn if result is turn.result else replace(turn, result=result))
 
     def _lose(self, lane: Lane, cause: str, error: InferdError) -> None:
         lane.counters.dropped(cause)
         self._listener.fault(lane, cause, str(error))
 
     def _tell(self, lane: Lane, ref: ModelRef, turn: Tick) -> None:
-        verdict = lane.reporter.judge(turn.result, self._clock.monotonic_ns())
+        counts = is_open(lane.pipeline.schedule, turn.taken_at)
+        verdict = lane.reporter.judge(turn.result, self._clock.monotonic_ns(), counts=counts)
         lane.counters.inferred(turn.times, reported=verdict.report)
         self._listener.running(lane)
         if verdict.report:

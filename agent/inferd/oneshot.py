@@ -9,17 +9,19 @@ from contextlib import closing
 from pathlib import Path
 
 import cv2
+from msgspec.structs import replace
 
 from inferd import ipc
 from inferd.capture import open_source, settle
 from inferd.config import settings
 from inferd.errors import EndOfInput, EngineError, FrameError, InferdError, ModelError, SourceError
 from inferd.parts import ENGINES, PaintsPixels, Task, find
-from inferd.pipeline import Steps, build_steps, tick
+from inferd.pipeline import Steps, build_steps, scene_ns, tick
 from inferd.records import Frame, Result
 from inferd.system.channel import Channel
 from inferd.system.clock import Clock, SystemClock
 from inferd.tasks.draw import draw
+from inferd.tasks.follow import Follower
 
 ToCli = Channel[ipc.Infer, ipc.FromOneshot]
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
@@ -48,7 +50,7 @@ def main(channel_fd: int) -> int:
             for options in request.sources:
                 engine.reset()  # inputs of one command have nothing to do with each other, nor have the tasks' averages
                 steps = build_steps(request.description, engine, WHOLE_PICTURE)
-                _infer_all(options, steps, request.draw_dir, channel, clock)
+                _infer_all(options, steps, Follower(request.track), request.draw_dir, channel, clock)
             channel.send(ipc.InferDone(engine.info))
     except InferdError as exc:
         channel.send(ipc.InputFailed(str(exc)))
@@ -58,7 +60,9 @@ def main(channel_fd: int) -> int:
     return 0
 
 
-def _infer_all(options: settings.Source, steps: Steps, draw_dir: str, channel: ToCli, clock: Clock) -> None:
+def _infer_all(
+    options: settings.Source, steps: Steps, follower: Follower, draw_dir: str, channel: ToCli, clock: Clock
+) -> None:
     """Send the result of each frame of one input; what fails is sent as well, and the next one follows."""
     try:
         for frame in _frames(settle(options, steps.wanted), channel, clock):
@@ -66,6 +70,7 @@ def _infer_all(options: settings.Source, steps: Steps, draw_dir: str, channel: T
                 steps.engine.reset()  # pictures of one folder are strangers; frames, windows and samples follow each other
             try:
                 turn = tick(frame, steps, clock.monotonic_ns)
+                turn = replace(turn, result=follower.follow(turn.result, scene_ns(frame)))
             except (SourceError, EngineError, ModelError) as exc:
                 channel.send(ipc.InputFailed(str(exc)))
                 continue

@@ -23,6 +23,7 @@ from inferd.preprocess import build as build_preprocess
 from inferd.preprocess import wanted
 from inferd.records import STAGES, Array, Frame, Geometry, StageTimes, Tick, Wanted
 from inferd.system.threads import Condition, Latest, Lock
+from inferd.tasks.follow import Follower
 from inferd.tasks.report import Reporter
 from inferd.wire.manifest import ModelDescription
 
@@ -71,6 +72,14 @@ def tick(frame: Frame, steps: Steps, now_ns: Callable[[], int]) -> Tick:
         frame_age=decoded - frame.taken_ns,
     )
     return Tick(result, times, frame.seq, frame.taken_at, frame.origin)
+
+
+def scene_ns(frame: Frame) -> int:
+    """Return when what a frame shows happened: in its recording, where it is of one; else when it was taken.
+
+    How fast a recording is read says nothing about how long somebody stood at a door.
+    """
+    return frame.taken_ns if frame.position_s is None else round(frame.position_s * 1e9)
 
 
 def build_steps(description: ModelDescription, engine: Engine, roi: tuple[float, float, float, float]) -> Steps:
@@ -176,6 +185,7 @@ class Lane:
         self.pipeline = pipeline
         self.frames: Latest[Frame] = Latest(changed)
         self.counters = Counters()
+        self.follower = Follower(pipeline.track, pipeline.zone, pipeline.line)
         self.reporter = Reporter(pipeline.report)
         self.wanted: Wanted | None = None
         """What the model would like the source to give; None before there is a model. Set by the worker's main thread."""

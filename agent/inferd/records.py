@@ -115,13 +115,31 @@ class Label(msgspec.Struct, frozen=True):
     score: float
 
 
-class Box(msgspec.Struct, frozen=True):
-    """A found object; `box` is y0, x0, y1, x1 normalised to the source picture."""
+class Box(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A found object; `box` is y0, x0, y1, x1 normalised to the source picture, `track` its number while it is followed."""
 
     id: int
     label: str
     score: float
     box: tuple[float, float, float, float]
+    track: int | None = None
+
+
+class ZoneCount(msgspec.Struct, frozen=True):
+    """Who is in a zone: how many, of which labels; how many ever entered and left; and how long the first has been there."""
+
+    count: int
+    labels: dict[str, int]
+    entered: int
+    left: int
+    longest_s: float
+
+
+class LineCount(msgspec.Struct, frozen=True, rename={"out_": "out", "in_": "in"}):
+    """How many ever crossed a line, by direction."""
+
+    in_: int
+    out_: int
 
 
 class Mask(msgspec.Struct, frozen=True):
@@ -145,11 +163,21 @@ class Overlay:
 
     Attributes:
         classes: (h, w) uint8 on the model's input, the class of each cell; 255 is nothing to paint.
+        names: of the classes, by number.
         geometry: how the picture was laid out on it.
     """
 
     classes: Array
+    names: tuple[str, ...]
     geometry: Geometry
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a pipeline says in a word: how many of each label (the top label once), in each zone, and over each line."""
+
+    counts: dict[str, int]
+    zones: dict[str, int] = {}
+    lines: dict[str, LineCount] = {}
 
 
 class OutputTensor(msgspec.Struct, frozen=True):
@@ -166,13 +194,13 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
 
     labels: tuple[Label, ...] | None = None
     boxes: tuple[Box, ...] | None = None
-        names: of the classes, by number.
     keypoints: tuple[tuple[float, float, float], ...] | None = None
     mask: Mask | None = None
     embedding: tuple[float, ...] | None = None
     score: float | None = None
-    names: tuple[str, ...]
     values: tuple[Value, ...] | None = None
+    zones: dict[str, ZoneCount] | None = None
+    lines: dict[str, LineCount] | None = None
     outputs: tuple[OutputTensor, ...] | None = None
 
 

@@ -19,7 +19,7 @@ from inferd.errors import InferdError
 from inferd.loop import Loop, Serving
 from inferd.parts import ENGINES, Engine, find
 from inferd.pipeline import Lane, build_steps
-from inferd.records import ModelRef, PipelineState, Tick
+from inferd.records import Answer, ModelRef, PipelineState, Tick
 from inferd.system.channel import Channel, Closed
 from inferd.system.clock import Clock, SystemClock
 from inferd.system.progress import Busy, Progress, Slot
@@ -109,7 +109,7 @@ class LoopListener:
         """Send a result."""
         self._to_control.offer(ipc.Reported(lane.pipeline.name, ref, turn))
 
-    def settled(self, lane: Lane, answer: dict[str, int]) -> None:
+    def settled(self, lane: Lane, answer: Answer) -> None:
         """Send a changed answer."""
         self._to_control.offer(ipc.Settled(lane.pipeline.name, answer))
 

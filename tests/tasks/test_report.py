@@ -3,8 +3,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inferd.config.settings import Report
-from inferd.records import Box, Label, OutputTensor, Result
-from inferd.tasks.report import Answer, Reporter
+from inferd.records import Answer, Box, Label, LineCount, OutputTensor, Result, ZoneCount
+from inferd.tasks.report import Reporter
 
 MS = 1_000_000
 
@@ -22,9 +22,13 @@ def reports(rules: Report, results: Sequence[Result], every_ms: float = 1000.0) 
     return [reporter.judge(result, round(n * every_ms * MS)).report for n, result in enumerate(results)]
 
 
-def settled(rules: Report, results: Sequence[Result]) -> list[Answer | None]:
+def answers(rules: Report, results: Sequence[Result]) -> list[Answer | None]:
     reporter = Reporter(rules)
     return [reporter.judge(result, n * 1000 * MS).settled for n, result in enumerate(results)]
+
+
+def settled(rules: Report, results: Sequence[Result]) -> list[dict[str, int] | None]:
+    return [None if answer is None else answer.counts for answer in answers(rules, results)]
 
 
 CHANGE = Report(when="change", hold=2, window=3)
@@ -97,3 +101,28 @@ def test_raw_outputs_always_count_as_changed() -> None:
 
 def test_more_agreement_than_the_window_can_hold_means_all_of_it() -> None:
     assert reports(Report(when="change", hold=9, window=2), [top("cat")] * 3) == [False, True, False]
+
+
+def zoned(count: int, crossed: int = 0) -> Result:
+    zones = {"door": ZoneCount(count, {}, 0, 0, 0.0)}
+    return Result(boxes=seen("cat", "cat").boxes, zones=zones, lines={"gate": LineCount(crossed, 0)})
+
+
+def test_who_is_in_a_zone_settles_with_what_is_seen() -> None:
+    found = answers(CHANGE, [zoned(1), zoned(1), zoned(2), zoned(1), zoned(2)])
+    assert [answer and answer.zones for answer in found] == [None, {"door": 1}, None, None, {"door": 2}]
+
+
+def test_a_crossed_line_is_told_at_once() -> None:
+    rules = Report(when="change", hold=2, window=3, max_per_s=0)
+    found = answers(rules, [zoned(1), zoned(1), zoned(1, crossed=1), zoned(1, crossed=1)])
+    assert [answer and answer.lines["gate"].in_ for answer in found] == [None, 0, 1, None]
+    assert reports(rules, [zoned(1), zoned(1), zoned(1, crossed=1), zoned(1, crossed=1)]) == [False, True, True, False]
+
+
+def test_outside_of_its_schedule_nothing_leaves_and_nothing_is_there() -> None:
+    reporter = Reporter(Report(hold=1, window=1))
+    reporter.judge(top("cat"), 0)
+    closed = [reporter.judge(top("cat"), n * 1000 * MS, counts=False) for n in (1, 2)]
+    assert [verdict.report for verdict in closed] == [False, False]
+    assert [verdict.settled for verdict in closed] == [Answer({}), None]

@@ -43,6 +43,7 @@ def numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> 
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per input.")
 @click.option("--draw", metavar="DIR", default="", help="Write each picture with its results drawn on it to DIR.")
+@click.option("--track", is_flag=True, help="Number the objects of a video, the same in each frame.")
 @click.option("--task", type=click.Choice(typing.get_args(Task)), help="What the model does.")
 @click.option("--labels", metavar="FILE", help="A file of labels: one a line, or `id label` lines.")
 @click.option("--resize", type=click.Choice(["stretch", "letterbox", "crop"]), help="How a picture is made to fit.")
@@ -69,6 +70,7 @@ def infer(
     input_npz: tuple[str, ...],
     as_json: bool,  # noqa: FBT001 - click calls it by name
     draw: str,
+    track: bool,  # noqa: FBT001 - as above
     threads: int,
     **said: object,
 ) -> None:
@@ -93,7 +95,8 @@ def infer(
         verdict = examine(seed, ipc.Examine(str(model), overrides, engine, ""), LOAD_S)
         if isinstance(verdict, Rejected):
             raise verdict.error
-        request = ipc.Infer(verdict.description, fitting_engine(verdict.description, engine), tuple(sources), draw)
+        engine = fitting_engine(verdict.description, engine)
+        request = ipc.Infer(verdict.description, engine, tuple(sources), draw, settings.Track(enabled=track))
         failed = _show_all(seed, verdict, request, as_json=as_json)
     sys.exit(1 if failed else 0)
 
@@ -167,7 +170,8 @@ def _lines(result: Result) -> list[str]:
     lines = [f"  {label.score:.3f}  {label.label or label.id}" for label in result.labels or ()]
     for box in result.boxes or ():
         corners = ", ".join(f"{value:.3f}" for value in box.box)
-        lines.append(f"  {box.score:.3f}  {box.label or box.id}  y0, x0, y1, x1 = {corners}")
+        number = f" #{box.track}" if box.track else ""
+        lines.append(f"  {box.score:.3f}  {box.label or box.id}{number}  y0, x0, y1, x1 = {corners}")
     lines += [
         f"  {output.name} {list(output.shape)} {output.dtype}: {_first(output.values)}"
         for output in result.outputs or ()

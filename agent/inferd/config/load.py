@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from inferd.config.check_rules import wrong_rules
 from inferd.config.settings import Config
 from inferd.errors import ConfigError
 from inferd.wire.topics import check_device_id, check_pipeline_name, check_prefix, safe_device_id
@@ -167,4 +168,6 @@ def _check(config: Config, file: Path) -> Config:
         y0, x0, y1, x1 = pipeline.roi
         if not (0 <= y0 < y1 <= 1 and 0 <= x0 < x1 <= 1):
             raise ConfigError(str(file), f"pipeline {pipeline.name!r}: roi is y0, x0, y1, x1 with 0 <= y0 < y1 <= 1")
+        if wrong := wrong_rules(pipeline):
+            raise ConfigError(str(file), f"pipeline {pipeline.name!r}: {wrong}")
     return config

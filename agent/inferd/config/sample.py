@@ -19,6 +19,11 @@ HEAD = """\
 EXAMPLE = settings.Pipeline(
     name="digits", model="/var/lib/inferd/models/digits", source=settings.VideoSource(path="/path/to/clip.avi")
 )
+RULES = {
+    "zone": settings.Zone(name="door", points=((0.2, 0.1), (0.2, 0.4), (0.9, 0.4), (0.9, 0.1))),
+    "line": settings.Line(name="gate", start=(0.5, 0.0), end=(0.5, 1.0)),
+    "schedule": settings.Schedule(days=("mon", "fri"), begins="07:30", ends="19:00"),
+}
 
 
 def sample() -> str:
@@ -28,12 +33,16 @@ def sample() -> str:
     for name, kind in (("mqtt", settings.Mqtt), ("metrics", settings.Metrics), ("watch", settings.Watch)):
         lines += ["", *_comment(_summary(kind)), f"[{name}]", *_keys(kind, kind())]
     lines += ["", *_comment(_summary(settings.Pipeline)), "[[pipeline]]", *_keys(settings.Pipeline, EXAMPLE)]
-    for name in ("pace", "engine", "overrides", "report"):
+    for name in ("pace", "engine", "overrides", "report", "track"):
         value = getattr(EXAMPLE, name)
         lines += ["", *_comment(_summary(type(value))), f"[pipeline.{name}]", *_keys(type(value), value)]
     lines += ["", *_comment("Where frames come from: one of these.")]
     for kind in typing.get_args(settings.Source):
         lines += ["", *_source(kind)]
+    lines += ["", *_comment("What people make of boxes; each of these tables may be repeated.")]
+    for name, rule in RULES.items():
+        body = [*_comment(_summary(type(rule))), f"[[pipeline.{name}]]", *_keys(type(rule), rule)]
+        lines += ["", *(line if line.startswith("#") else f"# {line}" for line in body)]
     return "\n".join(lines) + "\n"
 
 
@@ -54,7 +63,7 @@ def _keys(kind: type[msgspec.Struct], value: Any) -> Iterator[str]:  # Any: one 
     """Yield a comment and a line for each key that holds a plain value."""
     told = _attributes(kind)
     for field in msgspec.structs.fields(kind):
-        if isinstance(field.default, msgspec.Struct) or field.name in ("source", "pipeline"):
+        if isinstance(field.default, msgspec.Struct) or field.name in ("source", "pipeline", *RULES):
             continue
         yield from _comment(told[field.name])
         given = getattr(value, field.name) if value is not None else field.default

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from inferd.config.base import Settings
+import msgspec
+
 from inferd.config.rules import DAYS, Line, Schedule, Track, Zone
 from inferd.wire.manifest import Activation, Decoder, Filter, Resize, Task
 
-__all__ = ["DAYS", "Line", "Schedule", "Settings", "Track", "Zone"]  # and all that is defined here
+__all__ = ["DAYS", "Line", "Schedule", "Track", "Zone"]  # and all that is defined here
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What all configuration tables have in common: frozen, and an unknown key is an error."""
 
 
 class SyntheticSource(Settings, frozen=True, tag_field="kind", tag="synthetic"):

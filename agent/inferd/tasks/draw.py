@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from inferd.records import Array, Box, Label, Overlay, Result
+from inferd.config import settings
+from inferd.records import Array, Box, Label, LineCount, Overlay, Result, ZoneCount
 from inferd.tasks.segment import BACKGROUNDS, NOTHING
 
 Color = tuple[int, int, int]  # blue, green, red, 0..255
@@ -47,7 +48,13 @@ class Plate:
         return not (beside or self.y + self.height <= other.y or other.y + other.height <= self.y)
 
 
-def draw(picture: Array, result: Result, overlay: Overlay | None = None) -> Array:
+def draw(
+    picture: Array,
+    result: Result,
+    overlay: Overlay | None = None,
+    zones: Sequence[settings.Zone] = (),
+    lines: Sequence[settings.Line] = (),
+) -> Array:
     """Return a copy of a picture with what was found in it.
 
     Args:
@@ -55,6 +62,8 @@ def draw(picture: Array, result: Result, overlay: Overlay | None = None) -> Arra
         result: labels go on a banner at the top (shares and numbers too), boxes with their labels and keypoints where they
             are; 17 points are a body and get its bones.
         overlay: what a segmentation saw, painted over the picture.
+        zones: outlined, with how many are in each.
+        lines: drawn, with how many crossed each in and out.
 
     Returns:
         (h, w, 3) uint8 BGR.
@@ -63,6 +72,10 @@ def draw(picture: Array, result: Result, overlay: Overlay | None = None) -> Arra
     if overlay is not None:
         _paint(canvas, overlay)
     pen = _Pen(canvas)
+    for at, zone in enumerate(zones):
+        pen.zone(zone, (result.zones or {}).get(zone.name), class_color(at))
+    for at, line in enumerate(lines):
+        pen.line(line, (result.lines or {}).get(line.name), class_color(len(zones) + at))
     for box in reversed(result.boxes or ()):  # the best one on top
         pen.frame(box)
     pen.points(result.keypoints or ())
@@ -119,15 +132,17 @@ class _Pen:
         """Draw the outline of a box, with a dark edge so that it stands off from any background."""
         top_left, bottom_right = self._corners(box)
         cv2.rectangle(self._canvas, top_left, bottom_right, DARK, self._line + 2, cv2.LINE_AA)
-        cv2.rectangle(self._canvas, top_left, bottom_right, class_color(box.id), self._line, cv2.LINE_AA)
+        color = class_color(box.track or box.id)  # who is followed has a colour of his own
+        cv2.rectangle(self._canvas, top_left, bottom_right, color, self._line, cv2.LINE_AA)
 
     def names(self, boxes: Sequence[Box]) -> None:
         """Write label and score of each box on a filled plate at its edge; the best choose their places first."""
         taken: list[Plate] = []
         for box in boxes:
-            text = self._fitting(f"{box.label} {box.score:.0%}", 1.0, self._width - 2 * self._pad)
+            number = f"#{box.track} " if box.track else ""
+            text = self._fitting(f"{number}{box.label} {box.score:.0%}", 1.0, self._width - 2 * self._pad)
             taken.append(self._place(box, text, taken))
-            self._plate(taken[-1], text, class_color(box.id))
+            self._plate(taken[-1], text, class_color(box.track or box.id))
 
     def _place(self, box: Box, text: str, taken: Sequence[Plate]) -> Plate:
         """Return where a name goes: above its box, inside it or below, where it covers no other; else above."""
@@ -143,6 +158,35 @@ class _Pen:
         corner = (plate.x + plate.width - 1, plate.y + plate.height - 1)
         cv2.rectangle(self._canvas, (plate.x, plate.y), corner, color, cv2.FILLED)
         self._write(text, (plate.x + self._pad, plate.y + plate.height - self._pad), 1.0, _readable_on(color))
+
+    def zone(self, zone: settings.Zone, count: ZoneCount | None, color: Color) -> None:
+        """Outline a zone and write its name and how many are in it at its first corner."""
+        corners = [self._pixel(point) for point in zone.points]
+        outline = np.array(corners, np.int32)
+        cv2.polylines(
+            self._canvas, [outline], isClosed=True, color=DARK, thickness=self._line + 2, lineType=cv2.LINE_AA
+        )
+        cv2.polylines(self._canvas, [outline], isClosed=True, color=color, thickness=self._line, lineType=cv2.LINE_AA)
+        self._note(zone.name if count is None else f"{zone.name}: {count.count}", corners[0], color)
+
+    def line(self, line: settings.Line, count: LineCount | None, color: Color) -> None:
+        """Draw a line and write its name and counts at its start."""
+        start, end = self._pixel(line.start), self._pixel(line.end)
+        cv2.arrowedLine(self._canvas, start, end, DARK, self._line + 2, cv2.LINE_AA, tipLength=0.03)
+        cv2.arrowedLine(self._canvas, start, end, color, self._line, cv2.LINE_AA, tipLength=0.03)
+        self._note(line.name if count is None else f"{line.name}: {count.in_} in, {count.out_} out", start, color)
+
+    def _note(self, text: str, at: tuple[int, int], color: Color) -> None:
+        width, height = (side + 2 * self._pad for side in self._size(text, 1.0))
+        x, y = (
+            max(min(place, room - side), 0)
+            for place, room, side in zip(at, (self._width, self._height), (width, height), strict=True)
+        )
+        self._plate(Plate(x, y, width, height), text, color)
+
+    def _pixel(self, point: tuple[float, float]) -> tuple[int, int]:
+        y, x = point
+        return round(x * (self._width - 1)), round(y * (self._height - 1))
 
     def points(self, keypoints: Sequence[tuple[float, float, float]]) -> None:
         """Draw keypoints as dots; those of one face share nothing but their size."""

@@ -6,11 +6,10 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from inferd.config import settings
-from inferd.records import Box, Label, Result
+from msgspec.structs import replace
 
-Answer = dict[str, int]
-"""What a result says in a word: the top label once, or how many objects there are of each label; {}: nothing sure."""
+from inferd.config import settings
+from inferd.records import Answer, Box, Label, LineCount, Result
 
 EARLY_SHARE = 0.25  # of an interval: a frame may come so much early without losing its turn to jitter
 
@@ -36,17 +35,22 @@ class Reporter:
         self._needed = max(1, min(rules.hold, rules.window))
         self._recent: deque[Answer | None] = deque(maxlen=max(1, rules.window))
         self._settled: Answer | None = None
+        self._lines: dict[str, LineCount] = {}
         self._owed = False
         self._next_ns = 0
 
-    def judge(self, result: Result, now_ns: int) -> Verdict:
+    def judge(self, result: Result, now_ns: int, *, counts: bool = True) -> Verdict:
         """Return whether a result leaves at `now_ns`, and the settled answer if it has just changed.
 
         "every": all that reach `min_score` leave, no more than `max_per_s`. "change": a result leaves when the settled
         answer changes, or as soon after that as `max_per_s` allows. A result without labels and boxes always changes.
+        Zones settle with the labels; a crossed line changes the answer at once, for it cannot be taken back. A result that
+        does not count (outside of its schedule) never leaves, and the answer is that nothing is there.
         """
+        if not counts:
+            return self._closed()
         answer = self._answer(result)
-        changed = self._settle(answer)
+        changed = self._settle(answer) or self._crossed(result)
         if self._rules.when == "change":
             self._owed |= changed or answer is None
             wanted = self._owed
@@ -54,14 +58,31 @@ class Reporter:
             wanted = not best_score(result) < self._rules.min_score
         report = wanted and self._may_leave(now_ns)
         self._owed &= not report
-        return Verdict(report, dict(self._settled) if changed and self._settled is not None else None)
+        return Verdict(report, self._told() if changed else None)
+
+    def _closed(self) -> Verdict:
+        self._recent.clear()
+        self._owed = False
+        if self._settled is None or self._settled == Answer({}):
+            return Verdict(report=False, settled=None)
+        self._settled = Answer({})
+        return Verdict(report=False, settled=self._told())
+
+    def _told(self) -> Answer | None:
+        return None if self._settled is None else replace(self._settled, lines=self._lines)
+
+    def _crossed(self, result: Result) -> bool:
+        """Take what lines count; return whether that is other than it was."""
+        before, self._lines = self._lines, result.lines or self._lines
+        return before != self._lines and self._settled is not None
 
     def _answer(self, result: Result) -> Answer | None:
         """Return what counts of a result; None where it has no labels and no boxes at all."""
+        zones = {name: zone.count for name, zone in (result.zones or {}).items()}
         if result.boxes is not None:
-            return dict(Counter(box.label for box in self._sure(result.boxes)))
+            return Answer(dict(Counter(box.label for box in self._sure(result.boxes))), zones)
         if result.labels is not None:
-            return {label.label: 1 for label in self._sure(result.labels[:1])}
+            return Answer({label.label: 1 for label in self._sure(result.labels[:1])}, zones)
         return None
 
     def _sure(self, found: Iterable[Box] | Iterable[Label]) -> Iterable[Box | Label]:
@@ -72,7 +93,7 @@ class Reporter:
         self._recent.append(answer)
         if answer is None or answer == self._settled or self._recent.count(answer) < self._needed:
             return False
-        self._settled = dict(answer)
+        self._settled = answer
         return True
 
     def _may_leave(self, now_ns: int) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from inferd.records import Box, Label, Mask, OutputTensor, Result, StageTimes, Value
+from inferd.records import Box, Label, LineCount, Mask, OutputTensor, Result, StageTimes, Value, ZoneCount
 from inferd.wire.telemetry import LIMIT_BYTES, Header, join
 
 _DIGITS = 6  # of scores and of coordinates 0..1: a millionth of the picture
@@ -40,6 +40,8 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
         embedding: the vector.
         score: the anomaly score.
         values: what a regression gives, with names and units.
+        zones: who is in each zone.
+        lines: how many crossed each line.
         outputs: the raw output tensors.
         omitted: what was left out because the message would have exceeded its bound: "outputs[0].values", "boxes[40:]".
         timing_ms: what it cost.
@@ -55,6 +57,8 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
     embedding: Sequence[float] | UnsetType | None = UNSET
     score: float | UnsetType = UNSET
     values: Sequence[Value] | UnsetType = UNSET
+    zones: dict[str, ZoneCount] | UnsetType = UNSET
+    lines: dict[str, LineCount] | UnsetType = UNSET
     outputs: Sequence[OutputTensor] | UnsetType = UNSET
     omitted: Sequence[str] | UnsetType = UNSET
     timing_ms: TimingMs
@@ -89,6 +93,8 @@ def inference(origin: str, model: str, task: str, result: Result, times: StageTi
         embedding=UNSET if result.embedding is None else tuple(map(_float32, result.embedding)),
         score=UNSET if result.score is None else result.score,
         values=UNSET if result.values is None else tuple(map(_value, result.values)),
+        zones=UNSET if result.zones is None else result.zones,
+        lines=UNSET if result.lines is None else result.lines,
         outputs=UNSET if result.outputs is None else result.outputs,
         timing_ms=_timing(times),
     )
@@ -163,7 +169,7 @@ def _label(label: Label) -> Label:
 
 def _box(box: Box) -> Box:
     y0, x0, y1, x1 = (round(edge, _DIGITS) for edge in box.box)
-    return Box(box.id, box.label, round(box.score, _DIGITS), (y0, x0, y1, x1))
+    return Box(box.id, box.label, round(box.score, _DIGITS), (y0, x0, y1, x1), box.track)
 
 
 def _point(point: tuple[float, float, float]) -> tuple[float, float, float]:

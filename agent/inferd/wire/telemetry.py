@@ -12,8 +12,9 @@ from hashlib import sha256
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from inferd.records import EngineInfo, ModelRef, PipelineState
+from inferd.records import Answer, EngineInfo, LineCount, ModelRef, PipelineState
 
 SCHEMA_VERSION = 1
 LIMIT_BYTES = 20_000
@@ -169,6 +170,8 @@ class State(msgspec.Struct, frozen=True):
         counts: how many of each label.
         occupancy: whether anything is seen.
         since: since when this is the answer (as `time`).
+        zones: how many things are in each zone; absent where there are none.
+        lines: how many things ever crossed each line, since the worker started; absent where there are none.
     """
 
     label: str | None
@@ -176,6 +179,8 @@ class State(msgspec.Struct, frozen=True):
     counts: dict[str, int]
     occupancy: bool
     since: str
+    zones: dict[str, int] | UnsetType = UNSET
+    lines: dict[str, LineCount] | UnsetType = UNSET
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -265,16 +270,15 @@ def labels_digest(labels: tuple[str, ...]) -> str:
     return sha256("\n".join(labels).encode()).hexdigest() if labels else ""
 
 
-def settled_state(answer: Mapping[str, int], since: str) -> State:
-    """Return the state that a pipeline's settled answer (label → how many) makes."""
-    counts = {label: count for label, count in answer.items() if count > 0}
+def settled_state(answer: Answer, since: str) -> State:
+    """Return the state that a pipeline's settled answer makes."""
+    counts = {label: count for label, count in answer.counts.items() if count > 0}
     label = max(counts, key=counts.__getitem__) if counts else None
-    return State(label, sum(counts.values()), counts, bool(counts), since)
+    zones, lines = answer.zones or UNSET, answer.lines or UNSET
+    return State(label, sum(counts.values()), counts, bool(counts), since, zones, lines)
 
 
-def active_model(
-    ref: ModelRef, info: EngineInfo, task: str, labels: tuple[str, ...], degraded: str = ""
-) -> Model:
+def active_model(ref: ModelRef, info: EngineInfo, task: str, labels: tuple[str, ...], degraded: str = "") -> Model:
     """Return what is told of a model that serves; `degraded` says why it runs otherwise than it was meant to."""
     return Model(
         name=ref.name,
