@@ -59,7 +59,7 @@ class PasswordFacts:
 
 def read_broker(world: World) -> BrokerFacts:
     """Greet the broker that is configured; with no configuration, none is missed."""
-    broker = _configured(world) if world.config_file else None
+    broker = _configured(world) if world.is_configured else None
     return BrokerFacts(
         broker=broker,
         greeting=_greet(world, broker) if broker else Greeting("welcome"),

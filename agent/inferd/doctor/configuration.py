@@ -51,8 +51,9 @@ class ModelFacts:
 def read_config(world: World) -> ConfigFacts:
     """Tell how reading the configuration went."""
     if isinstance(world.config, ConfigError):
-        return ConfigFacts(world.config, (world.config.part,), 0)
-    return ConfigFacts(None, tuple(map(str, world.config.files)), len(world.config.config.pipeline))
+        error = ConfigError(world.named(world.config.part), world.config.message)
+        return ConfigFacts(error, (error.part,), 0)
+    return ConfigFacts(None, tuple(map(world.named, world.config.files)), len(world.config.config.pipeline))
 
 
 def read_models(world: World) -> tuple[ModelFacts, ...]:

@@ -13,7 +13,7 @@ from inferd.doctor.hardware import may_fill
 from inferd.doctor.mounts import Mount, is_sd_card, mount_of, swaps
 from inferd.doctor.system import find_unit
 from inferd.doctor.wanted import folders
-from inferd.doctor.world import World
+from inferd.doctor.world import USER, World
 from inferd.errors import StoreError
 from inferd.store.state_file import BEFORE, NAME, StateFile
 
@@ -79,7 +79,7 @@ def read_folders(world: World) -> tuple[FolderFacts, ...]:
 
 def state_folder(world: World) -> str:
     """Return where state is kept; an installed service's, where nothing else is said."""
-    if not world.configured.state_dir and find_unit(world):
+    if not world.configured.state_dir and (find_unit(world) or world.user.name == USER):
         return str(SYSTEM_STATE_DIR)
     return str(state_dir(world.configured, world.environment))
 
@@ -182,7 +182,7 @@ def _folder_facts(world: World, path: str) -> FolderFacts:
         mount=mount,
         user=world.user.name,
         configured=path in (world.configured.state_dir, f"{SYSTEM_STATE_DIR}/{DROP}", *folders(world.configured)),
-        expected=path == str(SYSTEM_STATE_DIR) and find_unit(world) is not None,
+        expected=path == str(SYSTEM_STATE_DIR),
     )
 
 

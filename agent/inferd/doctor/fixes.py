@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from inferd.doctor.check import Finding
 from inferd.doctor.draft import draft, look
-from inferd.doctor.hardware import OURS, process_name
 from inferd.doctor.world import World
 from inferd.store.state_file import BEFORE
 from inferd.system.files import make_folder, write_atomic
@@ -47,12 +45,6 @@ def write_configuration(world: World, finding: Finding) -> str:
     return f"wrote {finding.where}"
 
 
-def _is_running(world: World) -> bool:
-    """Whether an inferd other than this doctor runs."""
-    own = str(os.getpid())
-    return any(process_name(one) == OURS and one.name != own for one in world.at("/proc").glob("[0-9]*"))
-
-
 def _fix(world: World, finding: Finding) -> str:
     try:
         return FIXES[finding.id](world, finding)
@@ -61,12 +53,13 @@ def _fix(world: World, finding: Finding) -> str:
 
 
 def heal_state(world: World, finding: Finding) -> str:
-    """Put the copy before in the place of a damaged state file; never while the service may do it itself."""
+    """Put the copy before in the place of a damaged state file, as the service does when it starts.
+
+    A service that runs meanwhile has the state in memory and writes it whole at the next change.
+    """
     file = world.at(finding.where)
     if finding.severity == "error":
         return f"left {finding.where} as it is: there is nothing whole to heal it from"
-    if _is_running(world):
-        return f"left {finding.where} to the service, which is running and heals it when it starts again"
     write_atomic(file, file.with_name(BEFORE).read_bytes())
     return f"healed {finding.where} from {BEFORE}"
 

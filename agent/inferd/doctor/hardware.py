@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -104,6 +105,11 @@ def holders(world: World, node: str) -> tuple[Holder, ...]:
     return tuple(_holders(world, os.path.realpath(world.at(node))))
 
 
+def open_files(process: Path) -> frozenset[str]:
+    """Return what a process of /proc has open; nothing of another user's."""
+    return frozenset(_open_files(process))
+
+
 def process_name(process: Path) -> str:
     """Return what a process of /proc is called; every process of inferd's is "inferd", whatever its interpreter is."""
     try:
@@ -147,12 +153,15 @@ def _permits(path: Path, user: User, others: int) -> bool:
 
 def _holders(world: World, node: str) -> Iterator[Holder]:
     for process in world.at("/proc").glob("[0-9]*"):
-        try:
-            targets = [os.readlink(link) for link in (process / "fd").iterdir()]  # noqa: PTH115 - a name is enough
-        except OSError:  # another user's, or gone by now
-            continue
-        if node in targets:
+        if node in open_files(process):
             yield Holder(int(process.name), process_name(process))
+
+
+def _open_files(process: Path) -> Iterator[str]:
+    with contextlib.suppress(OSError):  # another user's, or ended by now
+        for link in (process / "fd").iterdir():
+            with contextlib.suppress(OSError):  # closed by now
+                yield os.readlink(link)  # noqa: PTH115 - sockets have names that are no paths
 
 
 def _text(file: Path) -> str:

@@ -16,6 +16,7 @@ from inferd.config.settings import Engine
 from inferd.runtime import edgetpu
 from inferd.system.clock import SystemClock
 
+GOES_ON = ("numpy", "model:")  # a runtime may be missing as well, and one bad model says nothing of the next
 Step = Callable[[], dict[str, object]]
 
 
@@ -33,7 +34,7 @@ def taken(name: str, step: Step) -> bool:
         told = step()
     except Exception as exc:  # noqa: BLE001 - whatever native code raises is what we are here to tell
         say(step=name, state="failed", kind=type(exc).__name__, why=str(exc)[:1000])
-        return name.startswith("model:")
+        return name.startswith(GOES_ON)
     say(step=name, state="done", **told)
     return True
 

@@ -33,6 +33,10 @@ class RuntimeFacts:
         """Return a step of the child, None where it was not reached."""
         return self.steps.get(name)
 
+    def first_failed(self, *names: str) -> Step | None:
+        """Return the first of these steps that failed, None where none has."""
+        return next((step for step in map(self.steps.get, names) if step and step.failed), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Packages:
@@ -104,12 +108,13 @@ def judge_numpy(facts: RuntimeFacts) -> Iterator[Fault]:
 
 def judge_broken(facts: RuntimeFacts) -> Iterator[Fault]:
     """Yield a fault where the runtime imports and then cannot run the smallest model, or crashes."""
-    name = f"{_name(facts)} {facts.steps.version('import')}".strip()
-    step = next((one for one in map(facts.step, ("import", "construct")) if one and one.failed), None)
-    if step and not _is_missing(facts) and not _is_numpy_too_new(facts):
-        doing = "be imported" if step.step == "import" else "run a model"
-        again = facts.python.pip(f"install --force-reinstall --no-deps {wheel(facts.python) or _name(facts)}")
-        yield Fault(f"{name or 'the runtime'} cannot {doing} ({step.reason})", facts.python.executable, again)
+    numpy, step = facts.step("numpy"), facts.first_failed("import", "construct")
+    if step is None or _is_missing(facts) or _is_numpy_too_new(facts) or (numpy and numpy.failed):
+        return
+    name = f"{_name(facts)} {facts.steps.version('import')}".strip() or "the runtime"
+    doing = "be imported" if step.step == "import" else "run a model"
+    again = facts.python.pip(f"install --force-reinstall --no-deps {wheel(facts.python) or _name(facts)}")
+    yield Fault(f"{name} cannot {doing} ({step.reason})", facts.python.executable, again)
 
 
 def judge_paho(facts: Packages) -> Iterator[Fault]:

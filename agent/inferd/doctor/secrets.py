@@ -20,12 +20,12 @@ FILE_KEYS = ("_file", "_path")  # where a secret lies is none
 
 def mask_table(value: Any, key: str = "") -> Any:  # Any: what TOML gives
     """Return a copy of a table in which the values of keys that are called like secrets, and logins in URLs, are hidden."""
-    if isinstance(value, Mapping):
-        return {name: mask_table(inner, str(name)) for name, inner in value.items()}
     if SECRET_KEY.search(key) and not key.endswith(FILE_KEYS):
         return HIDDEN
+    if isinstance(value, Mapping):
+        return {name: mask_table(inner, str(name)) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [mask_table(inner) for inner in value]
+        return [mask_table(inner) for inner in value]  # a table in a list has keys of its own
     return IN_URL.sub(rf"\g<scheme>{HIDDEN}@", value) if isinstance(value, str) else value
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from inferd.doctor.hardware import OURS, process_name
+from inferd.doctor.hardware import OURS, open_files, process_name
 from inferd.doctor.world import World
 
 LISTEN = "0A"
@@ -43,10 +42,6 @@ def _sockets(world: World, wanted: Collection[int]) -> Iterator[tuple[str, int]]
 
 def _owners(world: World, inodes: Collection[str]) -> Iterator[tuple[str, tuple[int, str]]]:
     for process in world.at("/proc").glob("[0-9]*"):
-        try:
-            targets = [os.readlink(link) for link in (process / "fd").iterdir()]  # noqa: PTH115 - a name is enough
-        except OSError:  # another user's, or gone by now
-            continue
-        for target in targets:
-            if target.startswith("socket:[") and target[8:-1] in inodes:
-                yield target[8:-1], (int(process.name), process_name(process))
+        for inode in inodes:
+            if f"socket:[{inode}]" in open_files(process):
+                yield inode, (int(process.name), process_name(process))

@@ -61,12 +61,12 @@ def pack(packed: list[Part], folder: str, made_at: float) -> bytes:
 
 def _configuration(world: World) -> Iterator[Part]:
     """Yield each configuration file as JSON with its secrets hidden; one that is no TOML cannot be cleaned and stays out."""
-    first = Path(world.config_file) if world.config_file else None
+    first = world.config_path
     files = [first, *sorted((first.parent / "inferd.d").glob("*.toml"))] if first else []
     for file in files:
         name = f"config/{file.name}.json"
         try:
-            table: Any = msgspec.toml.decode(world.at(file).read_bytes())  # Any: what TOML gives
+            table: Any = msgspec.toml.decode(file.read_bytes())  # Any: what TOML gives
         except (OSError, msgspec.DecodeError) as exc:
             yield Part(name, why_not=f"{file} cannot be read and so not be cleaned of secrets ({exc})")
         else:

@@ -110,10 +110,8 @@ def program(pipeline: settings.Pipeline) -> str:
 
 def folders(config: msgspec.Struct) -> tuple[str, ...]:
     """Return the folders that the configuration names besides the state folder."""
-    keys = plain(config)
-    tables = [keys, *(plain(value) for value in keys.values() if isinstance(value, msgspec.Struct))]
-    names = ("drop_dir", "drop_folder", "models_dir", "spool_dir")
-    return tuple(str(table[name]) for table in tables for name in names if table.get(name))
+    tables = [plain(value) for value in plain(config).values() if isinstance(value, msgspec.Struct)]
+    return tuple(str(table["folder"]) for table in tables if table.get("folder"))
 
 
 def _ports(config: msgspec.Struct) -> Iterator[Listening]:

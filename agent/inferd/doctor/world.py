@@ -78,6 +78,7 @@ class World:
         root: "/" or a fixture tree.
         environment: of the process that asks.
         python: the interpreter that runs inferd.
+        config_path: the configuration that the service would read, None for none.
         config: what is configured, or why it cannot be read.
         user: the service's user, or whoever asks.
         clock: times the examination.
@@ -88,6 +89,7 @@ class World:
     root: Path
     environment: Mapping[str, str]
     python: Python
+    config_path: Path | None
     config: Loaded | ConfigError
     user: User
     clock: Clock
@@ -97,6 +99,11 @@ class World:
     def at(self, path: str | Path) -> Path:
         """Return where a path of this machine lies."""
         return self.root / str(path).lstrip("/") if str(path).startswith("/") else Path(path)
+
+    def named(self, place: str | Path) -> str:
+        """Return what this machine calls a place; the reverse of `at`."""
+        above = "" if self.root == Path("/") else str(self.root)
+        return str(place).removeprefix(above)
 
     def read(self, path: str) -> str | None:
         """Return the text of a small file, stripped; None where there is none or it may not be read."""
@@ -136,11 +143,14 @@ class World:
         return self.config.config if isinstance(self.config, Loaded) else settings.Config()
 
     @property
+    def is_configured(self) -> bool:
+        """Whether there is a configuration, and it is right."""
+        return isinstance(self.config, Loaded) and bool(self.config.files)
+
+    @property
     def config_file(self) -> str:
         """The file to change; "" where nothing is configured."""
-        if isinstance(self.config, Loaded):
-            return str(self.config.files[0]) if self.config.files else ""
-        return self.config.part
+        return self.named(self.config_path) if self.config_path else ""
 
     @property
     def pipelines(self) -> tuple[settings.Pipeline, ...]:
@@ -153,11 +163,13 @@ class World:
 def look_around(config_file: Path | None, environment: Mapping[str, str], clock: Clock, within_s: float) -> World:
     """Return this machine's world, to be read within so much time."""
     root = Path("/")
+    file = configuration_file(root, config_file, environment)
     return World(
         root=root,
         environment=environment,
         python=this_python(),
-        config=configuration(root, config_file, environment),
+        config_path=file,
+        config=configuration(file),
         user=who(root),
         clock=clock,
         ends_ns=clock.monotonic_ns() + int(within_s * 1e9),
@@ -165,14 +177,19 @@ def look_around(config_file: Path | None, environment: Mapping[str, str], clock:
     )
 
 
-def configuration(root: Path, explicit: Path | None, environment: Mapping[str, str]) -> Loaded | ConfigError:
+def configuration_file(root: Path, explicit: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """Return the configuration that the service would read, None where there is none."""
+    if explicit is not None:
+        return explicit
+    if named := environment.get("INFERD_CONFIG"):
+        return Path(named)
+    return root / SYSTEM_FILE if (root / SYSTEM_FILE).exists() else None
+
+
+def configuration(file: Path | None) -> Loaded | ConfigError:
     """Return what is configured, or what is wrong with it."""
-    system = root / SYSTEM_FILE
-    named = explicit or (system if not environment.get("INFERD_CONFIG") and system.exists() else None)
-    if named is None and not environment.get("INFERD_CONFIG"):
-        return Loaded(settings.Config(), ())
     try:
-        return load(named, environment)
+        return load(file, {}) if file else Loaded(settings.Config(), ())
     except ConfigError as exc:
         return exc
 
