@@ -10,9 +10,10 @@ from typing import Literal
 import msgspec
 
 from inferd.config.rules import DAYS, Line, Schedule, Track, Zone
+from inferd.config.telemetry import Alert, HomeAssistant, Http, Metrics
 from inferd.wire.manifest import Activation, Decoder, Filter, Resize, Task
 
-__all__ = ["DAYS", "Line", "Schedule", "Track", "Zone"]  # and all that is defined here
+__all__ = ["DAYS", "Alert", "HomeAssistant", "Http", "Line", "Metrics", "Schedule", "Track", "Zone"]  # and all that is defined here
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -398,16 +399,6 @@ class Mqtt(Settings, frozen=True):
     max_buffered: int = 1000
 
 
-class Metrics(Settings, frozen=True):
-    """How often the device reports its figures.
-
-    Attributes:
-        interval_s: seconds between two reports.
-    """
-
-    interval_s: float = 60.0
-
-
 class Models(Settings, frozen=True):
     """The drop folder, and what a model must show before it serves.
 
@@ -466,6 +457,9 @@ class Config(Settings, frozen=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     mqtt: Mqtt = Mqtt()
     metrics: Metrics = Metrics()
+    homeassistant: HomeAssistant = HomeAssistant()
+    http: Http = Http()
+    alert: tuple[Alert, ...] = ()
     watch: Watch = Watch()
     models: Models = Models()
     pipeline: tuple[Pipeline, ...] = ()

@@ -24,7 +24,7 @@ class ProcessMeter:
             pid: the process.
             clock: for the time between two samples.
             root: the folder that holds proc/.
-            pss_every_s: how old a PSS may become before it is measured again.
+            pss_every_s: how old a PSS may become before it is measured again; 0 never measures it.
         """
         folder = root / "proc" / str(pid)
         self._stat = HeldFile(folder / "stat")
@@ -68,6 +68,8 @@ class ProcessMeter:
         return pages if isinstance(pages, Unavailable) else pages * self._page_bytes / 1e6
 
     def _recent_pss_mb(self, now_ns: int) -> float | Unavailable | None:
+        if not self._pss_every_ns:
+            return None
         if self._pss_mb is None or now_ns - self._pss_ns >= self._pss_every_ns:
             self._pss_ns = now_ns
             self._pss_mb = self._smaps.parsed(parse_pss_mb)

@@ -32,12 +32,12 @@ class Memory:
 class SystemMeter:
     """Measures the device from its construction on. One thread uses it; `close` lets go of the descriptors."""
 
-    def __init__(self, _clock: Clock | None = None, root: Path = Path("/")) -> None:
+    def __init__(self, _clock: Clock | None = None, root: Path = Path("/"), *, temperature: bool = True) -> None:
         """Start to measure what stands below `root`; the kernel's own counters need no clock of ours."""
         self._stat = HeldFile(root / "proc/stat")
         self._meminfo = HeldFile(root / "proc/meminfo")
         self._uptime = HeldFile(root / "proc/uptime")
-        self._thermal = ThermalMeter(root)
+        self._thermal = ThermalMeter(root) if temperature else None
         self._before = self._stat.parsed(parse_cpu_ticks)
 
     def sample(self) -> dict[str, float | Unavailable | None]:
@@ -48,13 +48,17 @@ class SystemMeter:
             "cpu_pct": self._cpu_pct(),
             "memory_total_mb": memory if isinstance(memory, Unavailable) else memory.total_mb,
             "memory_available_mb": memory if isinstance(memory, Unavailable) else memory.available_mb,
-            "temperature_c": self._thermal.sample(),
+            "temperature_c": self._thermal.sample()
+            if self._thermal
+            else Unavailable("switched off by the configuration"),
         }
 
     def close(self) -> None:
         """Let go of the descriptors. Twice is fine."""
-        for held in (self._stat, self._meminfo, self._uptime, self._thermal):
+        for held in (self._stat, self._meminfo, self._uptime):
             held.close()
+        if self._thermal is not None:
+            self._thermal.close()
 
     def _cpu_pct(self) -> float | Unavailable | None:
         before, now = self._before, self._stat.parsed(parse_cpu_ticks)

@@ -18,7 +18,7 @@ from inferd.wire.telemetry import LIMIT_BYTES, Figure, Latency, Metrics, Number
 
 Kind = Literal["gauge", "counter", "histogram"]
 Group = Literal["system", "agent", "processes", "pipelines"]
-Label = Literal["process", "pipeline", "stage", "cause"]
+Label = Literal["process", "pipeline", "stage", "cause", "reason", "basis"]
 Value = int | float | HistogramData | Unavailable | None
 Reading = Value | Mapping[str, Value]
 Readings = Mapping[str, Reading]
@@ -30,7 +30,9 @@ GROUP_LABELS: Mapping[Group, tuple[Label, ...]] = {
     "pipelines": ("pipeline",),
 }
 CAUSES = ("superseded", "stale", "unreadable", "preprocess_error", "engine_error", "decode_error")
-LABEL_VALUES: Mapping[Label, tuple[str, ...]] = {"stage": STAGES, "cause": CAUSES}
+REASONS = ("under_voltage", "frequency_capped", "throttled", "soft_temperature_limit")
+BASES = ("measured", "estimated")
+LABEL_VALUES: Mapping[Label, tuple[str, ...]] = {"stage": STAGES, "cause": CAUSES, "reason": REASONS, "basis": BASES}
 _DIGITS = 4  # after the point: a tenth of a microsecond in ms
 _HEADER_BYTES = 400  # room for the header, whose longest part is a device id of 64 characters
 
@@ -74,11 +76,34 @@ METRICS = (
     Metric("system", "memory_total_mb", "MB", "gauge", "Memory that the kernel manages."),
     Metric("system", "memory_available_mb", "MB", "gauge", "Memory that can still be had without swapping."),
     Metric("system", "temperature_c", "°C", "gauge", "Temperature of the processor."),
+    Metric("system", "clock_mhz", "MHz", "gauge", "Clock of the processor's fastest core."),
+    Metric("system", "fan_rpm", "1/min", "gauge", "How fast the fan turns."),
+    Metric("system", "fan_pct", "%", "gauge", "How far the fan is turned up."),
+    Metric("system", "throttled_s", "s", "gauge", "How long of the interval something slowed the processor down."),
+    Metric(
+        "system", "throttled_by_s", "s", "gauge", "How long of the interval, by reason; null: not told.", by="reason"
+    ),
+    Metric("system", "power_w", "W", "gauge", "What the device drew, by a meter or by an estimate.", by="basis"),
+    Metric(
+        "system", "power_error_w", "W", "gauge", "An estimate of power_w may be wrong by so much; null for a meter."
+    ),
+    Metric("system", "disk_total_mb", "MB", "gauge", "Size of the disk that holds the state."),
+    Metric("system", "disk_free_mb", "MB", "gauge", "Room left on it."),
+    Metric("system", "disk_read_mb", "MB", "counter", "Read from all disks, by everybody."),
+    Metric("system", "disk_written_mb", "MB", "counter", "Written to all disks, by everybody, in whole sectors."),
+    Metric("system", "network_received_mb", "MB", "counter", "Received over all network interfaces, by everybody."),
+    Metric("system", "network_sent_mb", "MB", "counter", "Sent over all network interfaces, by everybody."),
     Metric("agent", "worker_restarts", "", "counter", "Workers started in place of one that died or hung."),
     Metric(
         "agent", "worker_messages_lost", "", "counter", "Messages that control was too slow to take from the worker."
     ),
     Metric("agent", "messages_dropped", "", "counter", "Messages for the broker that the bound of the link has cost."),
+    Metric("agent", "inference_energy_mj", "mJ", "gauge", "What the whole device drew for each result.", by="basis"),
+    Metric(
+        "agent", "inference_energy_above_idle_mj", "mJ", "gauge", "The same, without what it draws idle.", by="basis"
+    ),
+    Metric("agent", "alerts_raised", "", "counter", "Alerts that began."),
+    Metric("agent", "alerts_active", "", "gauge", "Alerts that are not over."),
     Metric("processes", "cpu_pct", "%", "gauge", "Processor time used, of one core: two busy cores are 200."),
     Metric("processes", "rss_mb", "MB", "gauge", "Memory mapped now, shared pages in full."),
     Metric(
@@ -123,7 +148,7 @@ def assemble(
     Raises:
         AssertionError: a name, a label's value or a kind of reading that the table does not have.
     """
-    return _fitted(
+    return fitted(
         Metrics(
             uptime_s=round(uptime_s, _DIGITS),
             interval_s=round(interval_s, _DIGITS),
@@ -191,7 +216,8 @@ def _refuse_unknown(names: Iterable[str], table: Iterable[str], where: str) -> N
         raise AssertionError(f"{', '.join(unknown)}: not in the table of {where}; add it there first")
 
 
-def _fitted(body: Metrics) -> Metrics:
+def fitted(body: Metrics) -> Metrics:
+    """Return it with wider buckets where it would exceed its bound, the histogram with most of them first."""
     while len(_encoder.encode(body)) > LIMIT_BYTES - _HEADER_BYTES:
         places = [
             (len(told.counts), figures, label)

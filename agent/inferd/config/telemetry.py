@@ -1,0 +1,119 @@
+"""What a device tells of itself, and when it calls. Part of the configuration; `settings.py` holds the rest."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+PowerMeterName = Literal["auto", "sensor", "pmic", "supply", "rapl", "estimate", "off"]
+AlertKind = Literal[
+    "latency_p95_ms",
+    "fps",
+    "drop_pct",
+    "temperature_c",
+    "throttled",
+    "memory_available_mb",
+    "disk_free_mb",
+    "power_w",
+    "result_age_s",
+    "degraded",
+]
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What all tables have in common: frozen, and an unknown key is an error."""
+
+
+class Metrics(Table, frozen=True):
+    """How often the device reports its figures, and which. A meter that is off costs nothing.
+
+    Attributes:
+        interval_s: seconds between two reports.
+        metered: for a line that costs by the octet: instead of reports, results and states, a roll-up every hour;
+            with alerts less than 50 kB a day.
+        slow_s: seconds between two readings that take long: the firmware's and those over I2C.
+        temperature: of the processor.
+        throttling: whether something slows the processor down, and too low a voltage.
+        clock: of the processor.
+        fan: how fast it turns.
+        disk: room, and what is written.
+        network: what goes over it.
+        pss: memory of each process with shared pages by their share; the kernel walks all pages for it, once a minute.
+        power: the meter: "sensor" (INA chips, Jetson), "pmic" (Raspberry Pi 5), "supply" (battery, USB), "rapl" (x86),
+            "estimate" (by processor time), "auto" (the first of these that is there), or "off".
+        idle_w: what this device draws with nothing to do, measured by you; 0.0 where you do not know.
+        core_w: what each busy core adds, measured by you; 0.0 takes what is known of the board.
+    """
+
+    interval_s: float = 60.0
+    metered: bool = False
+    slow_s: float = 5.0
+    temperature: bool = True
+    throttling: bool = True
+    clock: bool = True
+    fan: bool = True
+    disk: bool = True
+    network: bool = True
+    pss: bool = True
+    power: PowerMeterName = "auto"
+    idle_w: float = 0.0
+    core_w: float = 0.0
+
+
+class Alert(Table, frozen=True):
+    """When to raise an alert; it is told once when it begins and once when it is over. Repeat the table for more.
+
+    Attributes:
+        name: how it is called in events.
+        when: what is watched: "latency_p95_ms", "fps", "drop_pct", "result_age_s" or "degraded" (runs otherwise than it was
+            meant to) of a pipeline; "temperature_c", "throttled", "memory_available_mb", "disk_free_mb" or "power_w" of
+            the device.
+        pipeline: whose; "" is every pipeline, each by itself.
+        above: it begins above this value; for "throttled" and "degraded" nothing is said.
+        below: or below this one.
+        clear: it is over on the other side of this value; none takes a tenth less (or more, for `below`).
+        for_s: it begins when this has been so for so long, and is over when it has not been so for as long.
+        severity: "warning" or "error".
+    """
+
+    name: str
+    when: AlertKind
+    pipeline: str = ""
+    above: float | None = None
+    below: float | None = None
+    clear: float | None = None
+    for_s: float = 30.0
+    severity: Literal["warning", "error"] = "warning"
+
+
+class HomeAssistant(Table, frozen=True):
+    """Whether Home Assistant finds this device by itself.
+
+    Attributes:
+        enabled: whether it is told of this device over MQTT.
+        form: "device" for Home Assistant 2024.11 and later, "entity" for older ones.
+        prefix: its discovery prefix.
+        name: how the device is called there; "" takes its id.
+        area: where it is suggested to be; "" suggests nothing.
+    """
+
+    enabled: bool = False
+    form: Literal["device", "entity"] = "device"
+    prefix: str = "homeassistant"
+    name: str = ""
+    area: str = ""
+
+
+class Http(Table, frozen=True):
+    """Figures for Prometheus on /metrics, and /healthz; nobody has to identify himself, so think before you let others in.
+
+    Attributes:
+        enabled: whether to listen.
+        host: the address to listen on.
+        port: the port to listen on.
+    """
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: int = 9464

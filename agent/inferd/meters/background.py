@@ -1,0 +1,90 @@
+"""Readings that take long (a program, an I2C bus): a thread of their own takes them, whoever wants one never waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from inferd.records import Unavailable
+from inferd.system.clock import Clock
+from inferd.system.threads import Event, join_all, start
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+STALE_AFTER = 3  # intervals without an answer, then the last one counts no longer
+CLOSE_S = 0.2  # a bus that hangs keeps nobody from ending
+
+
+class Reader(Protocol[T_co]):
+    """Gives the newest reading of something."""
+
+    def latest(self) -> T_co | Unavailable | None:
+        """Return the newest reading; None where there is none yet."""
+
+    def close(self) -> None:
+        """Read no more. Twice is fine."""
+
+
+class Slowly(Protocol):
+    """Makes a reader: `Background`, or `AtOnce` where waiting does not matter."""
+
+    def __call__(self, name: str, read: Callable[[], T | Unavailable], every_s: float, clock: Clock) -> Reader[T]:
+        """Return a reader of `read`, called `name`."""
+
+
+class Background(Generic[T]):
+    """Reads every so often on a thread of its own. Any thread may ask for the latest."""
+
+    def __init__(self, name: str, read: Callable[[], T | Unavailable], every_s: float, clock: Clock) -> None:
+        """Start to read.
+
+        Args:
+            name: of the thread.
+            read: takes its time; never raises.
+            every_s: pause between two readings.
+            clock: tells how old a reading is.
+        """
+        self._name = name
+        self._read = read
+        self._every_s = every_s
+        self._clock = clock
+        self._newest: tuple[int, T | Unavailable] | None = None
+        self._stop = Event()
+        self._thread = start(name, self._run)
+
+    def latest(self) -> T | Unavailable | None:
+        """Return the newest reading; None where there is none yet, Unavailable where it has become too old."""
+        if self._newest is None:
+            return None
+        taken_ns, reading = self._newest
+        age_s = (self._clock.monotonic_ns() - taken_ns) / 1e9
+        if age_s > STALE_AFTER * self._every_s:
+            return Unavailable(f"{self._name} has not answered for {age_s:.0f} s")
+        return reading
+
+    def close(self) -> None:
+        """Read no more; one that hangs is left behind. Twice is fine."""
+        self._stop.set()
+        join_all([self._thread], CLOSE_S)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            reading = self._read()
+            self._newest = (self._clock.monotonic_ns(), reading)
+            self._stop.wait(self._every_s)
+
+
+class AtOnce(Generic[T]):
+    """Reads whenever it is asked: a shipped fake of `Background`."""
+
+    def __init__(self, name: str, read: Callable[[], T | Unavailable], every_s: float, clock: Clock) -> None:  # noqa: ARG002 - as Background
+        """Take what `Background` takes."""
+        self._read = read
+
+    def latest(self) -> T | Unavailable | None:
+        """Return a reading."""
+        return self._read()
+
+    def close(self) -> None:
+        """Nothing was started."""
