@@ -20,6 +20,8 @@ from inferd.store.state_file import NAME, StateFile
 
 IMAGE_MB = 96
 NOBODY = 65534
+RIGHTS = "-dac_override,-dac_read_search"  # root, without what makes root read and write everywhere
+POWERLESS = ("setpriv", f"--bounding-set={RIGHTS}", f"--inh-caps={RIGHTS}")
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
@@ -103,11 +105,21 @@ def test_a_disk_that_the_kernel_made_read_only_is_named(config: Path, state: Pat
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="there is no setpriv")
 def test_a_folder_that_is_closed_to_us_is_named(config: Path, state: Path) -> None:
     shutil.chown(state, NOBODY)
-    rights = "-dac_override,-dac_read_search"  # root, without what makes root write everywhere
-    alone = ("setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}")
-    findings = doctor(config, alone=alone)
+    findings = doctor(config, alone=POWERLESS)
     assert set(findings) == {"disk.permission"}
     assert f" {state}" in findings["disk.permission"].mend
+
+
+@needs_root
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="there is no setpriv")
+def test_a_password_that_is_closed_to_us_is_named_and_the_broker_not_blamed(config: Path) -> None:
+    password = config.with_name("password")
+    password.write_text("right")
+    password.chmod(0o600)
+    shutil.chown(password, NOBODY)
+    login = f'username = "a"\npassword_file = "{password}"\nport = 9'
+    config.write_text(config.read_text().replace("enabled = false", login))
+    assert set(doctor(config, alone=POWERLESS)) == {"broker.password-file"}
 
 
 def test_a_folder_that_is_not_there_yet_is_a_note(config: Path, state: Path) -> None:

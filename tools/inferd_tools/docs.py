@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferd.config.sample import sample
+from inferd.doctor.checks import page
 from inferd.telemetry.metrics import LABEL_VALUES, METRICS, Metric
 from inferd.wire.topics import TOPICS
 
@@ -61,6 +62,7 @@ PARTS = (
     Part("mqtt.md", "topics", topic_table),
     Part("mqtt.md", "metrics", metric_table),
     Part("inferd.toml", "", sample),
+    Part("troubleshooting.md", "checks", page),
 )
 
 

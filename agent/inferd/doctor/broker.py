@@ -13,6 +13,7 @@ from inferd.doctor.handshake import Greeting, Outcome, greet
 from inferd.doctor.hardware import may_read
 from inferd.doctor.wanted import Broker, tls_of
 from inferd.doctor.world import World
+from inferd.records import Unavailable
 from inferd.wire.topics import client_id
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -57,9 +58,11 @@ class PasswordFacts:
     user: str
 
 
-def read_broker(world: World) -> BrokerFacts:
+def read_broker(world: World) -> BrokerFacts | Unavailable:
     """Greet the broker that is configured; with no configuration, none is missed."""
     broker = _configured(world) if world.is_configured else None
+    if broker and broker.password_file and world.read(broker.password_file) is None:
+        return Unavailable(f"{broker.password_file}: the broker's password cannot be read; run the doctor with sudo")
     return BrokerFacts(
         broker=broker,
         greeting=_greet(world, broker) if broker else Greeting("welcome"),
@@ -86,9 +89,8 @@ def read_password(world: World) -> PasswordFacts:
 def judge_password(facts: PasswordFacts) -> Iterator[Fault]:
     """Yield a fault where the password file is missing, closed to us, or open to everybody."""
     if facts.path and not facts.there:
-        yield Fault(
-            "the broker's password file is not there", facts.path, f"sudo install -m 600 /dev/stdin {facts.path}"
-        )
+        mend = f"sudo install -m 600 -o {facts.user} /dev/stdin {facts.path}  # type the password, Enter, Ctrl-D"
+        yield Fault("the broker's password file is not there", facts.path, mend)
     elif facts.path and not facts.readable:
         mend = f"sudo chown {facts.user} {facts.path}"
         yield Fault(f"user {facts.user} may not read the broker's password", facts.path, mend)

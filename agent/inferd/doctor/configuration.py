@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from inferd.config import settings
 from inferd.doctor.check import Check, Fault
 from inferd.doctor.wanted import EDGETPU_FILE, needs_edgetpu
 from inferd.doctor.world import World
 from inferd.errors import ConfigError, InferdError, ModelError
+from inferd.records import Unavailable
 from inferd.store.bundle import find_bundle
 from inferd.store.describe import describe
 
@@ -56,9 +59,12 @@ def read_config(world: World) -> ConfigFacts:
     return ConfigFacts(None, tuple(map(world.named, world.config.files)), len(world.config.config.pipeline))
 
 
-def read_models(world: World) -> tuple[ModelFacts, ...]:
+def read_models(world: World) -> tuple[ModelFacts, ...] | Unavailable:
     """Describe each configured model once, without running it."""
     pipelines = {one.model: one for one in world.pipelines if one.engine.kind == "litert"}
+    closed = [path for path in pipelines if not world.sees_all and not _is_open(world.at(path))]
+    if closed:
+        return Unavailable(f"{closed[0]}: may not be read by you; run the doctor with sudo")
     return tuple(_model_facts(world, one) for one in pipelines.values())
 
 
@@ -83,7 +89,7 @@ def judge_models(facts: tuple[ModelFacts, ...]) -> Iterator[Fault]:
     for one in facts:
         if one.error and not LABEL_COUNT.search(one.error.message):
             fact, _, remedy = one.error.message.partition("; ")
-            yield Fault(fact, one.path, remedy or f"inferd models show {one.path}")
+            yield Fault(f"{one.error.part} {fact}", one.path, remedy or f"inferd models show {one.path}")
 
 
 def judge_labels(facts: tuple[ModelFacts, ...]) -> Iterator[Fault]:
@@ -108,6 +114,14 @@ def judge_twins(facts: tuple[ModelFacts, ...]) -> Iterator[Fault]:
         if one.for_edgetpu and not one.has_twin:
             mend = f"copy the model that edgetpu_compiler was given to {one.twin}"
             yield Fault("an Edge TPU model has no CPU twin beside it", one.path, mend, "warning")
+
+
+def _is_open(path: Path) -> bool:
+    """Whether we may look at a path; one that is not there may be looked at."""
+    try:
+        return not path.exists() or os.access(path, os.R_OK)
+    except PermissionError:
+        return False
 
 
 def _mend(error: ConfigError) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from inferd.doctor.check import Check, Fault
 from inferd.doctor.native import Step, Steps, ask
@@ -52,7 +52,7 @@ def read_runtime(world: World) -> RuntimeFacts | Unavailable:
     wanted = [one for one in world.pipelines if one.engine.kind == "litert" and not needs_edgetpu(one)]
     models = [str(world.at(pipeline.model)) for pipeline in wanted]
     files = [path if path.endswith(".tflite") else f"{path}/model.tflite" for path in dict.fromkeys(models)]
-    steps = ask(world, "runtime", str(world.model), *(path for path in files if Path(path).is_file()))
+    steps = ask(world, "runtime", str(world.model), *(path for path in files if os.access(path, os.R_OK)))
     installed = any(world.python.installed(name) for name in ("ai-edge-litert", "tflite-runtime"))
     return steps if isinstance(steps, Unavailable) else RuntimeFacts(world.python, steps, installed)
 

@@ -19,6 +19,7 @@ from inferd.doctor.secrets import mask_table, mask_text
 from inferd.doctor.system import find_unit
 from inferd.doctor.world import World
 from inferd.install.layout import UNIT
+from inferd.records import Unavailable
 
 PART_BYTES = 512 * 1024  # the end of a log is what counts; the rest is cut
 LOG_LINES = "2000"
@@ -40,7 +41,11 @@ def parts(world: World, report: Report) -> Iterator[Part]:
     yield _json("doctor.json", report)
     yield Part("versions.txt", _versions(world).encode())
     yield from _configuration(world)
-    yield _json("models.json", [_plain(model) for model in read_models(world)])
+    models = read_models(world)
+    if isinstance(models, Unavailable):
+        yield Part("models.json", why_not=models.why)
+    else:
+        yield _json("models.json", [_plain(model) for model in models])
     yield Part("state.txt", _listing(world.at(state_folder(world))).encode())
     yield Part("machine.txt", _machine(world).encode())
     yield _log(world)

@@ -71,10 +71,13 @@ def _wrap(text: str) -> list[str]:
 
 
 def _summary(report: Report) -> str:
+    """Return the last line: "all well" only where everything could be looked at and no more than a note was found."""
     made = f"{report.checks - len(report.unchecked)} checks in {report.took_ms / 1000:.1f} s"
     counts = [(kind, sum(one.severity == kind for one in report.findings)) for kind in SEVERITIES]
-    told = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts if count)
-    if not any(one.severity != "note" for one in report.findings):
-        well = click.style("all well", fg="green", bold=True)
-        return f"{made}, {well}{f' ({told})' if told else ''}"
-    return f"{made}: {told}"
+    told = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts if count]
+    if report.unchecked:
+        told.append(f"{len(report.unchecked)} not checked")
+    if report.unchecked or any(one.severity != "note" for one in report.findings):
+        return f"{made}: {', '.join(told)}"
+    well = click.style("all well", fg="green", bold=True)
+    return f"{made}, {well}{f' ({told[0]})' if told else ''}"

@@ -143,6 +143,11 @@ class World:
         return self.config.config if isinstance(self.config, Loaded) else settings.Config()
 
     @property
+    def sees_all(self) -> bool:
+        """Whether we may look at everything that the user may, so that what is closed to us is closed to it."""
+        return os.geteuid() in (0, self.user.uid)
+
+    @property
     def is_configured(self) -> bool:
         """Whether there is a configuration, and it is right."""
         return isinstance(self.config, Loaded) and bool(self.config.files)
@@ -170,7 +175,7 @@ def look_around(config_file: Path | None, environment: Mapping[str, str], clock:
         python=this_python(),
         config_path=file,
         config=configuration(file),
-        user=who(root),
+        user=who(root, for_service=config_file is None),
         clock=clock,
         ends_ns=clock.monotonic_ns() + int(within_s * 1e9),
         model=bundled("digits") / "model.tflite",
@@ -207,9 +212,9 @@ def this_python() -> Python:
     )
 
 
-def who(root: Path) -> User:
-    """Return the service's user where root asks and there is one, else whoever asks."""
-    if os.geteuid() == 0 and (service := find_user(root, USER)):
+def who(root: Path, *, for_service: bool) -> User:
+    """Return the service's user where there is one and it is the service that is asked about, else whoever asks."""
+    if (for_service or os.geteuid() == 0) and (service := find_user(root, USER)):
         return service
     name = next((name for name, uid in _uids(root) if uid == os.geteuid()), str(os.geteuid()))
     return User(name, os.geteuid(), frozenset((os.getegid(), *os.getgroups())))
