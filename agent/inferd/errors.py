@@ -3,6 +3,7 @@
 InferdError                 the world's fault; its text is what a person reads
 ├── ConfigError             a configuration file is wrong               exit code 78
 ├── ModelError              a model's file, manifest or labels are wrong or incomplete
+│   ├── NonFiniteOutput     a model answered NaN or infinity
 │   └── ModelRefused        a model was tried in a child process and did not survive it
 ├── EngineError             a runtime or delegate cannot load or run a model
 ├── SourceError             a source cannot be opened or read
@@ -48,6 +49,10 @@ class ModelError(InferdError):
 
 class ModelRefused(ModelError):
     """A model was tried in a child process, which crashed, hung or ran out of its limits."""
+
+
+class NonFiniteOutput(ModelError):
+    """A model answered with numbers that are none."""
 
 
 class EngineError(InferdError):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from dataclasses import dataclass
+from importlib import metadata
 
 from inferd import ipc
 from inferd.errors import ModelRefused, WorkerError
 from inferd.records import EngineInfo
+from inferd.system import machine
 from inferd.system.channel import Channel, channel_pair
 from inferd.system.processes import Exit, Limits
 from inferd.system.seed import Child, Seed
@@ -33,9 +36,20 @@ ENVIRONMENT = {
     "OPENCV_LOG_LEVEL": "OFF",
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
 }
+RUNTIMES = ("ai-edge-litert", "tflite-runtime", "onnxruntime")
 LOAD_S = 120.0  # what a person at a terminal lets a model take, unless told otherwise
 # A vet child must never win against the model that serves, and has nothing to do with a network.
 LIMITS = Limits(nice=10, oom_score_adj=800, file_mb=1100, alone=True)
+
+
+def circumstances() -> str:
+    """Return what a verdict holds for: runtimes and their versions, and the board. Imports none of them."""
+    installed = []
+    for distribution in RUNTIMES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            installed.append(f"{distribution} {metadata.version(distribution)}")
+    here = machine.describe()
+    return ", ".join([*installed, here.architecture, here.board or "no board"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,8 @@ class Accepted:
         root: where it lies below its bundle's folder in the store; "" where it was not stored.
         size_bytes: of all its files in the store.
         report: what the gates found.
+        twin: what the CPU runs where its accelerator fails; None where it has none, or needs none.
+        twin_fd: a read-only descriptor of the twin's file, the holder's to close.
     """
 
     description: ModelDescription
@@ -57,6 +73,8 @@ class Accepted:
     root: str = ""
     size_bytes: int = 0
     report: VetReport | None = None
+    twin: ModelDescription | None = None
+    twin_fd: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +144,10 @@ class Examination:
         report = self._report(
             answer.description, f"{answer.info.runtime} {answer.info.runtime_version}", verified=answer.verified
         )
-        fd = fds[0] if fds else None
-        return Accepted(answer.description, answer.info, fd, answer.root, answer.size_bytes, report)
+        fd, twin_fd = (*fds, None, None)[:2]
+        return Accepted(
+            answer.description, answer.info, fd, answer.root, answer.size_bytes, report, answer.twin, twin_fd
+        )
 
     def _hear_out(self) -> tuple[ipc.Examined | ipc.ExamineFailed | None, list[int]]:
         """Return the child's last word and its descriptors; None where it died before it."""

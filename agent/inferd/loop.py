@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from inferd.errors import EngineError, InferdError, ModelError, SourceError
+from inferd.errors import EngineError, InferdError, ModelError, NonFiniteOutput, SourceError
 from inferd.parts import Engine
 from inferd.pipeline import Lane, Steps, scene_ns, tick
 from inferd.records import Answer, ModelRef, Tick
@@ -130,6 +130,8 @@ class Loop:
             self._lose(lane, "preprocess_error", exc)
         except EngineError as exc:
             self._lose(lane, "engine_error", exc)
+        except NonFiniteOutput as exc:
+            self._lose(lane, "nonfinite_output", exc)
         except ModelError as exc:
             self._lose(lane, "decode_error", exc)
         else:

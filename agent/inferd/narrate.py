@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from inferd import __version__, ipc
 from inferd.announce import Announcer
 from inferd.config import settings
 from inferd.examination import Accepted
 from inferd.figures import Figures
-from inferd.models import Concluded, Models, names
+from inferd.models import Concluded, Followed, Models, names
 from inferd.records import PipelineState
+from inferd.store.state import LogKind, LogLine
 from inferd.supervisor import Death
 from inferd.system import machine
 from inferd.watchdog import Teller, Watchdog
@@ -18,6 +20,12 @@ from inferd.wire import telemetry, topics
 
 log = logging.getLogger(__name__)
 
+SEVERITIES: dict[LogKind, telemetry.Severity] = {
+    "model.refused": "error",
+    "model.rolled_back": "warning",
+    "model.quarantined": "error",
+    "model.kept": "warning",
+}
 EVENT_OF: dict[PipelineState, tuple[telemetry.EventKind, telemetry.Severity]] = {
     "running": ("pipeline.running", "info"),
     "degraded": ("pipeline.degraded", "warning"),
@@ -36,6 +44,7 @@ class Narrator:
         self._watchdog = watchdog
         self._config = settings.Config()
         self._states: dict[str, PipelineState] = {}
+        self._without: set[str] = set()
         self._runtime: telemetry.RuntimeInfo | None = None
 
     def started(self, config: settings.Config) -> None:
@@ -74,13 +83,33 @@ class Narrator:
             if concluded.changed:
                 log.info("model accepted: %s for %s", verdict.description.ref.title, ", ".join(names(one.pipelines)))
             return
+        if verdict.again:
+            return
         error = verdict.error
-        log.warning("model refused: %s", error)
         for name in names(one.pipelines):
-            self._say.event("model.refused", "error", str(error), name, error.part)
             if one.accepted is None:
                 self._say.say(topics.MODEL, telemetry.idle_model("refused", str(error), error.part), name)
                 self._state(name, "failed", f"its model was refused: {error}")
+
+    def news(self, lines: Sequence[LogLine]) -> None:
+        """Tell the steps of models' lives."""
+        for line in lines:
+            severity: telemetry.Severity = SEVERITIES.get(line.kind, "info")
+            why = ": ".join(filter(None, (line.model, line.why)))
+            log.log(logging.WARNING if severity != "info" else logging.INFO, "%s: %s", line.kind, why)
+            one = self._models.followed.get(line.key)
+            for name in names(one.pipelines) if one else [""]:
+                self._say.event(line.kind, severity, why, name, line.model)
+                if one is not None and one.accepted is None and severity == "error":
+                    self._state(name, "failed", why)
+
+    def without(self, keys: Sequence[Followed]) -> None:
+        """Tell which pipelines wait for a model that nobody has dropped yet."""
+        for one in keys:
+            for name in names(one.pipelines):
+                if self._states.get(name) == "waiting" and name not in self._without:
+                    self._without.add(name)
+                    self._state(name, "waiting", "there is no model for it yet; copy one into the drop folder")
 
     def heard(self, message: ipc.FromWorker) -> None:
         """Pass on what the worker said."""

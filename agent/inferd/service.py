@@ -11,17 +11,22 @@ import os
 import selectors
 import signal
 from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+from inferd import ipc
 from inferd.announce import Announcer
 from inferd.config import settings
+from inferd.control_socket import ControlSocket
+from inferd.dropped import DropFolder
 from inferd.errors import ConfigError, WorkerError
-from inferd.examination import ENVIRONMENT, PRELOAD
+from inferd.examination import ENVIRONMENT, PRELOAD, circumstances
 from inferd.figures import Figures
+from inferd.life import Life
 from inferd.models import Models, names
 from inferd.narrate import Narrator
 from inferd.supervisor import LONGEST_JITTER, REAP_S, Pauses, Supervisor
+from inferd.system import machine
 from inferd.system.clock import Clock
 from inferd.system.processes import Exit
 from inferd.system.sd_notify import Notifier
@@ -50,26 +55,33 @@ class Service:
         clock: Clock,
         *,
         notify_socket: str = "",
+        control_dir: Path | None = None,
     ) -> None:
         """Prepare; nothing is started before `run`.
 
         Args:
             config: what to do.
             reread: gives the configuration as it is now, or raises ConfigError; called on SIGHUP.
-            state_dir: where blobs are kept.
+            state_dir: where models are kept.
             say: speaks on the broker.
             clock: times everything.
             notify_socket: where systemd listens; "" where it does not.
+            control_dir: where the socket for commands is made; None takes the state directory.
         """
         self._config = config
         self._reread = reread
         self._clock = clock
-        self._models = Models(clock, state_dir / "blobs", config.watch.load_deadline_s)
+        folder = Path(config.models.folder) if config.models.folder else state_dir / "models"
+        life = Life(state_dir, config.models, clock, machine.boot_id())
+        drop = DropFolder(folder, config.models, clock)
+        self._models = Models(life, drop, config.models, circumstances(), clock)
         self._supervisor = Supervisor(clock)
         self._pauses = Pauses(config.watch.restart_max_s)
         self._figures = Figures(clock)
         self._watchdog = Watchdog(Notifier(notify_socket), clock)
         self._tell = Narrator(say, self._models, self._figures, self._watchdog)
+        self._control_dir = control_dir or state_dir
+        self._commands: ControlSocket | None = None
         self._worker_due_ns = 0
         self._killed_ns = 0
         self._killed_why = ""
@@ -84,6 +96,7 @@ class Service:
             stack.callback(self._models.close)
             stack.callback(self._figures.close)
             self._figures.watch("control", os.getpid())
+            self._listen(stack)
             self._start_seed()
             stack.callback(self._close_seed)
             self._models.follow(self._config.pipeline)
@@ -92,6 +105,28 @@ class Service:
                 self._selector.select(TURN_S)
                 self._turn()
             self._stop()
+
+    def _listen(self, stack: ExitStack) -> None:
+        """Let commands reach us; an agent that cannot be asked still infers."""
+        try:
+            self._commands = stack.enter_context(closing(ControlSocket(self._control_dir)))
+        except WorkerError as exc:
+            log.warning("%s", exc)
+        else:
+            self._selector.register(self._commands, selectors.EVENT_READ)
+
+    def _serve_commands(self) -> None:
+        """Answer what was asked on this device, or have the worker answer it."""
+        for asked in self._commands.take() if self._commands is not None else ():
+            pipelines = names(self._config.pipeline)
+            wanted = asked.request.pipeline or (pipelines[0] if len(pipelines) == 1 else "")
+            if wanted not in pipelines:
+                asked.refuse(f"name one of its pipelines: {', '.join(pipelines)}")
+            elif not self._supervisor.running:
+                asked.refuse("its worker is being started; try again in a moment")
+            else:
+                self._supervisor.show(ipc.Show(wanted, asked.request.drawn), asked.connection.fileno())
+                asked.connection.close()
 
     def _turn(self) -> None:
         """Do everything whose time has come."""
@@ -104,10 +139,10 @@ class Service:
         try:
             self._hear_seed()
             self._hear_worker()
+            self._mind_models()
             self._mind_worker()
         except WorkerError as exc:
             self._replace_seed(exc)
-        self._models.mind_deadlines()
         if self._figures.due(self._config.metrics.interval_s):
             self._tell.metrics()
         self._feed_watchdog()
@@ -141,13 +176,10 @@ class Service:
                 self._bury_worker(ended.exit)
             elif (concluded := self._models.conclude(ended.pid, ended.exit)) is not None:
                 self._tell.verdict(concluded)
-                if concluded.changed:
-                    self._send_plan({concluded.followed.key})
         if self._seed.ready and not self._seed_greeted:
             self._seed_greeted = True
             for missing in self._seed.missing:
                 log.debug("not installed: %s", missing)
-            self._models.examine_all(self._seed)
 
     def _replace_seed(self, error: WorkerError) -> None:
         """Start a new seed; the worker and the vet children died with the old one."""
@@ -176,6 +208,7 @@ class Service:
             if message is None:
                 return
             self._tell.heard(message)
+            self._models.heard(message)
 
     def _mind_worker(self) -> None:
         """Start a worker that is due; kill one that hangs; give up one that cannot be killed."""
@@ -190,6 +223,15 @@ class Service:
             self._killed_ns, self._killed_why = now_ns, why
             self._supervisor.kill()
 
+    def _mind_models(self) -> None:
+        """Examine, try and keep models; tell the news, and offer the worker what is to serve now."""
+        if self._seed.ready:
+            self._models.turn(self._seed)
+            self._tell.without(self._models.without())
+        self._tell.news(self._models.life.news())
+        if changed := self._models.take_changed():
+            self._send_plan(changed)
+
     def _start_worker(self) -> None:
         """Start a worker on all accepted models."""
         pid = self._supervisor.start(self._seed)
@@ -203,8 +245,10 @@ class Service:
         self._hear_worker()
         self._selector.unregister(self._supervisor)
         lived_ns = self._clock.monotonic_ns() - self._supervisor.started_ns
-        death = self._supervisor.bury(ended, self._killed_why or why)
-        pause_s = self._pauses.after(lived_ns)
+        death = self._supervisor.bury(ended, self._killed_why or why, hung=bool(self._killed_why))
+        self._models.worker_ended(death)
+        rolled_back = bool(self._models.take_changed())  # then who did it is gone
+        pause_s = 0.0 if rolled_back else self._pauses.after(lived_ns)
         self._worker_due_ns = self._clock.monotonic_ns() + int(pause_s * 1e9)
         self._tell.worker_ended("worker.hung" if self._killed_why else "worker.died", death, pause_s)
         self._killed_ns, self._killed_why = 0, ""
@@ -233,8 +277,6 @@ class Service:
         changed = self._models.follow(config.pipeline)
         self._tell.reloaded(config)
         self._send_plan(changed)
-        if self._seed.ready:
-            self._models.examine_all(self._seed)
         self._watchdog.reloaded(f"configuration reloaded, {len(config.pipeline)} pipelines")
 
     def _stop(self) -> None:

@@ -64,11 +64,15 @@ class Pauses:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A worker's end: which engines were at work, in words how it ended, and whether the kernel let it go."""
+    """A worker's end: which engines were at work, in words how it ended, and whether the kernel let it go.
+
+    `hung` is whether it was killed because it made no progress.
+    """
 
     blamed: tuple[str, ...]
     how: str
     reaped: bool
+    hung: bool = False
 
 
 class Supervisor:
@@ -127,6 +131,10 @@ class Supervisor:
         """Offer the worker a model."""
         self._send(offer, [blob_fd] if blob_fd is not None else [])
 
+    def show(self, show: ipc.Show, connection_fd: int) -> None:
+        """Have the worker answer somebody who wants to see a frame."""
+        self._send(show, [connection_fd])
+
     def ask_to_stop(self) -> None:
         """Tell the worker to end."""
         self._send(ipc.Stop())
@@ -166,12 +174,13 @@ class Supervisor:
         if self._child is not None:
             self._child.kill()
 
-    def bury(self, ended: Exit | None, why: str) -> Death:
+    def bury(self, ended: Exit | None, why: str, *, hung: bool = False) -> Death:
         """Clear away a worker that ended, or that not even SIGKILL ends (`ended` is None), and say whose fault it was.
 
         Args:
             ended: how it ended.
             why: what it was killed for; "" where it died by itself.
+            hung: whether that was that it made no progress.
         """
         blamed = self.at_work()
         how = why or (ended.sentence if ended else "")
@@ -179,7 +188,7 @@ class Supervisor:
             if held is not None:
                 held.close()
         self._channel = self._progress = self._child = None
-        return Death(blamed, how, reaped=ended is not None)
+        return Death(blamed, how, reaped=ended is not None, hung=hung)
 
     def at_work(self) -> tuple[str, ...]:
         """Return the keys of the engines that are at work now, or were when the worker ended."""

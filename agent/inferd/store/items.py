@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from inferd.store.bundle import MODEL, SUFFIX, VERSION
+from inferd.store.bundle import EDGETPU, MODELS, SUFFIX, SUFFIXES, VERSION
 from inferd.store.octets import MODEL_MAX_BYTES
 
 Kind = Literal["file", "folder", "link", "other"]
-TWIN = "_edgetpu"
 BESIDE = (".toml", ".txt", ".npz")
 # What copiers, editors and file managers leave for a moment, or for ever.
 PASSING = re.compile(
@@ -104,26 +103,26 @@ def _complaint(path: str, entry: Entry) -> str:
         return "is a symbolic link, which is not followed; copy the file itself"
     if entry.kind == "other":
         return "is no regular file; remove it"
-    if entry.kind == "file" and name.endswith(SUFFIX) and entry.size > MODEL_MAX_BYTES:
+    if entry.kind == "file" and name.endswith(SUFFIXES) and entry.size > MODEL_MAX_BYTES:
         return f"has {entry.size:,} bytes, more than the {MODEL_MAX_BYTES:,} that inferd opens"
     return ""
 
 
 def _of_interest(path: str) -> bool:
-    return "." not in path or path.endswith((SUFFIX, *BESIDE))
+    return "." not in path or path.endswith((*SUFFIXES, *BESIDE))
 
 
 def _lying_open(files: Mapping[str, Entry]) -> list[Item]:
     """Return the models that lie in the drop folder itself."""
     here = {path: entry for path, entry in files.items() if "/" not in path}
-    stems = {path.removesuffix(SUFFIX) for path in here if path.endswith(SUFFIX)}
-    stems -= {f"{stem}{TWIN}" for stem in stems}
-    belongs = {path: _owner(path, stems) for path in here if path.endswith((SUFFIX, *BESIDE))}
+    models = {path.rpartition(".")[0]: path for path in here if path.endswith(SUFFIXES)}
+    for stem in list(models):
+        if models[stem].endswith(SUFFIX):
+            models.pop(f"{stem}{EDGETPU}", None)
+    belongs = {path: _owner(path, set(models)) for path in here if path.endswith((*SUFFIXES, *BESIDE))}
     return [
-        Item(
-            stem, f"{stem}{SUFFIX}", tuple((path, here[path]) for path, owner in belongs.items() if owner in (stem, ""))
-        )
-        for stem in sorted(stems)
+        Item(stem, path, tuple((one, here[one]) for one, owner in belongs.items() if owner in (stem, "")))
+        for stem, path in sorted(models.items())
     ]
 
 
@@ -135,9 +134,9 @@ def _owner(path: str, stems: set[str]) -> str:
 
 def _in_folders(files: Mapping[str, Entry]) -> list[Item]:
     """Return the models that have a folder of their own, with or without a version."""
-    folders = [path.removesuffix(f"/{MODEL}") for path in files if path.endswith(f"/{MODEL}")]
+    folders = dict.fromkeys(path.rpartition("/")[0] for path in files if path.rpartition("/")[2] in MODELS)
     return [
         Item(folder, folder, tuple((path, entry) for path, entry in files.items() if path.rpartition("/")[0] == folder))
         for folder in folders
-        if "/" not in folder or VERSION.fullmatch(folder.rsplit("/", maxsplit=1)[-1])
+        if folder and ("/" not in folder or VERSION.fullmatch(folder.rsplit("/", maxsplit=1)[-1]))
     ]

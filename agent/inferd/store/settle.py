@@ -69,6 +69,10 @@ class Settler:
             self._watched[name].since_ns = now_ns
             self._watched[name].handed_out = False
 
+    def names(self) -> frozenset[str]:
+        """Return the names of all items there are."""
+        return frozenset(self._watched)
+
     def waiting(self) -> list[str]:
         """Return the names of items that still change."""
         return [name for name, one in self._watched.items() if not one.handed_out]

@@ -202,6 +202,12 @@ def wake(state: State, boot_id: str, at: float) -> State:
     return _wake_vetting(state, boot_id)
 
 
+def see(state: State, key: str, item: str, mark: str) -> State:
+    """Take it that the files of an item were judged; `mark` tells which, and under which circumstances."""
+    kept = {one: seen for one, seen in state.seen.items() if one != f"{key} | {item}"}
+    return replace(state, seen={**dict(list(kept.items())[-(QUARANTINED_MAX - 1) :]), f"{key} | {item}": mark})
+
+
 def start_vetting(state: State, item: str, boot_id: str) -> State:
     """Intend to vet the bytes that an item's fingerprint names; to be on disk before it is done."""
     return replace(state, vetting=item, vetting_boot=boot_id)

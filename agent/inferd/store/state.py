@@ -163,6 +163,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
         quarantine: by digest.
         slots: by engine key.
         log: the last steps, oldest first; at most `LOG_LINES`.
+        seen: engine key and item → which files were judged, and under which circumstances.
         vetting: the item a vet child is at, "" for none; how often the device went down over it stands in `vet_deaths`.
         vetting_boot: the kernel's boot id at that time.
         vet_deaths: item fingerprint → how often.
@@ -174,6 +175,7 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     quarantine: dict[str, Quarantined] = {}
     slots: dict[str, Slots] = {}
     log: tuple[LogLine, ...] = ()
+    seen: dict[str, str] = {}
     vetting: str = ""
     vetting_boot: str = ""
     vet_deaths: dict[str, int] = {}

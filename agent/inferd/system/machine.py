@@ -36,3 +36,11 @@ def _board(model: Path) -> str | None:
         return model.read_text().rstrip("\0\n") or None
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def boot_id(root: Path = Path("/")) -> str:
+    """Return what the kernel calls this boot; "" where it does not tell."""
+    try:
+        return (root / "proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

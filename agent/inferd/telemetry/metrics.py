@@ -29,7 +29,7 @@ GROUP_LABELS: Mapping[Group, tuple[Label, ...]] = {
     "processes": ("process",),
     "pipelines": ("pipeline",),
 }
-CAUSES = ("superseded", "stale", "unreadable", "preprocess_error", "engine_error", "decode_error")
+CAUSES = ("superseded", "stale", "unreadable", "preprocess_error", "engine_error", "decode_error", "nonfinite_output")
 REASONS = ("under_voltage", "frequency_capped", "throttled", "soft_temperature_limit")
 BASES = ("measured", "estimated")
 LABEL_VALUES: Mapping[Label, tuple[str, ...]] = {"stage": STAGES, "cause": CAUSES, "reason": REASONS, "basis": BASES}
@@ -131,6 +131,7 @@ def assemble(
     agent: Readings,
     processes: Mapping[str, Readings],
     pipelines: Mapping[str, Readings],
+    power_source: str | None = None,
 ) -> Metrics:
     """Return the body of a `metrics` message: every metric of the table, null where there is no reading.
 
@@ -144,6 +145,7 @@ def assemble(
         agent: of inferd as a whole, by name.
         processes: by process, then by name.
         pipelines: by pipeline, then by name.
+        power_source: the meter behind watts and joules.
 
     Raises:
         AssertionError: a name, a label's value or a kind of reading that the table does not have.
@@ -156,6 +158,7 @@ def assemble(
             agent=_figures("agent", agent),
             processes={name: _figures("processes", readings) for name, readings in processes.items()},
             pipelines={name: _figures("pipelines", readings) for name, readings in pipelines.items()},
+            power_source=power_source,
         )
     )
 

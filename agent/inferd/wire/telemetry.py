@@ -32,10 +32,24 @@ EventKind = Literal[
     "accelerator.wedged",
     "agent.started",
     "agent.stopping",
+    "alert.cleared",
+    "alert.raised",
     "config.reloaded",
     "config.refused",
+    "model.accepted",
     "model.active",
+    "model.arrived",
+    "model.committed",
+    "model.forgotten",
+    "model.kept",
+    "model.pinned",
+    "model.quarantined",
     "model.refused",
+    "model.released",
+    "model.retired",
+    "model.rolled_back",
+    "model.trial",
+    "model.unpinned",
     "pipeline.degraded",
     "pipeline.ended",
     "pipeline.failed",
@@ -143,6 +157,7 @@ class Metrics(msgspec.Struct, frozen=True):
         interval_s: seconds that gauges and histograms cover.
         system, agent: of the device; of inferd as a whole.
         processes, pipelines: by process ("control", "worker", "seed"); by pipeline.
+        power_source: the meter behind watts and joules, such as "pmic", or the model of a board; null where there is none.
     """
 
     uptime_s: float
@@ -151,6 +166,7 @@ class Metrics(msgspec.Struct, frozen=True):
     agent: dict[str, Figure]
     processes: dict[str, dict[str, Figure]]
     pipelines: dict[str, dict[str, Figure]]
+    power_source: str | None = None
 
 
 class PipelineStatus(msgspec.Struct, frozen=True):
