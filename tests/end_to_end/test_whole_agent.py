@@ -34,7 +34,8 @@ def test_the_broker_hears_online_and_at_the_end_offline(tmp_path: Path) -> None:
 
 
 def test_the_figures_count_every_frame_once(tmp_path: Path) -> None:
-    figures = run_whole(tmp_path, short(frames=7)).bodies("metrics")[-1]["pipelines"]["cam"]
+    slow = fake(invoke_ms=30)  # so that the last frame still waits when the input is through
+    figures = run_whole(tmp_path, short(frames=7, engine=slow)).bodies("metrics")[-1]["pipelines"]["cam"]
     assert (figures["frames_in"], figures["frames_inferred"], figures["results_reported"]) == (7, 7, 7)
 
 

@@ -1,0 +1,97 @@
+"""For each promise of reliability: take its protection away, and see the test that keeps it go red.
+
+Each control changes one place in a copy of the code and runs one test on it. A place that is no longer found is an error, so
+that controls move with the code.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A protection, by what is taken away of it, and the test that must then fail."""
+
+    name: str
+    file: str
+    protection: str
+    instead: str
+    test: str
+
+
+CONTROLS = (
+    Control(
+        "children die with their seed",
+        "system/seed.py",
+        "    die_with_parent(parent)\n",
+        "",
+        "tests/end_to_end/test_processes.py::test_no_process_outlives_control_even_while_an_engine_hangs",
+    ),
+    Control(
+        "a hung worker is noticed",
+        "supervisor.py",
+        "still_ns[slot] > engines_ns[key]",
+        "False",
+        "tests/end_to_end/test_whole_agent.py::test_a_model_that_hangs_is_named_and_its_worker_replaced",
+    ),
+    Control(
+        "the engine at work is blamed",
+        "loop.py",
+        "self._slot.begin(Busy.ENGINE)",
+        "self._slot.begin(Busy.IDLE)",
+        "tests/end_to_end/test_whole_agent.py::test_a_worker_that_crashes_is_blamed_on_its_model_and_replaced",
+    ),
+    Control(
+        "time in which control slept is held against nobody",
+        "supervisor.py",
+        "min(now_ns - self._looked_ns, LONGEST_NAP_NS)",
+        "now_ns - self._looked_ns",
+        "tests/test_supervisor.py::test_time_in_which_control_itself_did_not_run_is_held_against_nobody",
+    ),
+    Control(
+        "a source that cannot be opened is not tried in a busy loop",
+        "capture.py",
+        "self._stop.wait(pause_s)",
+        "self._stop.wait(0)",
+        "tests/test_capture.py::test_a_source_that_cannot_be_opened_is_not_tried_in_a_busy_loop",
+    ),
+    Control(
+        "the last frame is on its way before the end is told",
+        "capture.py",
+        "                    self._await_taken()",
+        "                    pass",
+        "tests/end_to_end/test_whole_agent.py::test_the_figures_count_every_frame_once",
+    ),
+    Control(
+        "a slow control does not hold the worker up",
+        "system/channel.py",
+        "self._send(message, fds, socket.MSG_DONTWAIT)",
+        "self._send(message, fds, 0)",
+        "tests/system/test_channel.py::test_an_offer_to_a_full_channel_is_counted_and_does_not_wait",
+    ),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("control", CONTROLS, ids=[control.name for control in CONTROLS])
+def test_without_its_protection_the_test_goes_red(control: Control, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "agent" / "inferd", tmp_path / "inferd", ignore=shutil.ignore_patterns("__pycache__"))
+    file = tmp_path / "inferd" / control.file
+    code = file.read_text()
+    assert code.count(control.protection) == 1, f"{control.file} has changed; mend this control"
+    file.write_text(code.replace(control.protection, control.instead))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "20", control.test]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout
+    assert "1 failed" in done.stdout or "Timeout" in done.stdout + done.stderr
