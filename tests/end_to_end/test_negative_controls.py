@@ -35,7 +35,7 @@ CONTROLS = (
         "system/seed.py",
         "    die_with_parent(parent)\n",
         "",
-        "tests/end_to_end/test_processes.py::test_no_process_outlives_control_even_while_an_engine_hangs",
+        "tests/system/test_seed.py::test_children_die_with_the_seed",
     ),
     Control(
         "a hung worker is noticed",
