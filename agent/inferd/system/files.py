@@ -36,6 +36,24 @@ class Disk:
         """Give a file a second name."""
         os.link(old, new)
 
+    def open_append(self, path: Path, mode: int) -> int:
+        """Open a file that only grows, and make it where it is missing."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
+
+    def append(self, fd: int, data: bytes) -> None:
+        """Write all of `data` at the end of a file."""
+        left = memoryview(data)
+        while left:
+            left = left[os.write(fd, left) :]
+
+    def unlink(self, path: Path) -> None:
+        """Take a name away; fine where it is gone already."""
+        path.unlink(missing_ok=True)
+
+    def truncate(self, path: Path, size_bytes: int) -> None:
+        """Cut a file off."""
+        os.truncate(path, size_bytes)
+
 
 DISK = Disk()
 

@@ -1,0 +1,99 @@
+"""How the spool's records stand in a file: length, CRC-32, msgpack, one after the other. Pure: bytes in, records out.
+
+A power cut may leave a file with a torn last record, with zeros where its content should be, or with an older content of
+the same disk blocks. So the CRC begins with a seed of the file's own, and reading ends at the first record that is not
+whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from struct import Struct
+from typing import Literal
+from zlib import crc32
+
+import msgspec
+
+Lane = Literal["alert", "event", "metrics", "result"]
+LANES: tuple[Lane, ...] = ("alert", "event", "metrics", "result")
+"""What is told apart in the spool; where room is wanted, the last goes first."""
+
+MAX_RECORD_BYTES = 1 << 20  # a message is under 20 kB; a longer length is a torn one
+_HEAD = Struct("<II")
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True, tag="r"):
+    """A message in the spool.
+
+    Attributes:
+        number: 1, 2, 3 ... in the order of publishing, also over restarts.
+        lane: what kind it is.
+        wall_s: when it was published, seconds since the epoch as the device believed it then.
+        topic: without prefix and device, as a message has it.
+        payload: as it leaves.
+    """
+
+    number: int
+    lane: Lane
+    wall_s: float
+    topic: str
+    payload: bytes
+
+
+class Delivered(msgspec.Struct, frozen=True, array_like=True, tag="d"):
+    """The broker has acknowledged a record; stands in the tail."""
+
+    number: int
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True, tag="c"):
+    """How far the broker has acknowledged.
+
+    Attributes:
+        done: every record up to this number is delivered or gone.
+        beyond: numbers above `done` that are delivered as well.
+    """
+
+    done: int = 0
+    beyond: tuple[int, ...] = ()
+
+
+Item = Record | Delivered | Cursor
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Item)
+
+
+def frame(item: Item, seed: int = 0) -> bytes:
+    """Return an item as it stands in a file whose CRCs begin with `seed`."""
+    body = _encoder.encode(item)
+    return _HEAD.pack(len(body), crc32(body, seed & 0xFFFFFFFF)) + body
+
+
+def frames(items: Iterable[Item], seed: int = 0) -> bytes:
+    """Return items as they stand in a file, one after the other."""
+    return b"".join(frame(item, seed) for item in items)
+
+
+def parse(data: bytes, seed: int = 0) -> tuple[list[Item], int]:
+    """Return the whole items at the start of `data`, and how many bytes they take; what follows is torn or no item."""
+    items: list[Item] = []
+    position = 0
+    while (body := _body_at(data, position, seed)) is not None:
+        try:
+            items.append(_decoder.decode(body))
+        except msgspec.MsgspecError:  # its CRC is right: written by another inferd
+            break
+        position += _HEAD.size + len(body)
+    return items, position
+
+
+def _body_at(data: bytes, position: int, seed: int) -> bytes | None:
+    if len(data) - position < _HEAD.size:
+        return None
+    length, checksum = _HEAD.unpack_from(data, position)
+    start = position + _HEAD.size
+    if not 0 < length <= min(MAX_RECORD_BYTES, len(data) - start):
+        return None
+    body = data[start : start + length]
+    return body if crc32(body, seed & 0xFFFFFFFF) == checksum else None
