@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SECONDS_ARG := $(if $(SECONDS),--seconds $(SECONDS),)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak docs format clean
+.PHONY: help run test check bench soak deb nspawn docs format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -24,6 +24,12 @@ bench: $(VENV)/.dev  ## measure: loop against bare invoke, recovery, memory
 
 soak: $(VENV)/.dev  ## long campaigns: kills, broker faults; minutes to hours
 	@$(BIN)/python -m pytest -m soak --override-ini addopts=-ra
+
+deb: $(VENV)/.dev  ## build the Debian package into dist/ (RELEASE=bookworm|trixie ARCH=amd64|arm64)
+	@$(BIN)/python -m inferd_tools.deb $(if $(RELEASE),--release $(RELEASE)) $(if $(ARCH),--arch $(ARCH))
+
+nspawn: $(VENV)/.dev  ## prove the package in a booted Debian; needs root, minutes (INFERD_RELEASES="bookworm trixie")
+	@$(BIN)/python -m pytest -s -m soak --override-ini addopts=-ra tests/systemd
 
 docs: $(VENV)/.dev  ## write the generated parts of docs/
 	@$(BIN)/python -m inferd_tools.docs --write

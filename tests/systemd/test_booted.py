@@ -1,0 +1,134 @@
+"""The package in a booted Debian, real parts throughout: `make nspawn` (needs root; minutes, once more for the root).
+
+What is measured inside is printed, and kept in .cache/nspawn/<release>/*.json.
+"""
+
+# ruff: noqa: T201 - what is printed is the report
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inferd.install.environment import packages_of
+from inferd_tools import nspawn
+from inferd_tools.deb.releases import RELEASES, Release
+
+PROJECT = Path(__file__).parents[2]
+CACHE = PROJECT / ".cache"
+INSIDE = Path(__file__).parent / "inside"
+CHOSEN = os.environ.get("INFERD_RELEASES", "bookworm").split()
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
+
+Report = dict[str, dict[str, Any]]  # Any: figures of every kind, as JSON
+
+
+@pytest.fixture(scope="module", params=CHOSEN)
+def release(request: pytest.FixtureRequest) -> Release:
+    if os.geteuid() != 0:
+        pytest.skip("booting a container needs root")
+    if missing := nspawn.missing():
+        pytest.skip(f"not installed: {' '.join(missing)}")
+    return RELEASES[request.param]
+
+
+@pytest.fixture(scope="module")
+def package(release: Release) -> Path:
+    """Return a package of the present sources; INFERD_DEB names one that is built already."""
+    if given := os.environ.get("INFERD_DEB"):
+        return Path(given)
+    out = CACHE / "deb"
+    command = [
+        sys.executable,
+        "-m",
+        "inferd_tools.deb",
+        f"--release={release.codename}",
+        "--arch=amd64",
+        f"--out={out}",
+    ]
+    subprocess.run(command, check=True)
+    return next(out.glob(f"inferd_*+deb{release.number}_amd64.deb"))
+
+
+@pytest.fixture(scope="module")
+def out(release: Release) -> Path:
+    folder = CACHE / "nspawn" / release.codename
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def machine(release: Release, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[nspawn.Machine]:
+    root = tmp_path_factory.mktemp("nspawn") / release.codename
+    machine = nspawn.Machine(nspawn.root_archive(release.codename, CACHE / "roots"), root)
+    _virtual_environment(root, package, release)
+    yield machine
+    machine.close()
+
+
+@pytest.fixture(scope="module")
+def inside(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that is seen as /in."""
+    folder = tmp_path_factory.mktemp("in")
+    shutil.copytree(INSIDE, folder, dirs_exist_ok=True)
+    shutil.copy(package, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first_boot(machine: nspawn.Machine, inside: Path, out: Path) -> Report:
+    machine.boot(inside, "package", out)
+    return _report(out / "package.json")
+
+
+@pytest.fixture(scope="module")
+def second_boot(machine: nspawn.Machine, inside: Path, out: Path, first_boot: Report) -> Report:
+    assert first_boot
+    machine.boot(inside, "reboot", out)
+    return _report(out / "reboot.json")
+
+
+def test_the_package_serves_and_comes_back_from_everything(first_boot: Report) -> None:
+    assert _failed(first_boot) == {}
+
+
+def test_a_reboot_keeps_state_and_nothing_is_left_behind(second_boot: Report) -> None:
+    assert _failed(second_boot) == {}
+
+
+def _virtual_environment(root: Path, package: Path, release: Release) -> None:
+    """Put at /venv what pipx would have made: an environment of the root's own Python with inferd in it."""
+    unpacked = root / "unpacked"
+    subprocess.run(["dpkg-deb", "-x", str(package), str(unpacked)], check=True)
+    python = f"/usr/bin/python{release.python[0]}.{release.python[1]}"
+    subprocess.run(["chroot", str(root), python, "-m", "venv", "--without-pip", "/home/pi/venv"], check=True)
+    venv, packages = root / "home/pi/venv", packages_of(release.python)
+    shutil.copytree(unpacked / "opt/inferd" / packages, venv / packages, dirs_exist_ok=True)
+    script = (unpacked / "opt/inferd/bin/inferd").read_text().replace("/opt/inferd", "/home/pi/venv")
+    (venv / "bin/inferd").write_text(script)
+    (venv / "bin/inferd").chmod(0o755)
+    shutil.move(venv, root / "venv")
+    shutil.rmtree(root / "home/pi")
+    shutil.rmtree(unpacked)
+
+
+def _report(file: Path) -> Report:
+    assert file.exists(), f"nothing was reported; see {file.with_suffix('.log')} and {file.with_suffix('.console')}"
+    report: Report = json.loads(file.read_text())
+    for name, figures in report.items():
+        print(f"{'ok    ' if figures['held'] else 'FAILED'} {name}: {figures}")
+    return report
+
+
+def _failed(report: Report) -> dict[str, str]:
+    return {name: figures["why"] for name, figures in report.items() if not figures["held"]}

@@ -1,0 +1,85 @@
+"""Boots Debian in a container: systemd as PID 1, without a network, on a root that is built once and kept.
+
+Needs root, systemd-nspawn (systemd-container) and, the first time, mmdebstrap and a Debian mirror.
+"""
+
+# ruff: noqa: S603, S607 - it starts the real programs, by full argument lists
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+PACKAGES = "systemd,systemd-sysv,dbus,udev,kmod,procps,python3,python3-venv,mosquitto,mosquitto-clients,ca-certificates"
+NEEDED = {"systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "zstd": "zstd"}
+BOOT_S = 900.0
+UNIT = """\
+[Unit]
+After=graphical.target
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/python3 /in/{script} {arguments}
+StandardOutput=file:/out/{name}.log
+StandardError=inherit
+ExecStopPost=/bin/sh -c 'journalctl --no-pager -o short-monotonic > /out/{name}.journal; systemctl exit $EXIT_STATUS'
+TimeoutStartSec={limit_s:.0f}
+"""
+
+
+def missing() -> list[str]:
+    """Return the Debian packages that are needed here and not installed."""
+    return [package for program, package in NEEDED.items() if shutil.which(program) is None]
+
+
+def root_archive(codename: str, cache: Path) -> Path:
+    """Return the archive of a release's root, made the first time."""
+    archive = cache / f"{codename}.tar.zst"
+    if not archive.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        unfinished = cache / f"{codename}.unfinished.tar.zst"
+        command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", codename, str(unfinished)]
+        subprocess.run(command, check=True)
+        unfinished.rename(archive)
+    return archive
+
+
+class Machine:
+    """A root that can be booted again and again. Owned by whoever removes it with `close()`."""
+
+    def __init__(self, archive: Path, root: Path) -> None:
+        """Unpack `archive` as `root`, which must not exist."""
+        self.root = root
+        root.mkdir(parents=True)
+        subprocess.run(["tar", "--zstd", "-xpf", str(archive), "-C", str(root), "--exclude=./dev/*"], check=True)
+        for unit in ("console-getty.service", "getty@.service", "apt-daily.timer", "apt-daily-upgrade.timer"):
+            (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
+        (root / "etc/machine-id").write_text("")
+        (root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")  # every installer writes it
+
+    def boot(self, inside: Path, name: str, out: Path, arguments: str = "") -> int:
+        """Boot, run `inside/name.py` after everything has started, and return its exit code.
+
+        Args:
+            inside: a folder that is seen as /in.
+            name: of the script; its output goes to `name.log`, the journal to `name.journal`.
+            out: a folder that is seen as /out.
+            arguments: for the script.
+        """
+        unit = UNIT.format(script=f"{name}.py", name=name, arguments=arguments, limit_s=BOOT_S)
+        (self.root / "etc/systemd/system/verify.service").write_text(unit)
+        wanted = self.root / "etc/systemd/system/default.target.wants"
+        wanted.mkdir(exist_ok=True)
+        link = wanted / "verify.service"
+        link.unlink(missing_ok=True)
+        link.symlink_to("/etc/systemd/system/verify.service")
+        binds = [f"--bind={out}:/out", f"--bind-ro={inside}:/in"]
+        command = ["systemd-nspawn", "-q", "--register=no", "--keep-unit", "--private-network", *binds]
+        command += ["-D", str(self.root), "--boot"]
+        ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=BOOT_S, check=False)
+        (out / f"{name}.console").write_bytes(ended.stdout + ended.stderr)
+        return ended.returncode
+
+    def close(self) -> None:
+        """Remove the root. Twice is fine."""
+        shutil.rmtree(self.root, ignore_errors=True)
