@@ -51,6 +51,38 @@ class Offer(Message, frozen=True):
     degraded: str = ""
 
 
+class AskFrame(Message, frozen=True):
+    """Command line → control: the next frame of a pipeline; "" is the only one there is."""
+
+    pipeline: str
+    drawn: bool
+
+
+class Show(Message, frozen=True):
+    """Control → worker: answer whoever asked for a frame, whose connection comes beside."""
+
+    pipeline: str
+    drawn: bool
+
+
+class Shown(Message, frozen=True):
+    """Worker → command line: a frame and its result; the descriptor of a PNG comes beside."""
+
+    pipeline: str
+    ref: ModelRef
+    tick: Tick
+
+
+class NotShown(Message, frozen=True):
+    """Control or worker → command line: why there is no frame."""
+
+    why: str
+
+
+FromViewer = AskFrame
+ToViewer = Shown | NotShown
+
+
 class Stop(Message, frozen=True):
     """Control → worker: end."""
 
@@ -148,7 +180,7 @@ class Stopped(Message, frozen=True):
     stuck: tuple[str, ...]
 
 
-ToWorker = Plan | Offer | Stop
+ToWorker = Plan | Offer | Show | Stop
 FromWorker = Taken | FellBack | Refused | Status | Reported | Settled | Fault | Counts | Stopped
 
 

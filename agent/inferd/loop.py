@@ -136,7 +136,9 @@ class Loop:
             self._lose(lane, "decode_error", exc)
         else:
             result = lane.follower.follow(turn.result, scene_ns(frame))
-            self._tell(lane, serving.ref, turn if result is turn.result else replace(turn, result=result))
+            turn = turn if result is turn.result else replace(turn, result=result)
+            lane.show(frame, turn, serving.ref, serving.steps[lane.pipeline.name].task)
+            self._tell(lane, serving.ref, turn)
 
     def _lose(self, lane: Lane, cause: str, error: InferdError) -> None:
         lane.counters.dropped(cause)

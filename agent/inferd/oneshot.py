@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
-import cv2
 from msgspec.structs import replace
 
 from inferd import ipc
@@ -20,7 +19,7 @@ from inferd.pipeline import Steps, build_steps, scene_ns, tick
 from inferd.records import Frame, Result
 from inferd.system.channel import Channel
 from inferd.system.clock import Clock, SystemClock
-from inferd.tasks.draw import draw
+from inferd.tasks.draw import bgr, draw, png
 from inferd.tasks.follow import Follower
 
 ToCli = Channel[ipc.Infer, ipc.FromOneshot]
@@ -106,11 +105,9 @@ def _draw(frame: Frame, result: Result, task: Task, draw_dir: str) -> str:
     origin = Path(frame.origin)
     number = "" if origin.suffix.lower() in PICTURES else f"-{frame.seq:06d}"
     file = Path(draw_dir) / f"{origin.stem}{number}.png"
-    picture = frame.data if frame.color_order == "bgr" else cv2.cvtColor(frame.data, cv2.COLOR_RGB2BGR)
     overlay = task.overlay() if isinstance(task, PaintsPixels) else None
-    encoded, png = cv2.imencode(".png", draw(picture, result, overlay))
     try:
-        file.write_bytes(png.tobytes() if encoded else b"")
+        file.write_bytes(png(draw(bgr(frame.data, frame.color_order), result, overlay)))
     except OSError as exc:
         raise SourceError(str(file), f"cannot be written ({exc.strerror}); name another folder with --draw") from exc
     return str(file)

@@ -21,10 +21,10 @@ from inferd.errors import NonFiniteOutput
 from inferd.fitting import with_scales
 from inferd.histogram import Histogram
 from inferd.ipc import PipelineCounts
-from inferd.parts import TASKS, Engine, Preprocess, Task, WatchesInput, find
+from inferd.parts import TASKS, Engine, PaintsPixels, Preprocess, Task, WatchesInput, find
 from inferd.preprocess import build as build_preprocess
 from inferd.preprocess import wanted
-from inferd.records import STAGES, Array, Frame, Geometry, Result, StageTimes, Tick, Wanted
+from inferd.records import STAGES, Array, Frame, Geometry, ModelRef, Overlay, Result, StageTimes, Tick, Wanted
 from inferd.system.threads import Condition, Latest, Lock
 from inferd.tasks.follow import Follower
 from inferd.tasks.report import Reporter
@@ -185,6 +185,16 @@ class Counters:
         self._latency = {stage: Histogram() for stage in STAGES}
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A frame with what was made of it, for somebody who looks."""
+
+    frame: Frame
+    turn: Tick
+    ref: ModelRef
+    overlay: Overlay | None
+
+
 class Lane:
     """One pipeline's share of a loop thread."""
 
@@ -202,8 +212,22 @@ class Lane:
         self.reporter = Reporter(pipeline.report)
         self.wanted: Wanted | None = None
         """What the model would like the source to give; None before there is a model. Set by the worker's main thread."""
+        self._looked_at = False
+        self._seen: Latest[Seen] = Latest()
         self._put_ns = 0
         self._gap_ns = 0
+
+    def look(self, timeout_s: float) -> Seen | None:
+        """Return the next frame that becomes a result; None where none does in `timeout_s`. Any thread but the loop's."""
+        self._seen.take()
+        self._looked_at = True
+        return self._seen.wait_take(timeout_s)
+
+    def show(self, frame: Frame, turn: Tick, ref: ModelRef, task: Task) -> None:
+        """Leave a frame and its result for whoever looks; nobody costs nothing."""
+        if self._looked_at:
+            self._looked_at = False
+            self._seen.put(Seen(frame, turn, ref, task.overlay() if isinstance(task, PaintsPixels) else None))
 
     def silent(self, now_ns: int) -> bool:
         """Whether frames came and have stopped coming: nothing for 5 s, nor for five times the last pause."""

@@ -143,6 +143,7 @@ class Service:
             self._mind_worker()
         except WorkerError as exc:
             self._replace_seed(exc)
+        self._serve_commands()
         if self._figures.due(self._config.metrics.interval_s):
             self._tell.metrics()
         self._feed_watchdog()

@@ -20,6 +20,7 @@ from inferd.loop import Loop, Serving
 from inferd.parts import ENGINES, Engine, find
 from inferd.pipeline import Lane, build_steps
 from inferd.records import Answer, ModelRef, PipelineState, Tick
+from inferd.snapshot import ToViewer, Viewer
 from inferd.system.channel import Channel, Closed
 from inferd.system.clock import Clock, SystemClock
 from inferd.system.progress import Busy, Progress, Slot
@@ -229,6 +230,8 @@ class Worker:
                 self._arrange(message)
             case ipc.Offer():
                 self._take_offer(message, fds)
+            case ipc.Show():
+                self._show(message, fds)
             case ipc.Stop():
                 return False
         return True
@@ -255,6 +258,16 @@ class Worker:
         finally:
             for fd in fds:
                 os.close(fd)
+
+    def _show(self, asked: ipc.Show, fds: list[int]) -> None:
+        """Have whoever asked for a frame answered by a thread of its own, which ends with the answer."""
+        viewer: ToViewer = Channel(socket.socket(fileno=fds[0]), ipc.AskFrame)
+        lanes = {name: lane for group in self._groups.values() for name, lane in group.lanes.items()}
+        if asked.pipeline in lanes:
+            start(f"viewer {asked.pipeline}", Viewer(viewer, lanes[asked.pipeline], drawn=asked.drawn).run)
+        else:
+            viewer.offer(ipc.NotShown(f"pipeline {asked.pipeline!r} has no model yet"))
+            viewer.close()
 
     def _report(self) -> None:
         counts = {}

@@ -16,6 +16,7 @@ COMMANDS = {
     "run": "inferd.cli.run:run",
     "demo": "inferd.cli.demo:demo",
     "infer": "inferd.cli.infer:infer",
+    "snapshot": "inferd.cli.snapshot:snapshot",
     "models": "inferd.cli.models:models",
     "config": "inferd.cli.config:config",
     "init": "inferd.cli.init:init",

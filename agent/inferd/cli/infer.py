@@ -11,18 +11,18 @@ import click
 
 from inferd import ipc
 from inferd.cli.children import quiet_seed
+from inferd.cli.results import lines_of
 from inferd.config import settings
 from inferd.errors import ModelError, WorkerError
 from inferd.examination import LOAD_S, Accepted, Rejected, examine
 from inferd.fitting import fitting_engine
-from inferd.records import Result, Tick
+from inferd.records import Tick
 from inferd.system.channel import Channel, Closed, channel_pair
 from inferd.system.seed import Child, Seed
 from inferd.wire.manifest import Activation, Decoder, ModelDescription, Task
 from inferd.wire.result import encode_inference, inference
 
 VIDEOS = {".avi", ".mp4", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".h264", ".mjpg", ".mjpeg"}
-RAW_SHOWN = 8  # values of a raw output that are shown to a person
 
 
 def numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[float, ...] | None:
@@ -163,37 +163,4 @@ def _as_text(message: ipc.Inferred, accepted: Accepted) -> str:
     model, task = _names(accepted.description)
     head = f"{message.tick.origin}  {task} by {model}, {message.tick.times.total / 1e6:.1f} ms"
     drawn = [f"  drawn: {message.drawn}"] if message.drawn else []
-    return "\n".join([head, *_lines(message.tick.result), *drawn])
-
-
-def _lines(result: Result) -> list[str]:
-    lines = [f"  {label.score:.3f}  {label.label or label.id}" for label in result.labels or ()]
-    for box in result.boxes or ():
-        corners = ", ".join(f"{value:.3f}" for value in box.box)
-        number = f" #{box.track}" if box.track else ""
-        lines.append(f"  {box.score:.3f}  {box.label or box.id}{number}  y0, x0, y1, x1 = {corners}")
-    lines += [
-        f"  {output.name} {list(output.shape)} {output.dtype}: {_first(output.values)}"
-        for output in result.outputs or ()
-    ]
-    lines += [f"  {y:.3f}, {x:.3f}  {score:.3f}" for y, x, score in result.keypoints or ()]
-    lines += [f"  {share:.1%}  {label}" for label, share in (result.mask.labels if result.mask else {}).items()]
-    lines += [f"  {value.name}: {value.value:.6g} {value.unit}".rstrip() for value in result.values or ()]
-    if result.embedding is not None:
-        lines.append(f"  {len(result.embedding)} values: {_first(result.embedding)}")
-    if result.score is not None:
-        lines.append(f"  score {result.score:.4f}")
-    return lines or ["  nothing above the threshold"]
-
-
-def _first(values: object) -> str:
-    flat: list[object] = []
-    stack = [values]
-    while stack and len(flat) <= RAW_SHOWN:
-        top = stack.pop()
-        if isinstance(top, list | tuple):
-            stack.extend(reversed(top))
-        else:
-            flat.append(top)
-    shown = ", ".join(f"{value:.6g}" if isinstance(value, float) else str(value) for value in flat[:RAW_SHOWN])
-    return shown + (", ..." if len(flat) > RAW_SHOWN else "")
+    return "\n".join([head, *lines_of(message.tick.result), *drawn])

@@ -15,6 +15,7 @@ from inferd.announce import Announcer
 from inferd.bundled import digits_pipeline
 from inferd.config import settings
 from inferd.config.load import Loaded, device_id, load, state_dir
+from inferd.control_socket import folder_of
 from inferd.parts import LINKS, Link, find
 from inferd.service import Service
 from inferd.system.clock import SystemClock
@@ -42,8 +43,10 @@ def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
     clock = SystemClock()
     say = Announcer(device_id(config), _links(config, prints=prints), clock)
     notify_socket = os.environ.get("NOTIFY_SOCKET", "")
+    folder = state_dir(config, os.environ)
+    control_dir = folder_of(folder, os.environ.get("RUNTIME_DIRECTORY", ""))
     service = Service(
-        config, lambda: _load(file).config, state_dir(config, os.environ), say, clock, notify_socket=notify_socket
+        config, lambda: _load(file).config, folder, say, clock, notify_socket=notify_socket, control_dir=control_dir
     )
     service.run(until_end=until_end)
 

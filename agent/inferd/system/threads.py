@@ -60,6 +60,12 @@ class Latest(Generic[T]):
         """Return the item and leave it where it is."""
         return self._item
 
+    def wait_take(self, timeout_s: float) -> T | None:
+        """Wait for an item and take it; None where none came in `timeout_s`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._item is not None, timeout_s)
+        return self.take()
+
     def wait_empty(self, stop: threading.Event, timeout_s: float) -> bool:
         """Wait until the item is taken; return False where `timeout_s` passed or `stop` was set first."""
         ends = time.monotonic() + timeout_s

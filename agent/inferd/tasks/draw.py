@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from inferd.config import settings
-from inferd.records import Array, Box, Label, LineCount, Overlay, Result, ZoneCount
+from inferd.records import Array, Box, ColorOrder, Label, LineCount, Overlay, Result, ZoneCount
 from inferd.tasks.segment import BACKGROUNDS, NOTHING
 
 Color = tuple[int, int, int]  # blue, green, red, 0..255
@@ -83,6 +83,18 @@ def draw(
     if rows := _banner_rows(result, overlay):
         pen.banner(rows)
     return canvas
+
+
+def bgr(picture: Array, color_order: ColorOrder) -> Array:
+    """Return a picture (h, w, 3) or (h, w) uint8 with its channels in OpenCV's order."""
+    swapped: Array = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if color_order == "rgb" else picture
+    return swapped
+
+
+def png(picture: Array) -> bytes:
+    """Return (h, w, 3) uint8 BGR or (h, w) uint8 as a PNG; quickly written, so not of the smallest."""
+    encoded, content = cv2.imencode(".png", picture, (cv2.IMWRITE_PNG_COMPRESSION, 1))
+    return content.tobytes() if encoded else b""
 
 
 def _banner_rows(result: Result, overlay: Overlay | None) -> Sequence[Label]:

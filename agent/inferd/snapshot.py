@@ -1,0 +1,63 @@
+"""A look through a pipeline's eyes: its next frame with what was found in it, as a PNG. In the worker, one thread a look.
+
+Whoever asks is connected to control, which hands the connection on to the worker; so a picture goes from the worker to the
+terminal through a memfd, and control never touches it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import closing
+
+from inferd import ipc
+from inferd.pipeline import Lane, Seen
+from inferd.system.channel import Channel, Closed
+from inferd.system.memory_file import memory_file
+from inferd.tasks.draw import bgr, draw, png
+
+WAIT_S = 5.0  # for a frame to come: as long as a person waits without wondering
+
+ToViewer = Channel[ipc.FromViewer, ipc.ToViewer]
+
+
+class Viewer:
+    """Body of a viewer's thread."""
+
+    def __init__(self, channel: ToViewer, lane: Lane, *, drawn: bool) -> None:
+        """Prepare.
+
+        Args:
+            channel: to whoever looks; closed when `run` ends.
+            lane: whose next frame it is.
+            drawn: whether what was found is drawn on it.
+        """
+        self._channel = channel
+        self._lane = lane
+        self._drawn = drawn
+
+    def run(self) -> None:
+        """Wait for the next result and send it with its frame; say why where none comes."""
+        with closing(self._channel):
+            try:
+                self._send(self._lane.look(WAIT_S))
+            except Closed:
+                return  # nobody looks any more
+
+    def _send(self, seen: Seen | None) -> None:
+        name = self._lane.pipeline.name
+        if seen is None:
+            self._channel.offer(ipc.NotShown(f"pipeline {name!r} gave no result in {WAIT_S:.0f} s; see its status"))
+            return
+        picture = seen.frame.data
+        if isinstance(picture, Mapping) or picture.dtype != "uint8":
+            self._channel.offer(ipc.NotShown(f"pipeline {name!r} reads no pictures, so there is nothing to look at"))
+            return
+        shown = bgr(picture, seen.frame.color_order)
+        if self._drawn:
+            shown = draw(shown, seen.turn.result, seen.overlay, self._lane.pipeline.zone, self._lane.pipeline.line)
+        fd = memory_file("inferd-snapshot", png(shown))
+        try:
+            self._channel.offer(ipc.Shown(name, seen.ref, seen.turn), [fd])
+        finally:
+            os.close(fd)
