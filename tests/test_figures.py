@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from inferd import ipc
+from inferd.config.settings import Metrics
 from inferd.figures import Figures
 from inferd.histogram import Histogram
+from inferd.meters.background import AtOnce
 from inferd.records import STAGES
 from inferd.system.clock import CountingClock
 
@@ -82,3 +85,22 @@ def test_a_pipeline_that_is_gone_is_no_longer_told(figures: Figures) -> None:
     figures.add(counts(1))
     figures.forget("cam")
     assert told(figures)["pipelines"] == {}
+
+
+def test_a_result_costs_its_share_of_what_the_device_drew_and_measured_is_never_estimated(
+    clock: CountingClock, tmp_path: Path
+) -> None:
+    chip = tmp_path / "sys/class/hwmon/hwmon0"
+    chip.mkdir(parents=True)
+    (chip / "name").write_text("ina226\n")
+    (chip / "power1_input").write_text("3000000\n")
+    figures = Figures(clock, Metrics(idle_w=2.0), tmp_path, tmp_path, AtOnce)
+    for _ in range(10):
+        clock.advance(1.0)
+        figures.tick()
+    figures.add(counts(20))
+    message = told(figures)
+    assert message["agent"]["inference_energy_mj"] == {"measured": 1500.0, "estimated": None}
+    assert message["agent"]["inference_energy_above_idle_mj"] == {"measured": 500.0, "estimated": None}
+    assert (message["system"]["power_w"], message["power_source"]) == ({"measured": 3.0, "estimated": None}, "ina226")
+    figures.close()

@@ -14,7 +14,12 @@ from inferd.wire.result import Whence, encode_result, inference
 
 
 class Announcer:
-    """Speaks for this device; every message gets the next sequence number. Owned by control's main thread."""
+    """Speaks for this device; every message gets the next sequence number. Owned by control's main thread.
+
+    Attributes:
+        boot_id: new with every start.
+        sent_bytes: payloads so far.
+    """
 
     def __init__(self, device: str, links: Sequence[Link], clock: Clock) -> None:
         """Speak as `device` over all `links`."""
@@ -23,6 +28,7 @@ class Announcer:
         self._links = links
         self._clock = clock
         self._seq = 0
+        self.sent_bytes = 0
 
     def say(self, topic: topics.Topic, body: telemetry.Body, pipeline: str = "") -> None:
         """Send a message with this body."""
@@ -80,5 +86,6 @@ class Announcer:
         )
 
     def _publish(self, message: Message) -> None:
+        self.sent_bytes += len(message.payload)
         for link in self._links:
             link.publish(message)

@@ -15,6 +15,7 @@ from inferd.records import PipelineState
 from inferd.store.state import LogKind, LogLine
 from inferd.supervisor import Death
 from inferd.system import machine
+from inferd.telemetry.rollup import EVERY_S, LEAST_BYTES, DayBudget, thin
 from inferd.watchdog import Teller, Watchdog
 from inferd.wire import telemetry, topics
 
@@ -46,6 +47,8 @@ class Narrator:
         self._states: dict[str, PipelineState] = {}
         self._without: set[str] = set()
         self._runtime: telemetry.RuntimeInfo | None = None
+        self._budget = DayBudget()
+        self._budgeted_bytes = 0
 
     def started(self, config: settings.Config) -> None:
         """Tell who we are and what is to run."""
@@ -115,14 +118,16 @@ class Narrator:
         """Pass on what the worker said."""
         match message:
             case ipc.Reported():
-                self._say.result(message, self._task_of(message.pipeline))
+                if not self._config.metrics.metered:
+                    self._say.result(message, self._task_of(message.pipeline))
             case ipc.Counts():
                 self._figures.add(message)
                 self._watchdog.counted(message)
             case ipc.Status():
                 self._state(message.pipeline, message.state, message.why, "worker")
             case ipc.Settled():
-                self._say.settled(message.pipeline, message.answer)
+                if not self._config.metrics.metered:
+                    self._say.settled(message.pipeline, message.answer)
             case ipc.Taken():
                 self._taken(message)
             case ipc.Refused():
@@ -152,9 +157,28 @@ class Narrator:
             for name in names(one.pipelines):
                 self._state(name, "waiting", why)
 
+    def metrics_due(self) -> bool:
+        """Whether it is time to tell the figures."""
+        metrics = self._config.metrics
+        return self._figures.due(EVERY_S if metrics.metered else metrics.interval_s)
+
     def metrics(self) -> None:
-        """Tell the figures since the last time."""
-        self._say.say(topics.METRICS, self._figures.report(self._say.dropped()))
+        """Tell the figures since the last time; on a metered line as much of them as the day has room for."""
+        body = self._figures.report(self._say.dropped())
+        if not self._config.metrics.metered:
+            self._say.say(topics.METRICS, body)
+            return
+        now_s = self._figures.now_s
+        self._budget.spend(self._say.sent_bytes - self._budgeted_bytes, now_s)
+        room_bytes = self._budget.rollup_bytes(now_s)
+        self._budgeted_bytes = self._say.sent_bytes
+        if room_bytes >= LEAST_BYTES and (short := thin(body, room_bytes)) is not None:
+            self._say.say(topics.ROLLUP, short)
+            self._budgeted_bytes = self._say.sent_bytes
+
+    def degraded(self) -> set[str]:
+        """Return the pipelines that run otherwise than they were meant to."""
+        return {name for name, state in self._states.items() if state == "degraded"}
 
     def stopping(self) -> None:
         """Tell that we are about to end."""

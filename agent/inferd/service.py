@@ -15,6 +15,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from inferd import ipc
+from inferd.alerting import Alerting
 from inferd.announce import Announcer
 from inferd.config import settings
 from inferd.control_socket import ControlSocket
@@ -77,7 +78,8 @@ class Service:
         self._models = Models(life, drop, config.models, circumstances(), clock)
         self._supervisor = Supervisor(clock)
         self._pauses = Pauses(config.watch.restart_max_s)
-        self._figures = Figures(clock)
+        self._figures = Figures(clock, config.metrics, state_dir)
+        self._alerting = Alerting(say, self._figures, clock)
         self._watchdog = Watchdog(Notifier(notify_socket), clock)
         self._tell = Narrator(say, self._models, self._figures, self._watchdog)
         self._control_dir = control_dir or state_dir
@@ -101,6 +103,7 @@ class Service:
             stack.callback(self._close_seed)
             self._models.follow(self._config.pipeline)
             self._tell.started(self._config)
+            self._alerting.follow(self._config)
             while not self._stopping and not (until_end and self._tell.all_ended()):
                 self._selector.select(TURN_S)
                 self._turn()
@@ -144,7 +147,9 @@ class Service:
         except WorkerError as exc:
             self._replace_seed(exc)
         self._serve_commands()
-        if self._figures.due(self._config.metrics.interval_s):
+        self._figures.tick()
+        self._alerting.turn(self._tell.degraded())
+        if self._tell.metrics_due():
             self._tell.metrics()
         self._feed_watchdog()
 
@@ -276,7 +281,9 @@ class Service:
             return
         self._config = config
         changed = self._models.follow(config.pipeline)
+        self._figures.configure(config.metrics)
         self._tell.reloaded(config)
+        self._alerting.follow(config)
         self._send_plan(changed)
         self._watchdog.reloaded(f"configuration reloaded, {len(config.pipeline)} pipelines")
 

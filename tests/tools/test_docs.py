@@ -59,7 +59,11 @@ def test_every_key_of_a_result_is_explained() -> None:
 
 def test_the_example_of_metrics_has_every_metric() -> None:
     told = msgspec.json.decode(example("metrics"))
-    paths = {f"{group}.{name}" for group in ("system", "agent") for name in told[group]}
+    labels = {
+        "throttled_by_s": ".<reason>",
+        **dict.fromkeys(("power_w", "inference_energy_mj", "inference_energy_above_idle_mj"), ".<basis>"),
+    }
+    paths = {f"{group}.{name}{labels.get(name, '')}" for group in ("system", "agent") for name in told[group]}
     paths |= {f"processes.<process>.{name}" for name in told["processes"]["seed"]}
     for name, figure in told["pipelines"]["cam"].items():
         by = {"frames_dropped": ".<cause>", "latency_ms": ".<stage>"}.get(name, "")

@@ -50,7 +50,7 @@ def test_metrics() -> None:
         b'"uptime_s":12.5,"interval_s":60.0,"system":{"cpu_pct":12.5,"temperature_c":null},'
         b'"agent":{"worker_restarts":0},"processes":{"control":{"rss_mb":22.1}},"pipelines":{"cam":{'
         b'"frames_dropped":{"superseded":4},"latency_ms":{"invoke":{"count":3,"sum":20.5,"min":6.1,"max":7.9,"p50":6.5,'
-        b'"p95":7.9,"p99":7.9,"scale":6,"zero_count":0,"offset":166,"counts":[1,1,-20,1]},"decode":null}}}}'
+        b'"p95":7.9,"p99":7.9,"scale":6,"zero_count":0,"offset":166,"counts":[1,1,-20,1]},"decode":null}}},"power_source":null}'
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferd.config.sample import sample
+from inferd.meters.power_model import BOARDS
 from inferd.doctor.checks import page
 from inferd.telemetry.metrics import LABEL_VALUES, METRICS, Metric
 from inferd.wire.topics import TOPICS
@@ -58,9 +59,16 @@ def metric_table() -> str:
     return _table(("key", "kind", "unit", "what it says"), rows)
 
 
+def board_table() -> str:
+    """Return what is known of boards without a power meter, as a Markdown table."""
+    rows = [(row.board, f"{row.idle_w:.1f} W", f"{row.core_w:.2f} W", f"{row.error:.0%}", row.source) for row in BOARDS]
+    return _table(("board", "idle", "each busy core", "may be wrong by", "source"), rows)
+
+
 PARTS = (
     Part("mqtt.md", "topics", topic_table),
     Part("mqtt.md", "metrics", metric_table),
+    Part("mqtt.md", "boards", board_table),
     Part("inferd.toml", "", sample),
     Part("troubleshooting.md", "checks", page),
 )

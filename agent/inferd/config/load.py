@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from inferd.config.check_alerts import wrong_alerts
 from inferd.config.check_rules import wrong_rules
 from inferd.config.settings import Config
 from inferd.errors import ConfigError
@@ -164,6 +165,8 @@ def _check(config: Config, file: Path) -> Config:
         check_pipeline_name(name)
         if names.count(name) > 1:
             raise ConfigError(str(file), f"two pipelines are called {name!r}; each needs a name of its own")
+    if wrong := wrong_alerts(config.alert, names):
+        raise ConfigError(str(file), wrong)
     for pipeline in config.pipeline:
         y0, x0, y1, x1 = pipeline.roi
         if not (0 <= y0 < y1 <= 1 and 0 <= x0 < x1 <= 1):

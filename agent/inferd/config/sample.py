@@ -19,6 +19,7 @@ HEAD = """\
 EXAMPLE = settings.Pipeline(
     name="digits", model="/var/lib/inferd/models/digits", source=settings.VideoSource(path="/path/to/clip.avi")
 )
+REPEATED = {"alert": settings.Alert(name="hot", when="temperature_c", above=80.0)}
 RULES = {
     "zone": settings.Zone(name="door", points=((0.2, 0.1), (0.2, 0.4), (0.9, 0.4), (0.9, 0.1))),
     "line": settings.Line(name="gate", start=(0.5, 0.0), end=(0.5, 1.0)),
@@ -30,8 +31,11 @@ def sample() -> str:
     """Return a commented inferd.toml that shows every key with its default."""
     lines = [HEAD]
     lines += _keys(settings.Config, settings.Config())
-    for name, kind in (("mqtt", settings.Mqtt), ("metrics", settings.Metrics), ("watch", settings.Watch)):
+    for name, kind in (("mqtt", settings.Mqtt), ("metrics", settings.Metrics), ("homeassistant", settings.HomeAssistant), ("http", settings.Http), ("watch", settings.Watch)):
         lines += ["", *_comment(_summary(kind)), f"[{name}]", *_keys(kind, kind())]
+    for name, table in REPEATED.items():
+        body = [*_comment(_summary(type(table))), f"[[{name}]]", *_keys(type(table), table)]
+        lines += ["", *(line if line.startswith("#") else f"# {line}" for line in body)]
     lines += ["", *_comment(_summary(settings.Pipeline)), "[[pipeline]]", *_keys(settings.Pipeline, EXAMPLE)]
     for name in ("pace", "engine", "overrides", "report", "track"):
         value = getattr(EXAMPLE, name)
@@ -63,7 +67,7 @@ def _keys(kind: type[msgspec.Struct], value: Any) -> Iterator[str]:  # Any: one 
     """Yield a comment and a line for each key that holds a plain value."""
     told = _attributes(kind)
     for field in msgspec.structs.fields(kind):
-        if isinstance(field.default, msgspec.Struct) or field.name in ("source", "pipeline", *RULES):
+        if isinstance(field.default, msgspec.Struct) or field.name in ("source", "pipeline", *REPEATED, *RULES):
             continue
         yield from _comment(told[field.name])
         given = getattr(value, field.name) if value is not None else field.default

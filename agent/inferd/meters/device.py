@@ -51,10 +51,11 @@ class DeviceMeter:
         self._ticked_ns = clock.monotonic_ns()
         self._throttle = ThrottleMeter(clock, root, metrics.slow_s, slowly) if metrics.throttling else None
         self._power = PowerMeter(clock, metrics, root, slowly) if metrics.power != "off" else None
+        self._disk = DiskMeter(folder, root) if metrics.disk else None
         self._system = SystemMeter(clock, root, temperature=metrics.temperature)
         self._closing: list[Closes] = [self._system]
-        self._closing += [meter for meter in (self._throttle, self._power) if meter is not None]
-        self._samples = self._make_samples(metrics, folder, root)
+        self._closing += [meter for meter in (self._throttle, self._power, self._disk) if meter is not None]
+        self._samples = self._make_samples(metrics, root)
 
     def tick(self) -> None:
         """Look at what has to be looked at every second; called more often, it does nothing."""
@@ -87,38 +88,38 @@ class DeviceMeter:
         why_no_power = self._power.why if self._power is not None else OFF
         return {**whys, "power_w": why_no_power} if why_no_power is not None else whys
 
-    @property
-    def throttled(self) -> bool | None:
-        """Whether the processor is slowed down, or its voltage too low, at this moment; None where nobody knows."""
-        return self._throttle.now if self._throttle is not None else None
-
-    @property
-    def power_w(self) -> float | None:
-        """Watts at this moment, measured or estimated; None where nobody knows."""
-        return self._power.now_w if self._power is not None else None
+    def glance(self) -> dict[str, float | None]:
+        """Return what alerts watch, as it is at this moment; None where nobody knows. Leaves what is added up alone."""
+        throttled = self._throttle.now if self._throttle is not None else None
+        room = self._disk.room()["disk_free_mb"] if self._disk is not None else None
+        now = {**self._system.glance(), "disk_free_mb": room}
+        return {
+            **{name: value if isinstance(value, float) else None for name, value in now.items()},
+            "throttled": None if throttled is None else float(throttled),
+            "power_w": self._power.now_w if self._power is not None else None,
+        }
 
     def close(self) -> None:
         """Let go of everything. Twice is fine."""
         for meter in self._closing:
             meter.close()
 
-    def _make_samples(
-        self, metrics: settings.Metrics, folder: Path, root: Path
-    ) -> list[Callable[[], Mapping[str, Reading]]]:
+    def _make_samples(self, metrics: settings.Metrics, root: Path) -> list[Callable[[], Mapping[str, Reading]]]:
         samples: list[Callable[[], Mapping[str, Reading]]] = []
         if metrics.clock:
             frequency = FrequencyMeter(root)
             self._closing.append(frequency)
             samples.append(lambda: {"clock_mhz": frequency.sample()})
-        for switched_on, make in (
-            (metrics.fan, lambda: FanMeter(root)),
-            (metrics.disk, lambda: DiskMeter(folder, root)),
-            (metrics.network, lambda: NetworkMeter(root)),
-        ):
-            if switched_on:
-                meter = make()
-                self._closing.append(meter)
-                samples.append(meter.sample)
+        if metrics.fan:
+            fan = FanMeter(root)
+            self._closing.append(fan)
+            samples.append(fan.sample)
+        if metrics.network:
+            network = NetworkMeter(root)
+            self._closing.append(network)
+            samples.append(network.sample)
+        if self._disk is not None:
+            samples.append(self._disk.sample)
         if self._throttle is not None:
             samples.append(self._throttle.sample)
         return samples

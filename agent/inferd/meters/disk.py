@@ -35,13 +35,14 @@ class DiskMeter:
 
     def sample(self) -> dict[str, float | Unavailable | None]:
         """Return disk_total_mb, disk_free_mb, and disk_read_mb and disk_written_mb since the construction."""
-        return {**self._room(), **self._traffic()}
+        return {**self.room(), **self._traffic()}
 
     def close(self) -> None:
         """Let go of the descriptor. Twice is fine."""
         self._held.close()
 
-    def _room(self) -> dict[str, float | Unavailable | None]:
+    def room(self) -> dict[str, float | Unavailable | None]:
+        """Return disk_total_mb and disk_free_mb."""
         place = next((one for one in (self._folder, *self._folder.parents) if one.exists()), Path("/"))
         try:
             told = os.statvfs(place)

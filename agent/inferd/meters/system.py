@@ -53,6 +53,14 @@ class SystemMeter:
             else Unavailable("switched off by the configuration"),
         }
 
+    def glance(self) -> dict[str, float | Unavailable | None]:
+        """Return memory_available_mb and temperature_c as they are now."""
+        memory = self._meminfo.parsed(parse_memory)
+        return {
+            "memory_available_mb": memory if isinstance(memory, Unavailable) else memory.available_mb,
+            "temperature_c": self._thermal.sample() if self._thermal else None,
+        }
+
     def close(self) -> None:
         """Let go of the descriptors. Twice is fine."""
         for held in (self._stat, self._meminfo, self._uptime):

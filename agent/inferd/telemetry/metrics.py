@@ -13,12 +13,12 @@ from typing import Literal
 import msgspec
 
 from inferd.histogram import HistogramData, coarsen, from_runs, quantile, to_runs
-from inferd.records import STAGES, Unavailable
+from inferd.records import FLAWS, STAGES, Unavailable
 from inferd.wire.telemetry import LIMIT_BYTES, Figure, Latency, Metrics, Number
 
 Kind = Literal["gauge", "counter", "histogram"]
 Group = Literal["system", "agent", "processes", "pipelines"]
-Label = Literal["process", "pipeline", "stage", "cause", "reason", "basis"]
+Label = Literal["process", "pipeline", "stage", "cause", "flaw", "reason", "basis"]
 Value = int | float | HistogramData | Unavailable | None
 Reading = Value | Mapping[str, Value]
 Readings = Mapping[str, Reading]
@@ -29,10 +29,25 @@ GROUP_LABELS: Mapping[Group, tuple[Label, ...]] = {
     "processes": ("process",),
     "pipelines": ("pipeline",),
 }
-CAUSES = ("superseded", "stale", "unreadable", "preprocess_error", "engine_error", "decode_error", "nonfinite_output")
+CAUSES = (
+    "superseded",
+    "stale",
+    "unreadable",
+    *FLAWS,
+    "preprocess_error",
+    "engine_error",
+    "decode_error",
+    "nonfinite_output",
+)
 REASONS = ("under_voltage", "frequency_capped", "throttled", "soft_temperature_limit")
 BASES = ("measured", "estimated")
-LABEL_VALUES: Mapping[Label, tuple[str, ...]] = {"stage": STAGES, "cause": CAUSES, "reason": REASONS, "basis": BASES}
+LABEL_VALUES: Mapping[Label, tuple[str, ...]] = {
+    "stage": STAGES,
+    "cause": CAUSES,
+    "flaw": FLAWS,
+    "reason": REASONS,
+    "basis": BASES,
+}
 _DIGITS = 4  # after the point: a tenth of a microsecond in ms
 _HEADER_BYTES = 400  # room for the header, whose longest part is a device id of 64 characters
 
@@ -112,6 +127,9 @@ METRICS = (
     Metric("pipelines", "frames_in", "", "counter", "Frames that the source gave."),
     Metric("pipelines", "frames_inferred", "", "counter", "Frames that became a result."),
     Metric("pipelines", "frames_dropped", "", "counter", "Frames that gave no result, by cause.", by="cause"),
+    Metric(
+        "pipelines", "frames_flawed", "", "counter", "Frames too poor to trust, kept from the model or not.", by="flaw"
+    ),
     Metric("pipelines", "results_reported", "", "counter", "Results that the report rules let out."),
     Metric("pipelines", "results_suppressed", "", "counter", "Results that the report rules held back."),
     Metric("pipelines", "engine_swaps", "", "counter", "Engines that took the place of another between two ticks."),
@@ -231,10 +249,26 @@ def fitted(body: Metrics) -> Metrics:
             if isinstance(told, Latency)
         ]
         if not places:
-            break
+            return _without_empty_stages(body)
         _, figures, label = max(places, key=lambda place: place[0])
         figures[label] = _thinner(figures[label])
     return body
+
+
+def _without_empty_stages(body: Metrics) -> Metrics:
+    """Say null once for all stages, instead of for each."""
+    return msgspec.structs.replace(
+        body,
+        pipelines={
+            name: {
+                key: figure
+                if not isinstance(figure, Mapping) or any(one is not None for one in figure.values())
+                else None
+                for key, figure in figures.items()
+            }
+            for name, figures in body.pipelines.items()
+        },
+    )
 
 
 def _thinner(told: Latency) -> Latency | None:

@@ -48,15 +48,16 @@ STATUS = Topic(
 )
 INFO = Topic("info", 1, True, "what this device is and runs, sent at start and whenever it changes")
 METRICS = Topic("metrics", 1, False, "figures of the last interval, every `metrics.interval_s`")
+ROLLUP = Topic("rollup", 1, False, "in place of `metrics`, every hour, where `metrics.metered` says so; short")
 EVENT = Topic("event", 1, False, "something happened: a worker died, a model was refused, a source failed")
 PIPELINE_STATUS = Topic("<pipeline>/status", 1, True, "whether a pipeline runs, and if not, why")
 STATE = Topic("<pipeline>/state", 1, True, "the settled answer, for dashboards")
 RESULT = Topic("<pipeline>/result", 0, False, "one inference, as the report rules let it out")
 MODEL = Topic("<pipeline>/model", 1, True, "the model that serves a pipeline, and what runs it")
 
-TOPICS = (STATUS, INFO, METRICS, EVENT, PIPELINE_STATUS, STATE, RESULT, MODEL)
+TOPICS = (STATUS, INFO, METRICS, ROLLUP, EVENT, PIPELINE_STATUS, STATE, RESULT, MODEL)
 
-RESERVED = frozenset({"status", "info", "metrics", "event", "request", "response", "replay"})
+RESERVED = frozenset({"status", "info", "metrics", "rollup", "event", "request", "response", "replay"})
 """First levels below the device that no pipeline may be called."""
 
 

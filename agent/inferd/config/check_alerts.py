@@ -1,0 +1,34 @@
+"""What types cannot say of alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from inferd.config.telemetry import Alert
+
+YES_OR_NO = ("throttled", "degraded")
+OF_A_PIPELINE = ("latency_p95_ms", "fps", "drop_pct", "result_age_s", "degraded")
+
+
+def wrong_alerts(alerts: Sequence[Alert], pipelines: Collection[str]) -> str:
+    """Return what is wrong with them; "" where nothing is."""
+    names = [alert.name for alert in alerts]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        return f"two alerts are called {twice!r}; each needs a name of its own"
+    return next((f"alert {alert.name!r}: {why}" for alert in alerts if (why := _wrong(alert, pipelines))), "")
+
+
+def _wrong(alert: Alert, pipelines: Collection[str]) -> str:
+    limits = [limit for limit in (alert.above, alert.below) if limit is not None]
+    if alert.when in YES_OR_NO and (limits or alert.clear is not None):
+        return f'"{alert.when}" is so or is not; leave above, below and clear away'
+    if alert.when not in YES_OR_NO and len(limits) != 1:
+        return "say either above or below"
+    if alert.clear is not None and limits and (alert.clear > limits[0]) != (alert.below is not None):
+        return f"clear = {alert.clear:g} is on the bad side of {limits[0]:g}"
+    if alert.pipeline and alert.when not in OF_A_PIPELINE:
+        return f'"{alert.when}" is the device\'s; leave pipeline away'
+    if alert.pipeline and pipelines and alert.pipeline not in pipelines:
+        return f"there is no pipeline {alert.pipeline!r}; there are {', '.join(sorted(pipelines))}"
+    return "" if alert.for_s >= 0 else "for_s cannot be negative"
