@@ -136,9 +136,10 @@ class Followed:
 
 
 def release(accepted: Accepted) -> None:
-    """Close an accepted model's file."""
-    if accepted.blob_fd is not None:
-        os.close(accepted.blob_fd)
+    """Close an accepted model's file, and its twin's."""
+    for fd in (accepted.blob_fd, accepted.twin_fd):
+        if fd is not None:
+            os.close(fd)
 
 
 def group(pipelines: Sequence[settings.Pipeline]) -> dict[str, tuple[settings.Pipeline, ...]]:

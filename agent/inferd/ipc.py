@@ -236,6 +236,7 @@ class Examined(Message, frozen=True):
         root: what was described, below the bundle's folder in the store; "" where nothing was stored.
         size_bytes: of all its files.
         verified: whether a digest or golden samples spoke for it.
+        twin: what the CPU runs in its place, by which it was judged; its descriptor comes second. None where it has none.
     """
 
     description: ModelDescription
@@ -243,6 +244,7 @@ class Examined(Message, frozen=True):
     root: str = ""
     size_bytes: int = 0
     verified: bool = False
+    twin: ModelDescription | None = None
 
 
 class ExamineFailed(Message, frozen=True):
@@ -261,6 +263,32 @@ class ExamineFailed(Message, frozen=True):
 
 
 FromVet = Gated | Examined | ExamineFailed
+
+
+class Mend(Message, frozen=True):
+    """Control → mending child: a step ("usb_reset", "port_power") that may bring a wedged accelerator back."""
+
+    step: str
+
+
+class Mended(Message, frozen=True):
+    """Mending child → control: what came of it, in words."""
+
+    told: str
+
+
+class Probe(Message, frozen=True):
+    """Control → probing child: a model, whose descriptor comes beside, to run once on its accelerator."""
+
+    name: str
+    engine: Engine
+
+
+class Probed(Message, frozen=True):
+    """Probing child → control: what ran the model, or `why` the accelerator does not take it."""
+
+    accelerator: str
+    why: str
 
 
 class Infer(Message, frozen=True):

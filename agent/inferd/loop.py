@@ -5,6 +5,7 @@ A new engine is offered from outside and taken between two ticks. Frames wait; n
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,12 +15,14 @@ from msgspec.structs import replace
 from inferd.errors import EngineError, InferdError, ModelError, NonFiniteOutput, SourceError
 from inferd.parts import Engine
 from inferd.pipeline import Lane, Steps, scene_ns, tick
-from inferd.records import Answer, ModelRef, Tick
+from inferd.records import Answer, Frame, ModelRef, Tick
 from inferd.system.clock import Clock
 from inferd.system.progress import Busy, Slot
 from inferd.system.threads import Condition, Event, Latest
 from inferd.tasks.schedule import is_open
 
+CPU = "cpu"
+GIVE_UP_AFTER = 3  # failures in a row of an accelerator without a twin; with one, the first is enough
 IDLE_S = 0.25  # how often an idle loop says that it lives
 
 
@@ -30,6 +33,13 @@ class Serving:
     ref: ModelRef
     engine: Engine
     steps: Mapping[str, Steps]
+    standby: Serving | None = None  # the warm CPU twin of an engine on an accelerator
+    degraded: str = ""  # why it serves in place of another
+
+    @property
+    def engines(self) -> tuple[Engine, ...]:
+        """All engines that are held for it."""
+        return (self.engine, *(self.standby.engines if self.standby else ()))
 
 
 class Listener(Protocol):
@@ -37,6 +47,9 @@ class Listener(Protocol):
 
     def taken(self, serving: Serving, old: Serving | None, pause_ms: float) -> None:
         """A new engine serves; the old one is the listener's to close."""
+
+    def fell_back(self, old: Serving, twin: Serving | None, why: str) -> None:
+        """An accelerator failed: its twin serves, or nothing; the old one's engine is the listener's to close."""
 
     def reported(self, lane: Lane, ref: ModelRef, turn: Tick) -> None:
         """A result leaves."""
@@ -73,6 +86,7 @@ class Loop:
         self._clock = clock
         self._listener = listener
         self._serving: Serving | None = None
+        self._failed_in_a_row = 0
 
     @property
     def serves(self) -> bool:
@@ -88,8 +102,8 @@ class Loop:
         while not stop.is_set():
             self.turn()
         for serving in (self._serving, self._offered.take()):
-            if serving is not None:
-                serving.engine.close()
+            for engine in serving.engines if serving is not None else ():
+                engine.close()
 
     def turn(self) -> None:
         """Take an engine that is offered; then turn the oldest frame into a result, or wait a little where there is none."""
@@ -121,15 +135,17 @@ class Loop:
 
     def _infer(self, serving: Serving, lane: Lane) -> None:
         frame = lane.frames.take()
-        if frame is None:
-            return
+        if frame is not None:
+            self._infer_frame(serving, lane, frame)
+
+    def _infer_frame(self, serving: Serving, lane: Lane, frame: Frame) -> None:
         self._slot.begin(Busy.ENGINE)
         try:
             turn = tick(frame, serving.steps[lane.pipeline.name], self._clock.monotonic_ns)
         except SourceError as exc:
             self._lose(lane, "preprocess_error", exc)
         except EngineError as exc:
-            self._lose(lane, "engine_error", exc)
+            self._fail(serving, lane, frame, exc)
         except NonFiniteOutput as exc:
             self._lose(lane, "nonfinite_output", exc)
         except ModelError as exc:
@@ -140,6 +156,21 @@ class Loop:
             lane.show(frame, turn, serving.ref, serving.steps[lane.pipeline.name].task)
             self._tell(lane, serving.ref, turn)
 
+    def _fail(self, serving: Serving, lane: Lane, frame: Frame, error: EngineError) -> None:
+        """Have the twin answer this very frame, where there is one; give an accelerator up that only fails."""
+        self._failed_in_a_row += 1
+        on_cpu = serving.engine.info.accelerator == CPU
+        if on_cpu or (serving.standby is None and self._failed_in_a_row < GIVE_UP_AFTER):
+            self._lose(lane, "engine_error", error)
+            return
+        twin = serving.standby and dataclasses.replace(serving.standby, degraded=str(error))
+        self._serving, self._failed_in_a_row = twin, 0
+        self._listener.fell_back(serving, twin, str(error))
+        if twin is None:
+            self._lose(lane, "engine_error", error)
+        else:
+            self._infer_frame(twin, lane, frame)
+
     def _lose(self, lane: Lane, cause: str, error: InferdError) -> None:
         lane.counters.dropped(cause)
         self._listener.fault(lane, cause, str(error))
@@ -148,6 +179,7 @@ class Loop:
         counts = is_open(lane.pipeline.schedule, turn.taken_at)
         verdict = lane.reporter.judge(turn.result, self._clock.monotonic_ns(), counts=counts)
         lane.counters.inferred(turn.times, reported=verdict.report)
+        self._failed_in_a_row = 0
         self._listener.running(lane)
         if verdict.report:
             self._listener.reported(lane, ref, turn)

@@ -7,7 +7,7 @@ state says (`Slots.serving`), so a restart continues where an end came, whenever
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -195,9 +195,14 @@ class Models:
         if one is not None and trial is not None and trial.digest == digest:
             self._fail(one, "load_failed", why)
 
-    def worker_ended(self, death: Death) -> None:
-        """Take it that the worker died: a model on trial is blamed if it was at work, or was being loaded."""
-        trials = [one for one in self.followed.values() if self._slots(one).trial is not None]
+    def worker_ended(self, death: Death, excused: Collection[str] = ()) -> None:
+        """Take it that the worker died: a model on trial is blamed if it was at work, or was being loaded.
+
+        Args:
+            death: how the worker ended, and who was at work.
+            excused: keys whose models are not to blame: an accelerator did it, or we wanted another worker.
+        """
+        trials = [one for one in self.followed.values() if self._slots(one).trial and one.key not in excused]
         blamed = [one for one in trials if _at_fault(one, death)]
         for one in blamed or (trials if not death.blamed else []):
             if one in blamed and (death.hung or any(fault in death.how for fault in FAULTS)):

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from inferd import __version__, ipc
+from inferd.accelerators import News
 from inferd.announce import Announcer
 from inferd.config import settings
 from inferd.examination import Accepted
@@ -26,6 +27,20 @@ SEVERITIES: dict[LogKind, telemetry.Severity] = {
     "model.rolled_back": "warning",
     "model.quarantined": "error",
     "model.kept": "warning",
+}
+LEVELS: dict[telemetry.Severity, int] = {
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+TWIN_SERVES = "its CPU twin serves"
+NOTHING_SERVES = "it has no CPU twin, so nothing serves"
+# By the kind of news: event, severity, and what is said besides.
+ACCELERATOR: dict[str, tuple[telemetry.EventKind, telemetry.Severity, str]] = {
+    "failed": ("accelerator.failed", "warning", ""),
+    "mending": ("accelerator.mending", "warning", ""),
+    "wedged": ("accelerator.wedged", "error", "nothing that can be done from here helps; see to its cable, power and heat"),
+    "back": ("accelerator.back", "info", "its accelerator works again"),
 }
 EVENT_OF: dict[PipelineState, tuple[telemetry.EventKind, telemetry.Severity]] = {
     "running": ("pipeline.running", "info"),
@@ -113,6 +128,26 @@ class Narrator:
                 if self._states.get(name) == "waiting" and name not in self._without:
                     self._without.add(name)
                     self._state(name, "waiting", "there is no model for it yet; copy one into the drop folder")
+
+    def accelerator(self, news: News) -> None:
+        """Tell what happened to the accelerator of an engine key."""
+        one = self._models.followed.get(news.key)
+        if one is None or news.kind == "ready":
+            return
+        kind, severity, told = ACCELERATOR[news.kind]
+        serves = "" if news.kind == "back" else TWIN_SERVES if news.twin_serves else NOTHING_SERVES
+        sentence = "; ".join(filter(None, (news.why, told, serves)))
+        log.log(LEVELS[severity], "%s: %s", kind, sentence)
+        for name in names(one.pipelines):
+            self._say.event(kind, severity, sentence, name, self._title(news.key))
+            if news.kind == "failed" and not news.twin_serves:
+                self._say.say(topics.MODEL, telemetry.idle_model("refused", news.why), name)
+                self._state(name, "failed", news.why, "worker")
+
+    def worker_replaced(self, why: str) -> None:
+        """Tell that the worker ended because another takes its place."""
+        self._figures.worker_ended()
+        log.info("worker replaced: %s", why)
 
     def heard(self, message: ipc.FromWorker) -> None:
         """Pass on what the worker said."""
@@ -208,7 +243,8 @@ class Narrator:
             self._runtime = telemetry.RuntimeInfo(info.runtime, info.runtime_version, info.numpy_version)
             self._info()
         for name in names(one.pipelines):
-            model = telemetry.active_model(taken.ref, info, self._task_of(name), one.accepted.description.labels)
+            labels = one.accepted.description.labels
+            model = telemetry.active_model(taken.ref, info, self._task_of(name), labels, taken.degraded)
             self._say.say(topics.MODEL, model, name)
             self._say.event("model.active", "info", f"{taken.ref.title} serves", name, taken.ref.name)
             self._figures.engine_taken(name, swapped=taken.swapped)

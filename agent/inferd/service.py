@@ -10,12 +10,14 @@ import logging
 import os
 import selectors
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 from inferd import ipc
 from inferd.alerting import Alerting
+from inferd import ipc
+from inferd.accelerators import Accelerators, News
 from inferd.announce import Announcer
 from inferd.config import settings
 from inferd.control_socket import ControlSocket
@@ -76,6 +78,7 @@ class Service:
         life = Life(state_dir, config.models, clock, machine.boot_id())
         drop = DropFolder(folder, config.models, clock)
         self._models = Models(life, drop, config.models, circumstances(), clock)
+        self._accelerators = Accelerators(clock)
         self._supervisor = Supervisor(clock)
         self._pauses = Pauses(config.watch.restart_max_s)
         self._figures = Figures(clock, config.metrics, state_dir)
@@ -87,6 +90,7 @@ class Service:
         self._worker_due_ns = 0
         self._killed_ns = 0
         self._killed_why = ""
+        self._replacing = ""  # why the worker is to make room for another; "" where it is not
         self._stopping = False
 
     def run(self, *, until_end: bool = False) -> None:
@@ -96,6 +100,7 @@ class Service:
             self._selector = stack.enter_context(selectors.DefaultSelector())
             self._selector.register(self._signals, selectors.EVENT_READ)
             stack.callback(self._models.close)
+            stack.callback(self._accelerators.close)
             stack.callback(self._figures.close)
             self._figures.watch("control", os.getpid())
             self._listen(stack)
@@ -144,6 +149,7 @@ class Service:
             self._hear_worker()
             self._mind_models()
             self._mind_worker()
+            self._mind_accelerators()
         except WorkerError as exc:
             self._replace_seed(exc)
         self._serve_commands()
@@ -187,12 +193,34 @@ class Service:
             for missing in self._seed.missing:
                 log.debug("not installed: %s", missing)
 
+    def _mind_accelerators(self) -> None:
+        """Ask accelerators, tell what came of it, and have the worker take what is to serve now.
+
+        Raises:
+            WorkerError: the seed is gone.
+        """
+        if self._seed.ready:
+            watch = self._config.watch
+            self._take_news(self._accelerators.turn(self._seed, watch.deadline_s, watch.load_deadline_s))
+
+    def _take_news(self, news: Sequence[News]) -> None:
+        """Tell what happened to accelerators; one that is back is taken by a new worker, the rest by this one."""
+        for one in news:
+            self._tell.accelerator(one)
+            if one.kind == "back" and self._supervisor.running:
+                self._replacing = f"{one.key} is back on its accelerator"
+                self._killed_ns = self._clock.monotonic_ns()
+                self._supervisor.ask_to_stop()
+            elif one.kind != "mending" and not self._replacing:
+                self._send_plan({one.key})
+
     def _replace_seed(self, error: WorkerError) -> None:
         """Start a new seed; the worker and the vet children died with the old one."""
         log.error("%s; a new one is started", error)
         self._selector.unregister(self._seed)
         self._seed.close()
         self._models.lose_children()
+        self._accelerators.lose_children()
         self._start_seed()
         if self._supervisor.running:
             self._bury_worker(None, str(error))
@@ -201,11 +229,15 @@ class Service:
         """Tell the worker all that there should be, and offer it the models of these keys; without a worker, later."""
         if not self._supervisor.running:
             return
-        accepted = self._models.accepted()
+        followed = self._models.accepted()
+        self._accelerators.follow(
+            (one.key, one.accepted, one.pipelines[0].engine) for one in followed if one.accepted is not None
+        )
+        accepted = [one for one in followed if self._accelerators.can_serve(one.key)]
         self._supervisor.plan([one.assignment for one in accepted])
         for one in accepted:
             if one.key in offered and one.accepted is not None:
-                self._supervisor.offer(one.offer, one.accepted.blob_fd)
+                self._supervisor.offer(*self._accelerators.offer(one.key, one.offer, one.accepted.blob_fd))
 
     def _hear_worker(self) -> None:
         """Pass on what the worker says."""
@@ -214,7 +246,19 @@ class Service:
             if message is None:
                 return
             self._tell.heard(message)
-            self._models.heard(message)
+            if not self._hear_of_accelerator(message):
+                self._models.heard(message)
+
+    def _hear_of_accelerator(self, message: ipc.FromWorker) -> bool:
+        """Take what the worker says of an accelerator; return whether the message was about that, and not the model."""
+        if not isinstance(message, ipc.FellBack | ipc.Refused):
+            return False
+        news = self._accelerators.fell(message.engine_key, message.why)
+        for one in news:
+            self._tell.accelerator(one)
+        if news and not (isinstance(message, ipc.FellBack) and message.twin_serves):
+            self._send_plan({message.engine_key})
+        return bool(news)
 
     def _mind_worker(self) -> None:
         """Start a worker that is due; kill one that hangs; give up one that cannot be killed."""
@@ -223,6 +267,8 @@ class Service:
             if self._seed.ready and now_ns >= self._worker_due_ns:
                 self._start_worker()
         elif self._killed_ns:
+            if self._replacing and now_ns - self._killed_ns > STOP_WORKER_S * 1e9:
+                self._supervisor.kill()
             if now_ns - self._killed_ns > REAP_S * 1e9:
                 self._bury_worker(None)
         elif why := self._supervisor.stalled(*self._deadlines_ns()):
@@ -252,11 +298,20 @@ class Service:
         self._selector.unregister(self._supervisor)
         lived_ns = self._clock.monotonic_ns() - self._supervisor.started_ns
         death = self._supervisor.bury(ended, self._killed_why or why, hung=bool(self._killed_why))
-        self._models.worker_ended(death)
+        replacing, self._replacing = self._replacing, ""
+        why = f"the worker ended while it was at work: {death.how}"
+        news = [one for key in death.blamed if not replacing for one in self._accelerators.fell(key, why)]
+        excused = self._models.followed if replacing else {one.key for one in news}
+        self._models.worker_ended(death, excused)
         rolled_back = bool(self._models.take_changed())  # then who did it is gone
-        pause_s = 0.0 if rolled_back else self._pauses.after(lived_ns)
+        pause_s = 0.0 if rolled_back or news or replacing else self._pauses.after(lived_ns)
         self._worker_due_ns = self._clock.monotonic_ns() + int(pause_s * 1e9)
-        self._tell.worker_ended("worker.hung" if self._killed_why else "worker.died", death, pause_s)
+        if replacing:
+            self._tell.worker_replaced(replacing)
+        else:
+            self._tell.worker_ended("worker.hung" if self._killed_why else "worker.died", death, pause_s)
+        for one in news:
+            self._tell.accelerator(one)
         self._killed_ns, self._killed_why = 0, ""
 
     def _deadlines_ns(self) -> tuple[dict[str, int], int, int]:

@@ -127,9 +127,9 @@ class Supervisor:
         self._slots = {assignment.engine_key: assignment.slot for assignment in assignments}
         self._send(ipc.Plan(tuple(assignments)))
 
-    def offer(self, offer: ipc.Offer, blob_fd: int | None) -> None:
+    def offer(self, offer: ipc.Offer, blob_fds: Sequence[int]) -> None:
         """Offer the worker a model."""
-        self._send(offer, [blob_fd] if blob_fd is not None else [])
+        self._send(offer, blob_fds)
 
     def show(self, show: ipc.Show, connection_fd: int) -> None:
         """Have the worker answer somebody who wants to see a frame."""

@@ -29,6 +29,7 @@ from inferd.store.octets import ModelFile, read_small
 from inferd.store.shelf import Copied, Shelf
 from inferd.system.channel import Channel
 from inferd.system.clock import SystemClock
+from inferd.twinned import on_cpu, open_twin
 from inferd.wire.manifest import FileFacts, InputSection, Manifest, ModelDescription, OutputSection
 
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
@@ -89,8 +90,12 @@ def _examine(request: ipc.Examine, path: Path, copied: Copied | None, channel: T
     if digest in request.stop_at:
         channel.send(ipc.ExamineFailed(path.name, "is known already", description, code="known"))
         return
+    twin = open_twin(path, request, description)
     with ExitStack() as held:
         subject = Subject(description, path, f"/proc/self/fd/{fd}" if fd is not None else request.path)
+        if twin is not None:
+            subject = Subject(twin.description, path, f"/proc/self/fd/{twin.fd}")
+            request = msgspec.structs.replace(request, engine=on_cpu(request.engine))
         wanted = request.gates and digest not in request.trusted
         gates = Gates(subject, _against(request, held) if wanted else None, request, SystemClock(), held)
         refused = _try(gates, channel) if wanted else _try_quickly(gates)
@@ -103,7 +108,10 @@ def _examine(request: ipc.Examine, path: Path, copied: Copied | None, channel: T
     if copied is not None:
         Shelf(Path(request.store_dir)).put(copied, digest)
     root, size_bytes = (copied.root, copied.size_bytes) if copied else ("", 0)
-    channel.send(ipc.Examined(description, info, root, size_bytes, verified), [fd] if fd is not None else [])
+    fds = [each for each in (fd, twin.fd if twin else None) if each is not None]
+    channel.send(
+        ipc.Examined(description, info, root, size_bytes, verified, twin.description if twin else None), fds
+    )
 
 
 def _try(gates: Gates, channel: ToAsker) -> ipc.ExamineFailed | None:
@@ -173,6 +181,9 @@ def _against(request: ipc.Examine, held: ExitStack) -> Subject | None:
     if fd is None:
         return None
     held.callback(os.close, fd)
+    if (twin := open_twin(path, request, description)) is not None:
+        held.callback(os.close, twin.fd)
+        return Subject(twin.description, path, f"/proc/self/fd/{twin.fd}")
     return Subject(description, path, f"/proc/self/fd/{fd}")
 
 

@@ -6,11 +6,14 @@ The main thread listens to control, loads offered engines and drains the counter
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from inferd import ipc
 from inferd.capture import Capture
@@ -98,13 +101,27 @@ class LoopListener:
         self._voices = voices
         self._to_control = to_control
         self._good_left = dict.fromkeys(voices, 0)
+        self._degraded = ""
         self.retired: list[Engine] = []
 
     def taken(self, serving: Serving, old: Serving | None, pause_ms: float) -> None:
         """Tell that a new engine serves; keep the old one for the main thread to close (closing holds the GIL)."""
-        self._to_control.offer(ipc.Taken(self._key, serving.ref, serving.engine.info, old is not None, pause_ms))
+        info = serving.engine.info
+        self._degraded = serving.degraded
+        self._to_control.offer(
+            ipc.Taken(self._key, serving.ref, info, old is not None, pause_ms, degraded=serving.degraded)
+        )
         if old is not None:
-            self.retired.append(old.engine)
+            self.retired += old.engines
+
+    def fell_back(self, old: Serving, twin: Serving | None, why: str) -> None:
+        """Tell that an accelerator failed and what serves instead."""
+        self._to_control.offer(ipc.FellBack(self._key, why, twin is not None))
+        self.retired.append(old.engine)
+        if twin is not None:
+            self.taken(twin, None, 0.0)
+        for voice in self._voices.values():
+            voice.engine("degraded" if twin else "failed", why)
 
     def reported(self, lane: Lane, ref: ModelRef, turn: Tick) -> None:
         """Send a result."""
@@ -120,7 +137,7 @@ class LoopListener:
         if self._good_left[name]:
             self._good_left[name] -= 1
         else:
-            self._voices[name].engine("running", "")
+            self._voices[name].engine("degraded" if self._degraded else "running", self._degraded)
 
     def fault(self, lane: Lane, kind: str, why: str) -> None:
         """Say that a frame gave no result."""
@@ -148,11 +165,30 @@ class Group:
             capture = Capture(lane, context.clock, self._stop, self._voices[name])
             self._threads.append(start(f"source {name}", capture.run))
 
-    def load(self, offer: ipc.Offer, path: str) -> None:
-        """Load and warm a model and offer it to the loop.
+    def load(self, offer: ipc.Offer, path: str, twin_path: str) -> None:
+        """Load and warm a model, and the twin that comes with it, and offer it to the loop.
 
         Raises:
             InferdError: it does not load, or does not fit a pipeline; what served before still does.
+        """
+        serving = self._serving(offer, path)
+        if offer.twin is not None:
+            alone = msgspec.structs.replace(offer, description=offer.twin.description, engine=offer.twin.engine, twin=None)
+            try:
+                serving = dataclasses.replace(serving, standby=self._serving(alone, twin_path))
+            except InferdError as exc:
+                log.warning("the twin of %s cannot be kept warm: %s", offer.description.ref.name, exc)
+        for name, made in serving.steps.items():
+            self.lanes[name].wanted = made.wanted
+        never_taken = self._loop.offer(serving)
+        for engine in never_taken.engines if never_taken is not None else ():
+            engine.close()
+
+    def _serving(self, offer: ipc.Offer, path: str) -> Serving:
+        """Load a model and make what each pipeline's frames go through.
+
+        Raises:
+            InferdError: it does not load, or does not fit a pipeline.
         """
         make = find("engine", ENGINES, offer.engine.kind)
         engine: Engine = make(path, offer.engine, self._clock, offer.description.ref.name)
@@ -161,10 +197,7 @@ class Group:
         except InferdError:
             engine.close()
             raise
-        for name, made in steps.items():
-            self.lanes[name].wanted = made.wanted
-        if (never_taken := self._loop.offer(Serving(offer.description.ref, engine, steps))) is not None:
-            never_taken.engine.close()
+        return Serving(offer.description.ref, engine, steps, degraded=offer.degraded)
 
     def refused(self, why: str) -> None:
         """Say that there is no model; pipelines that have one go on with it."""
@@ -251,7 +284,8 @@ class Worker:
         group = self._groups[offer.engine_key]  # control offers only what it has planned
         self._own_slot.begin(Busy.LOADING)
         try:
-            group.load(offer, f"/proc/self/fd/{fds[0]}" if fds else "")
+            own, twin = (f"/proc/self/fd/{fds[index]}" if fds else "" for index in (0, -1))
+            group.load(offer, own, twin)
         except InferdError as exc:
             group.refused(str(exc))
             self._context.to_control.offer(ipc.Refused(offer.engine_key, offer.description.ref, str(exc)))

@@ -46,7 +46,7 @@ def find_bundle(path: Path) -> Bundle:
     """Find what belongs to the model at `path`: a file, or a folder that holds `model.tflite` or `model.onnx`.
 
     Beside `name.tflite`: `name.toml`, and `name.txt`, `name_labels.txt` or `name.labels.txt`; also `labels.txt`, where
-    no other model lies in the folder. `name_edgetpu.tflite` has its twin's where it has none of its own.
+    no other model lies in the folder. `name_edgetpu.tflite` and its twin have each other's where they have none of their own.
 
     Raises:
         ModelError: there is no such model.
@@ -86,8 +86,7 @@ def _in_folder(folder: Path) -> Path:
 def _bundle(model: Path) -> Bundle:
     stems = [model.stem]
     twin = model.with_name(f"{model.stem.removesuffix(EDGETPU)}{SUFFIX}")
-    if model.stem.endswith(EDGETPU):
-        stems.append(twin.stem)
+    stems.append(twin.stem if model.stem.endswith(EDGETPU) else f"{model.stem}{EDGETPU}")
     manifests = [one for stem in stems if (one := model.with_name(f"{stem}.toml")).exists()]
     labels = next(filter(None, (_labels(model, stem) for stem in stems)), ())
     if _is_alone(model) and (common := model.with_name("labels.txt")).is_file() and common not in labels:

@@ -1,0 +1,147 @@
+"""The whole agent with an accelerator that is absent, refuses, fails, hangs, crashes, vanishes and comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copy
+from typing import Any
+
+import pytest
+
+from fixtures.agent import Whole, run_whole
+from fixtures.delegates import FakeTpu, build_fake_tpu
+from inferd.config import settings
+
+ROOT = Path(__file__).parents[2]
+DIGITS = ROOT / "models" / "digits"
+COMPILED = ROOT / "tests" / "runtime" / "models" / "digits_edgetpu.tflite"
+DEADLINE_S = 1.0
+FROM_TPU = (0, 200 / 256)  # class and score that the fake writes
+
+
+@pytest.fixture
+def tpu(tmp_path: Path) -> FakeTpu:
+    folder = tmp_path / "lib"
+    folder.mkdir()
+    return build_fake_tpu(folder)
+
+
+def bundle(folder: Path, *, twin: bool = True) -> Path:
+    """Lay our digits model down as one for the Edge TPU, with or without its CPU twin."""
+    folder.mkdir()
+    model = folder / "digits_edgetpu.tflite"
+    copy(COMPILED, model)
+    copy(DIGITS / "labels.txt", folder / "digits.txt")
+    said = (DIGITS / "model.toml").read_text().replace("labels.txt", "digits.txt").partition("[golden]")[0]
+    (folder / "digits.toml").write_text(said)
+    if twin:
+        copy(DIGITS / "model.tflite", folder / "digits.tflite")
+    return model
+
+
+def run(tmp_path: Path, tpu: FakeTpu, until: Callable[[Whole], object], *, twin: bool = True) -> Whole:
+    """Run the agent on a moving test picture, 20 frames a second, until something was heard."""
+    engine = settings.Engine(delegate=str(tpu.library), delegate_options={"mode_file": str(tpu.mode_file)}, threads=1)
+    cam = settings.Pipeline(
+        name="cam",
+        model=str(bundle(tmp_path / "models", twin=twin)),
+        engine=engine,
+        source=settings.SyntheticSource(width=32, height=32),
+        pace=settings.Pace(mode="fixed", fps=20.0),
+        report=settings.Report(when="every", max_per_s=0.0),
+    )
+    return run_whole(tmp_path / "state", cam, until=until, deadline_s=DEADLINE_S)
+
+
+def by_tpu(result: dict[str, Any]) -> bool:
+    """Whether the fake accelerator gave a result."""
+    first = result["labels"][0]
+    return (first["id"], round(first["score"], 4)) == (FROM_TPU[0], round(FROM_TPU[1], 4))
+
+
+def results(whole: Whole, *, of_tpu: bool) -> int:
+    return sum(by_tpu(result) is of_tpu for result in whole.bodies("cam/result"))
+
+
+def active(whole: Whole) -> list[tuple[str, bool]]:
+    """Return accelerator and degradation of all models that served, in order."""
+    told = [(body["accelerator"], body["degraded"]) for body in whole.bodies("cam/model") if body["state"] == "active"]
+    return [one for index, one in enumerate(told) if index == 0 or told[index - 1] != one]
+
+
+def twin_serves(whole: Whole) -> bool:
+    return results(whole, of_tpu=False) > 2
+
+
+def tpu_serves(whole: Whole) -> bool:
+    return results(whole, of_tpu=True) > 2
+
+
+def reason(whole: Whole) -> str:
+    """Return why the model that serves is degraded."""
+    return str(next(body["reason"] for body in reversed(whole.bodies("cam/model")) if body["degraded"]))
+
+
+def test_a_working_accelerator_serves(tmp_path: Path, tpu: FakeTpu) -> None:
+    assert active(run(tmp_path, tpu, tpu_serves)) == [("edgetpu", False)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "why"),
+    [
+        ("absent", "there is no Edge TPU"),
+        ("refusing", "this accelerator serves somebody else"),
+        ("failing", "is not taken by the delegate for edgetpu"),
+        ("erring", "edgetpu failed while running it"),
+        ("crashing", "the process that tried it died"),
+        ("crashing-load", "the process that tried it died"),
+        ("hanging", "the accelerator does not answer"),
+    ],
+)
+def test_an_accelerator_that_does_not_work_leaves_the_twin_serving_and_says_why(
+    tmp_path: Path, tpu: FakeTpu, mode: str, why: str
+) -> None:
+    tpu.behave(mode)
+    whole = run(tmp_path, tpu, twin_serves)
+    assert active(whole) == [("cpu", True)]
+    assert why in reason(whole)
+    assert "accelerator.failed" in whole.events()
+    assert whole.bodies("cam/status")[-1]["status"] == "degraded"
+
+
+@pytest.mark.parametrize("mode", ["absent", "erring", "hanging", "crashing"])
+def test_an_accelerator_that_fails_in_service_hands_over_to_the_twin_and_returns(
+    tmp_path: Path, tpu: FakeTpu, mode: str
+) -> None:
+    behaviours = [mode, "good"]
+
+    def until(whole: Whole) -> bool:
+        """Take the accelerator away once it serves, and give it back once the twin does."""
+        if behaviours and (twin_serves if behaviours == ["good"] else tpu_serves)(whole):
+            tpu.behave(behaviours.pop(0))
+        return active(whole) == [("edgetpu", False), ("cpu", True), ("edgetpu", False)]
+
+    whole = run(tmp_path, tpu, until)
+    assert active(whole) == [("edgetpu", False), ("cpu", True), ("edgetpu", False)]
+    told = [kind for kind in whole.events() if kind.startswith("accelerator.")]
+    assert (told[0], told[-1]) == ("accelerator.failed", "accelerator.back")
+
+
+def test_an_error_of_the_accelerator_costs_no_frame(tmp_path: Path, tpu: FakeTpu) -> None:
+    def until(whole: Whole) -> bool:
+        if tpu_serves(whole):
+            tpu.behave("erring")
+        return twin_serves(whole)
+
+    whole = run(tmp_path, tpu, until)
+    frames = [result["frame"] for result in whole.bodies("cam/result")]
+    assert frames == list(range(frames[0], frames[0] + len(frames)))
+
+
+def test_without_a_twin_an_absent_accelerator_is_a_named_refusal(tmp_path: Path, tpu: FakeTpu) -> None:
+    tpu.behave("absent")
+    whole = run(tmp_path, tpu, lambda so_far: "model.refused" in so_far.events(), twin=False)
+    refused = next(event for event in whole.bodies("event") if event["kind"] == "model.refused")
+    assert "there is no Edge TPU" in refused["message"]
+    assert whole.bodies("cam/model")[-1]["state"] == "refused"
