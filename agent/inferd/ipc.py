@@ -160,6 +160,7 @@ class PipelineCounts(msgspec.Struct, frozen=True):
     results_suppressed: int
     source_restarts: int
     latency: dict[Stage, HistogramData]
+    frames_flawed: dict[str, int] = {}
 
 
 class Counts(Message, frozen=True):

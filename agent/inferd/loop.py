@@ -135,7 +135,7 @@ class Loop:
 
     def _infer(self, serving: Serving, lane: Lane) -> None:
         frame = lane.frames.take()
-        if frame is not None:
+        if frame is not None and self._fit(serving, lane, frame):
             self._infer_frame(serving, lane, frame)
 
     def _infer_frame(self, serving: Serving, lane: Lane, frame: Frame) -> None:
@@ -174,6 +174,17 @@ class Loop:
     def _lose(self, lane: Lane, cause: str, error: InferdError) -> None:
         lane.counters.dropped(cause)
         self._listener.fault(lane, cause, str(error))
+
+    def _fit(self, serving: Serving, lane: Lane, frame: Frame) -> bool:
+        """Count and tell a frame's flaws; return False where it is to be kept from the model."""
+        findings = serving.steps[lane.pipeline.name].quality.judge(frame)
+        for finding in findings:
+            lane.counters.flawed(finding.flaw)
+            self._listener.fault(lane, finding.flaw, f"{finding.flaw.replace('_', ' ')}: {finding.why}")
+        kept_out = any(finding.keep_out for finding in findings)
+        if kept_out:
+            lane.counters.dropped("poor_quality")
+        return not kept_out
 
     def _tell(self, lane: Lane, ref: ModelRef, turn: Tick) -> None:
         counts = is_open(lane.pipeline.schedule, turn.taken_at)

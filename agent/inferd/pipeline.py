@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -24,13 +24,15 @@ from inferd.ipc import PipelineCounts
 from inferd.parts import TASKS, Engine, PaintsPixels, Preprocess, Task, WatchesInput, find
 from inferd.preprocess import build as build_preprocess
 from inferd.preprocess import wanted
+from inferd.preprocess.quality import Quality, over
 from inferd.records import STAGES, Array, Frame, Geometry, ModelRef, Overlay, Result, StageTimes, Tick, Wanted
 from inferd.system.threads import Condition, Latest, Lock
 from inferd.tasks.follow import Follower
 from inferd.tasks.report import Reporter
-from inferd.wire.manifest import ModelDescription
+from inferd.wire.manifest import ModelDescription, QualitySection
 
 CHECKED = 1 << 16  # values of an output that are looked at: 2 µs for 1,001, 30 µs for all these
+NOTHING_WANTED = Wanted()
 MOST_NOTED = 1000  # frames whose times wait to be sorted, should nobody drain
 SILENT_NS = 5_000_000_000
 
@@ -42,7 +44,8 @@ class Steps:
     preprocess: Preprocess
     engine: Engine
     task: Task
-    wanted: Wanted = Wanted()
+    wanted: Wanted = NOTHING_WANTED
+    quality: Quality = field(default_factory=lambda: Quality(QualitySection()))
 
 
 def tick(frame: Frame, steps: Steps, now_ns: Callable[[], int]) -> Tick:
@@ -95,8 +98,15 @@ def _decode(task: Task, geometry: Geometry, outputs: Sequence[Array]) -> Result:
     return task.decode(outputs, geometry)
 
 
-def build_steps(description: ModelDescription, engine: Engine, roi: tuple[float, float, float, float]) -> Steps:
+def build_steps(
+    description: ModelDescription,
+    engine: Engine,
+    roi: tuple[float, float, float, float],
+    quality: QualitySection | None = None,
+) -> Steps:
     """Make what a frame goes through: the part `roi` of it (y0, x0, y1, x1, each 0..1), for this model.
+
+    What `quality` says goes before what the model's manifest says of it.
 
     Raises:
         ModelError: the description lacks what the task needs, or contradicts the engine's tensors.
@@ -106,7 +116,8 @@ def build_steps(description: ModelDescription, engine: Engine, roi: tuple[float,
     preprocess = build_preprocess(description, info, roi)
     if isinstance(task, WatchesInput):
         preprocess = _Watched(preprocess, task)
-    return Steps(preprocess, engine, task, wanted(description, engine.info))
+    rules = over(description.manifest.quality, quality or QualitySection())
+    return Steps(preprocess, engine, task, wanted(description, engine.info), Quality(rules))
 
 
 class _Watched:
@@ -133,6 +144,11 @@ class Counters:
         """Count a frame that the source gave."""
         with self._lock:
             self._frames_in += 1
+
+    def flawed(self, flaw: str) -> None:
+        """Count a frame with a flaw, whether it was kept from the model or not."""
+        with self._lock:
+            self._flawed[flaw] += 1
 
     def dropped(self, cause: str) -> None:
         """Count a frame that gave no result, and why."""
@@ -164,6 +180,7 @@ class Counters:
                 frames_in=self._frames_in,
                 frames_inferred=self._inferred,
                 frames_dropped=dict(self._dropped),
+                frames_flawed=dict(self._flawed),
                 results_reported=self._reported,
                 results_suppressed=self._inferred - self._reported,
                 source_restarts=self._source_restarts,
@@ -182,6 +199,7 @@ class Counters:
         self._noted: list[StageTimes] = []
         self._frames_in = self._inferred = self._reported = self._source_restarts = 0
         self._dropped: Counter[str] = Counter()
+        self._flawed: Counter[str] = Counter()
         self._latency = {stage: Histogram() for stage in STAGES}
 
 

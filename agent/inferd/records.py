@@ -22,6 +22,8 @@ else:
 ColorOrder = Literal["rgb", "bgr", "gray"]
 Stage = Literal["capture", "preprocess", "invoke", "decode", "total", "frame_age"]
 STAGES: tuple[Stage, ...] = ("capture", "preprocess", "invoke", "decode", "total", "frame_age")
+Flaw = Literal["black", "over_exposed", "blurred", "frozen", "missing_values", "impossible_values"]
+FLAWS: tuple[Flaw, ...] = ("black", "over_exposed", "blurred", "frozen", "missing_values", "impossible_values")
 PipelineState = Literal["waiting", "running", "degraded", "failed", "ended"]
 
 

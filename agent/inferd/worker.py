@@ -173,7 +173,9 @@ class Group:
         """
         serving = self._serving(offer, path)
         if offer.twin is not None:
-            alone = msgspec.structs.replace(offer, description=offer.twin.description, engine=offer.twin.engine, twin=None)
+            alone = msgspec.structs.replace(
+                offer, description=offer.twin.description, engine=offer.twin.engine, twin=None
+            )
             try:
                 serving = dataclasses.replace(serving, standby=self._serving(alone, twin_path))
             except InferdError as exc:
@@ -193,7 +195,10 @@ class Group:
         make = find("engine", ENGINES, offer.engine.kind)
         engine: Engine = make(path, offer.engine, self._clock, offer.description.ref.name)
         try:
-            steps = {pipeline.name: build_steps(offer.description, engine, pipeline.roi) for pipeline in self.pipelines}
+            steps = {
+                pipeline.name: build_steps(offer.description, engine, pipeline.roi, pipeline.quality)
+                for pipeline in self.pipelines
+            }
         except InferdError:
             engine.close()
             raise

@@ -11,7 +11,7 @@ import msgspec
 
 from inferd.config.rules import DAYS, Line, Schedule, Track, Zone
 from inferd.config.telemetry import Alert, HomeAssistant, Http, Metrics
-from inferd.wire.manifest import Activation, Decoder, Filter, Resize, Task
+from inferd.wire.manifest import Activation, Decoder, Filter, QualitySection, Resize, Task
 
 __all__ = ["DAYS", "Alert", "HomeAssistant", "Http", "Line", "Metrics", "Schedule", "Track", "Zone"]  # and all that is defined here
 
@@ -355,6 +355,7 @@ class Pipeline(Settings, frozen=True):
         overrides: what the manifest does not say, or says wrongly.
         roi: the part of the picture that is used: y0, x0, y1, x1, each 0..1.
         report: which results leave the device.
+        quality: which frames are too poor to trust; goes before what the model's manifest says.
         track: whether objects keep a number.
         zone: where objects are counted.
         line: whose crossing is counted.
@@ -369,6 +370,7 @@ class Pipeline(Settings, frozen=True):
     overrides: Overrides = Overrides()
     roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     report: Report = Report()
+    quality: QualitySection = QualitySection()
     track: Track = Track()
     zone: tuple[Zone, ...] = ()
     line: tuple[Line, ...] = ()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from inferd.errors import ModelError, SourceError
 from inferd.parts import Preprocess
 from inferd.preprocess.image import ImagePreprocess
+from inferd.preprocess.signal import SignalPreprocess, is_signal, wanted_window
 from inferd.preprocess.tensors import TensorPreprocess
 from inferd.records import Array, EngineInfo, Frame, Geometry, Wanted
 from inferd.wire.manifest import ModelDescription
@@ -24,17 +25,37 @@ def build(description: ModelDescription, info: EngineInfo, roi: Roi) -> Preproce
     """
     tensors = TensorPreprocess(info.inputs)
     try:
-        return _ByFrame(_picture(description, info, roi), tensors)
+        pictures: Preprocess = _picture(description, info, roi)
     except ModelError as exc:  # no fault as long as no picture comes: tensors need no manifest
-        return _ByFrame(_NoPictures(exc), tensors)
+        pictures = _Refused("is a picture", exc)
+    return _ByFrame(pictures, _signal(description, info), tensors)
+
+
+def _signal(description: ModelDescription, info: EngineInfo) -> Preprocess:
+    """Make the way in for windows of a signal.
+
+    Raises:
+        ModelError: the manifest's [signal] or [pca] contradicts itself.
+    """
+    name = description.ref.name
+    if len(info.inputs) != 1:
+        return _Refused("is a signal", ModelError(name, f"has {len(info.inputs)} inputs, so it takes tensors"))
+    try:
+        return SignalPreprocess(description.manifest.signal, description.manifest.pca, info.inputs[0])
+    except ModelError as exc:
+        raise ModelError(name, str(exc)) from exc
 
 
 def wanted(description: ModelDescription, info: EngineInfo) -> Wanted:
-    """Return what the model would like its source to give; zeros where it takes neither pictures nor a signal."""
+    """Return what the model would like its source to give; zeros where it takes neither a picture nor a signal."""
+    if len(info.inputs) != 1:
+        return Wanted()
+    if description.manifest.signal.said:
+        return wanted_window(description.manifest.signal, info.inputs[0])
     try:
         made = _picture(description, info, (0.0, 0.0, 1.0, 1.0))
     except ModelError:
-        return Wanted()
+        return wanted_window(description.manifest.signal, info.inputs[0])
     return Wanted(width=made.width, height=made.height)
 
 
@@ -52,21 +73,24 @@ def _picture(description: ModelDescription, info: EngineInfo, roi: Roi) -> Image
 class _ByFrame:
     """Takes the way in that fits the kind of frame."""
 
-    def __init__(self, pictures: Preprocess, tensors: Preprocess) -> None:
+    def __init__(self, pictures: Preprocess, signals: Preprocess, tensors: Preprocess) -> None:
         self._pictures = pictures
+        self._signals = signals
         self._tensors = tensors
 
     def __call__(self, frame: Frame, inputs: Sequence[Array]) -> Geometry:
         if isinstance(frame.data, Mapping):
             return self._tensors(frame, inputs)
+        if is_signal(frame):
+            return self._signals(frame, inputs)
         return self._pictures(frame, inputs)
 
 
-class _NoPictures:
-    """Says of each picture why the model cannot take it."""
+class _Refused:
+    """Says of each frame of one kind why the model cannot take it."""
 
-    def __init__(self, why: ModelError) -> None:
-        self._why = str(why)
+    def __init__(self, what: str, why: ModelError) -> None:
+        self._why = f"{what}, but {why}"
 
     def __call__(self, frame: Frame, inputs: Sequence[Array]) -> Geometry:  # noqa: ARG002 - the fault is the model's
-        raise SourceError(frame.origin or "frame", f"is a picture, but {self._why}")
+        raise SourceError(frame.origin or "frame", self._why)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from inferd.errors import ModelError, SourceError
+from inferd.preprocess.denoise import picture_filter
 from inferd.preprocess.geometry import Fit, Roi, fit
 from inferd.preprocess.pixels import OPENCV_DTYPES, applier, is_identity, pixel_table
 from inferd.preprocess.shrink import resizer
@@ -79,6 +80,7 @@ class ImagePreprocess:
         self._resize = section.resize or "stretch"
         self._filter = section.filter or "fast_area"
         self._fill = DEFAULT_FILL if section.letterbox_fill is None else section.letterbox_fill
+        self._denoise = picture_filter(section)
         self._roi = roi
         self._plans: dict[tuple[int, int, int, ColorOrder], _Plan] = {}
 
@@ -116,6 +118,8 @@ class ImagePreprocess:
         """Choose the passes for pictures of one shape."""
         laid = fit((height, width), self._shape[:2], self._resize, self._roi)
         steps: list[tuple[Pass, Array]] = []  # each with the array it fills if it is not the last
+        if self._denoise is not None:
+            steps.append((self._denoise, np.empty((laid.y.size, laid.x.size, channels), np.uint8)))
         if laid.barred:
             steps.append(self._barrer(laid, channels))
         steps.append((self._resizer(laid, channels), np.full((*self._shape[:2], channels), self._fill, np.uint8)))

@@ -152,7 +152,7 @@ def _fill(known: Known, has_labels: bool, answers: Answers) -> tuple[Manifest, l
     flags, said, facts = known.overrides, known.said, known.facts
     said_now = OutputSection(threshold=flags.threshold, top_k=flags.top_k, average=flags.average, limit=flags.limit)
     require_output_bounds(known.part, said_now)
-    picture = find_picture(known.part, facts, said.input.layout)
+    picture = None if said.signal.said else find_picture(known.part, facts, said.input.layout)
     guessed = guess_task(facts, takes_picture=picture is not None, has_labels=has_labels)
     told: Task | None = answers.pick("model.task", (FLAG, flags.task), (MANIFEST, said.model.task))
     task = told or guessed

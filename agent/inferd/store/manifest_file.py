@@ -32,6 +32,27 @@ class Bounds:
 
 BOUNDS: dict[str, Bounds] = {
     "input.letterbox_fill": Bounds(0, PIXEL_MAX),
+    "input.denoise_px": Bounds(3, 31),
+    "signal.rate_hz": Bounds(1e-6, 10e6),
+    "signal.window": Bounds(1, 16_000_000),
+    "signal.hop": Bounds(1, 16_000_000),
+    "signal.denoise_size": Bounds(3, 9999),
+    "signal.gate_db": Bounds(0, 100),
+    "signal.frame": Bounds(2, 65_536),
+    "signal.step": Bounds(1, 65_536),
+    "signal.fft": Bounds(2, 65_536),
+    "signal.power": Bounds(1, 2),
+    "signal.mels": Bounds(1, 512),
+    "signal.low_hz": Bounds(0, 5e6),
+    "signal.high_hz": Bounds(0, 5e6),
+    "signal.log_offset": Bounds(0, 1),
+    "signal.coefficients": Bounds(1, 512),
+    "signal.peaks": Bounds(1, 1000),
+    "quality.dark": Bounds(0, 1),
+    "quality.bright": Bounds(0, 1),
+    "quality.sharp": Bounds(0, 1e9),
+    "quality.frozen_s": Bounds(0, 1e9),
+    "quality.missing": Bounds(0, 1),
     "output.threshold": Bounds(0, 1),
     "output.iou_threshold": Bounds(0, 1),
     "output.top_k": Bounds(1, 100_000),
@@ -163,7 +184,7 @@ def _check(part: str, manifest: Manifest) -> None:
         require_plain_name(part, manifest.model.twin)
     require_normalization(part, manifest.input)
     require_output_bounds(part, manifest.output)
-    for name in ("input", "budget", "golden"):
+    for name in ("input", "signal", "quality", "budget", "golden"):
         _require_bounds(part, name, getattr(manifest, name))
 
 

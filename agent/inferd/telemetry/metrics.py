@@ -33,7 +33,7 @@ CAUSES = (
     "superseded",
     "stale",
     "unreadable",
-    *FLAWS,
+    "poor_quality",
     "preprocess_error",
     "engine_error",
     "decode_error",

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from inferd.records import ColorOrder, ModelRef, TensorSpec
+from inferd.records import ColorOrder, Flaw, ModelRef, TensorSpec
 
 Task = Literal["classify", "detect", "segment", "pose", "embed", "anomaly", "regress", "raw"]
 Resize = Literal["stretch", "letterbox", "crop"]
@@ -19,6 +19,14 @@ Layout = Literal["nhwc", "nchw"]
 Activation = Literal["none", "softmax", "sigmoid"]
 Decoder = Literal["tflite_detection_postprocess", "blazeface", "yolov5", "yolov8", "movenet", "landmarks"]
 BoxUnit = Literal["share", "pixel"]
+PictureDenoise = Literal["none", "median", "gaussian", "bilateral"]
+SignalDenoise = Literal["none", "median", "gaussian", "band_pass", "spectral_gate"]
+SignalScale = Literal["none", "peak", "standard"]
+Feature = Literal["samples", "spectrum", "mel", "mfcc", "bands", "statistics", "peaks"]
+Taper = Literal["none", "hann", "hamming", "blackman"]
+MelScale = Literal["htk", "slaney"]
+LogKind = Literal["none", "ln", "db"]
+Statistic = Literal["mean", "std", "rms", "min", "max", "span", "crest", "skewness", "kurtosis", "crossings"]
 
 
 class ModelSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -59,6 +67,8 @@ class InputSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
         range: the real values that pixels 0 and 255 become, such as [-1.0, 1.0].
         layout: order of the tensor's axes.
         letterbox_fill: pixel value 0..255 of the bars.
+        denoise: how noise is taken out of the picture before it is resized.
+        denoise_px: how far that looks, pixels; odd.
     """
 
     color_order: ColorOrder | None = None
@@ -69,6 +79,114 @@ class InputSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     range: tuple[float, float] | None = None
     layout: Layout | None = None
     letterbox_fill: int | None = None
+    denoise: PictureDenoise | None = None
+    denoise_px: int | None = None
+
+
+class SignalSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[signal]`: how a window of sound or of a sensor's readings becomes the tensor, in this order.
+
+    Attributes:
+        rate_hz: samples a second that the model was trained on.
+        window: samples in a window.
+        hop: samples from the start of a window to the start of the next; `window` where it is not said.
+        channels: which of the source's channels, by number from 0.
+        denoise: how noise is taken out of the window.
+        denoise_size: how far "median" and "gaussian" look, samples; odd.
+        band_hz: what "band_pass" leaves: lowest and highest frequency.
+        gate_db: how far a frequency must stand above the window's quiet for "spectral_gate" to leave it.
+        scale: "peak" divides by the largest sample, "standard" takes mean and deviation of each channel out.
+        mean: of each channel, or one for all: real = (sample - mean) / std.
+        std: see `mean`.
+        features: what is computed; several are laid one behind the other.
+        frame: samples in a frame of a spectrum.
+        step: samples from frame to frame.
+        fft: points of the transform; the next power of two from `frame` where it is not said.
+        taper: what a frame is multiplied with.
+        power: of the magnitudes: 1.0 or 2.0.
+        mels: how many mel bands.
+        low_hz, high_hz: where they begin and end.
+        mel_scale: "htk" as TensorFlow has it, "slaney" as librosa has it.
+        log: "ln", or "db" (ten times the logarithm to ten; twenty times where power is 1.0).
+        log_offset: added before the logarithm.
+        coefficients: how many of the cosine transform are kept, for "mfcc".
+        bands_hz: edges of the bands whose energy is taken, for "bands".
+        statistics: which, of each channel.
+        peaks: how many of the strongest frequencies, for "peaks": frequency and magnitude of each.
+        select: which of all computed values are kept, by number from 0.
+    """
+
+    rate_hz: float | None = None
+    window: int | None = None
+    hop: int | None = None
+    channels: tuple[int, ...] | None = None
+    denoise: SignalDenoise | None = None
+    denoise_size: int | None = None
+    band_hz: tuple[float, float] | None = None
+    gate_db: float | None = None
+    scale: SignalScale | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    features: tuple[Feature, ...] | None = None
+    frame: int | None = None
+    step: int | None = None
+    fft: int | None = None
+    taper: Taper | None = None
+    power: float | None = None
+    mels: int | None = None
+    low_hz: float | None = None
+    high_hz: float | None = None
+    mel_scale: MelScale | None = None
+    log: LogKind | None = None
+    log_offset: float | None = None
+    coefficients: int | None = None
+    bands_hz: tuple[float, ...] | None = None
+    statistics: tuple[Statistic, ...] | None = None
+    peaks: int | None = None
+    select: tuple[int, ...] | None = None
+
+    @property
+    def said(self) -> bool:
+        """Whether anything is said, so that the model takes a signal."""
+        return self != SignalSection()
+
+
+class PcaSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[pca]`: principal components of the features of a signal: (features - mean) / std, times each component.
+
+    Attributes:
+        mean: of each feature.
+        std: of each feature; 1 where it is not said.
+        components: rows of as many numbers as there are features.
+    """
+
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    components: tuple[tuple[float, ...], ...] | None = None
+
+
+class QualitySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`[quality]`: which frames are too poor to trust. What is not said is not looked at.
+
+    Attributes:
+        dark: a picture whose mean brightness (0..1) is below it is black.
+        bright: a picture of which a larger share (0..1) is blown out is over-exposed.
+        sharp: a picture in whose middle the Laplacian varies by less is blurred.
+        frozen_s: a picture or window that stays bit for bit the same for so long is frozen.
+        missing: a window of which a larger share (0..1) of the values is missing.
+        low: a value below it is impossible; one for all channels or one for each.
+        high: a value above it is impossible; one for all channels or one for each.
+        keep_out: frames with these flaws never reach the model; those with others are counted and told.
+    """
+
+    dark: float | None = None
+    bright: float | None = None
+    sharp: float | None = None
+    frozen_s: float | None = None
+    missing: float | None = None
+    low: tuple[float, ...] | None = None
+    high: tuple[float, ...] | None = None
+    keep_out: tuple[Flaw, ...] | None = None
 
 
 class OutputSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -137,6 +255,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     schema_version: int = 1
     model: ModelSection = ModelSection()
     input: InputSection = InputSection()
+    signal: SignalSection = SignalSection()
+    pca: PcaSection = PcaSection()
+    quality: QualitySection = QualitySection()
     output: OutputSection = OutputSection()
     budget: BudgetSection = BudgetSection()
     golden: GoldenSection = GoldenSection()
