@@ -18,9 +18,13 @@ from inferd.config.load import Loaded, device_id, load, state_dir
 from inferd.control_socket import folder_of
 from inferd.parts import LINKS, Link, find
 from inferd.service import Service
+from inferd.state_format import claim
 from inferd.system.clock import SystemClock
+from inferd.system.processes import hold_memory
 
 log = logging.getLogger(__name__)
+
+MEMORY_SHARE = 0.8  # of the board's, for each of our processes; the unit's MemoryMax= is the same for all together
 
 
 @click.command()
@@ -44,6 +48,8 @@ def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
     say = Announcer(device_id(config), _links(config, prints=prints), clock)
     notify_socket = os.environ.get("NOTIFY_SOCKET", "")
     folder = state_dir(config, os.environ)
+    claim(folder, __version__)
+    hold_memory(MEMORY_SHARE)
     control_dir = folder_of(folder, os.environ.get("RUNTIME_DIRECTORY", ""))
     service = Service(
         config, lambda: _load(file).config, folder, say, clock, notify_socket=notify_socket, control_dir=control_dir

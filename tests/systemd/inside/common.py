@@ -135,10 +135,12 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
 def left_behind() -> list[str]:
     """Return files and folders of inferd's that are still there, and its account."""
     found = run("find", "/", "-xdev", "-name", "*inferd*", "-not", "-path", "/proc/*", "-not", "-path", "/sys/*",
-                "-not", "-path", "/var/log/*", "-not", "-path", "/in/*", "-not", "-path", "/out/*").split()  # fmt: skip
+                "-not", "-path", "/var/log/*", "-not", "-path", "/in/*", "-not", "-path", "/out/*",
+                "-not", "-path", "/venv/*", "-not", "-path", "/home/*").split()  # fmt: skip
     account = subprocess.run(["getent", "passwd", "inferd"], capture_output=True, text=True, check=False).stdout.split()
     group = subprocess.run(["getent", "group", "inferd", "gpio", "i2c"], capture_output=True, text=True, check=False)
-    return sorted(found) + account + group.stdout.split()
+    running = ["/run/inferd"] if Path("/run/inferd").exists() else []
+    return sorted(found) + running + account + group.stdout.split()
 
 
 def check_all(name: str, checks: list[Callable[[], Figures]]) -> int:
@@ -151,7 +153,7 @@ def check_all(name: str, checks: list[Callable[[], Figures]]) -> int:
             report[check.__name__] = {"held": True, **check()}
         except Exception as exc:  # noqa: BLE001 - one check that fails must not keep the others from being made
             traceback.print_exc()
-            report[check.__name__] = {"held": False, "why": str(exc)}
+            report[check.__name__] = {"held": False, "why": str(exc)[:500]}
         report[check.__name__]["check_s"] = round(time.monotonic() - started, 1)
         print(report[check.__name__], flush=True)
         (OUT / f"{name}.json").write_text(json.dumps(report, indent=1))
