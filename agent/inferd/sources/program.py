@@ -18,7 +18,7 @@ TAIL_BYTES = 2048  # of what it says on standard error
 TOLD_CHARACTERS = 200
 PIPE_BYTES = 1 << 20  # what any user may ask of a pipe (fs.pipe-max-size); a 640 x 480 frame is 0.9 MB
 STOP_S = 0.3  # for ending by itself, so that a camera is let go of; stopping a worker has 2 s for all
-EXIT_S = 0.2  # between the end of its output and the end of the program
+EXIT_S = 1.0  # between the end of its output and the end of the program
 
 
 def fill_in(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
@@ -87,10 +87,7 @@ class Program:
 
     def ended(self) -> Exit | None:
         """Return how it ended, None where it still runs though its output has ended."""
-        ended = self._leashed.ended()
-        if ended is None:
-            self._clock.pause(EXIT_S)
-            ended = self._leashed.ended()
+        ended = self._leashed.wait(EXIT_S)
         while self._listen():
             pass
         return ended

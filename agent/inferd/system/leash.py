@@ -64,6 +64,12 @@ class Leashed:
             return None
         return Exit(-code if code < 0 else code << 8)  # as waitpid tells it: the signal below, the exit code above
 
+    def wait(self, timeout_s: float) -> Exit | None:
+        """Return how it ended, None where it still runs after `timeout_s`."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_s)
+        return self.ended()
+
     def stop(self, timeout_s: float) -> bool:
         """Ask it to end, kill it after `timeout_s`; return whether it ended by itself. Twice is fine."""
         self._process.terminate()
