@@ -92,14 +92,26 @@ def first_boot(machine: nspawn.Machine, inside: Path, out: Path) -> Report:
 
 
 @pytest.fixture(scope="module")
-def second_boot(machine: nspawn.Machine, inside: Path, out: Path, first_boot: Report) -> Report:
+def read_only_boot(machine: nspawn.Machine, inside: Path, out: Path, first_boot: Report) -> Report:
     assert first_boot
+    state = machine.root / "var/lib/inferd"
+    machine.boot(inside, "readonly", out, ["--read-only", f"--bind={state}:/var/lib/inferd"])
+    return _report(out / "readonly.json")
+
+
+@pytest.fixture(scope="module")
+def second_boot(machine: nspawn.Machine, inside: Path, out: Path, read_only_boot: Report) -> Report:
+    assert read_only_boot
     machine.boot(inside, "reboot", out)
     return _report(out / "reboot.json")
 
 
 def test_the_package_serves_and_comes_back_from_everything(first_boot: Report) -> None:
     assert _failed(first_boot) == {}
+
+
+def test_a_read_only_root_is_enough(read_only_boot: Report) -> None:
+    assert _failed(read_only_boot) == {}
 
 
 def test_a_reboot_keeps_state_and_nothing_is_left_behind(second_boot: Report) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 PACKAGES = "systemd,systemd-sysv,dbus,udev,kmod,procps,python3,python3-venv,mosquitto,mosquitto-clients,ca-certificates"
@@ -19,7 +20,7 @@ UNIT = """\
 After=graphical.target
 [Service]
 Type=oneshot
-ExecStart=/usr/bin/python3 /in/{script} {arguments}
+ExecStart=/usr/bin/python3 /in/{name}.py
 StandardOutput=file:/out/{name}.log
 StandardError=inherit
 ExecStopPost=/bin/sh -c 'journalctl --no-pager -o short-monotonic > /out/{name}.journal; systemctl exit $EXIT_STATUS'
@@ -57,16 +58,16 @@ class Machine:
         (root / "etc/machine-id").write_text("")
         (root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")  # every installer writes it
 
-    def boot(self, inside: Path, name: str, out: Path, arguments: str = "") -> int:
+    def boot(self, inside: Path, name: str, out: Path, options: Sequence[str] = ()) -> int:
         """Boot, run `inside/name.py` after everything has started, and return its exit code.
 
         Args:
             inside: a folder that is seen as /in.
             name: of the script; its output goes to `name.log`, the journal to `name.journal`.
             out: a folder that is seen as /out.
-            arguments: for the script.
+            options: more of systemd-nspawn's.
         """
-        unit = UNIT.format(script=f"{name}.py", name=name, arguments=arguments, limit_s=BOOT_S)
+        unit = UNIT.format(name=name, limit_s=BOOT_S)
         (self.root / "etc/systemd/system/verify.service").write_text(unit)
         wanted = self.root / "etc/systemd/system/default.target.wants"
         wanted.mkdir(exist_ok=True)
@@ -75,7 +76,7 @@ class Machine:
         link.symlink_to("/etc/systemd/system/verify.service")
         binds = [f"--bind={out}:/out", f"--bind-ro={inside}:/in"]
         command = ["systemd-nspawn", "-q", "--register=no", "--keep-unit", "--private-network", *binds]
-        command += ["-D", str(self.root), "--boot"]
+        command += [*options, "-D", str(self.root), "--boot"]
         ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=BOOT_S, check=False)
         (out / f"{name}.console").write_bytes(ended.stdout + ended.stderr)
         return ended.returncode

@@ -63,6 +63,16 @@ def install() -> Figures:
     return {"install_s": took_s, "status": shown("StatusText"), "disk_mb": disk_kb // 1024}
 
 
+def the_unit_is_right_here() -> Figures:
+    """This release's systemd understands every line, and gives it an exposure of at most 1.5."""
+    unit = run("systemctl", "show", "inferd", "-P", "FragmentPath").strip()
+    checked = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+    said = [line for line in checked.stderr.splitlines() if "inferd" in line]
+    assert (checked.returncode, said) == (0, [])
+    judged = run("systemd-analyze", "security", "--offline=true", "--threshold=15", unit)
+    return {"exposure": judged.strip().splitlines()[-1], "type": shown("Type")}
+
+
 def inferences_arrive_at_the_broker() -> Figures:
     """Real results of the bundled model, every one with its label."""
     broker.mark()
@@ -318,6 +328,7 @@ def an_upgrade_keeps_state_and_configuration() -> Figures:
 
 CHECKS = [
     install,
+    the_unit_is_right_here,
     inferences_arrive_at_the_broker,
     the_processor_kernels_run_without_writable_code,
     nothing_runs_as_root,
