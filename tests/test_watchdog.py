@@ -45,7 +45,8 @@ class Systemd:
     def count(self, frames_in: int, inferred: int) -> None:
         """Be the worker that counts for "cam"."""
         latency = {stage: HistogramData() for stage in STAGES}
-        self.watchdog.counted(Counts({"cam": PipelineCounts(frames_in, inferred, {}, 0, 0, 0, latency)}, 0))
+        counted = PipelineCounts(frames_in, inferred, {}, 0, 0, 0, latency)
+        self.watchdog.counted(Counts(covered_s=1.0, pipelines={"cam": counted}, messages_lost=0))
 
     def serve(self) -> None:
         """Bring "cam" to its first inference."""
