@@ -11,7 +11,7 @@ from inferd import ipc
 from inferd.accelerator import Standing, fell, rose
 from inferd.config import settings
 from inferd.errors import WorkerError
-from inferd.examination import Accepted
+from inferd.examination import WRONG_PAIR, Accepted
 from inferd.fitting import fitting_engine
 from inferd.system.channel import Channel, channel_pair
 from inferd.system.memory import available_bytes
@@ -47,10 +47,7 @@ class Asked:
             received = None
         self.close()
         if received is None:
-            return (
-                "the process that tried it died; a delegate that was built for another runtime does that"
-                " (docs/accelerators.md has the pairs that are known to work)"
-            )
+            return f"the process that tried it died; {WRONG_PAIR}"
         return received[0]
 
     def close(self) -> None:

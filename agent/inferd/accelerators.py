@@ -74,7 +74,7 @@ class Accelerators:
         if held is None or held.standing.down or not held.known:
             return []
         held.worker_fell = True
-        return [self._fall(key, held, why)]
+        return self._fall(key, held, why)
 
     def turn(self, seed: Seed, patience_s: float, load_s: float) -> list[News]:
         """Do what has become possible, and return what happened.
@@ -154,15 +154,19 @@ class Accelerators:
         answer = held.probe.answer(now_ns)
         if answer is None:
             late = not held.known and now_ns - held.started_ns > patience_s * NS
-            return [self._fall(key, held, "the accelerator does not answer")] if late else []
+            return self._fall(key, held, "the accelerator does not answer") if late else []
         held.probe = None
         why = answer.why if isinstance(answer, ipc.Probed) else str(answer)
         if why:
-            return [self._fall(key, held, why)]
+            return self._fall(key, held, why)
         held.rise(now_ns)
         return [News(key, "back" if held.worker_fell else "ready", "", held.accepted.twin is not None)]
 
-    def _fall(self, key: str, held: Accelerated, why: str) -> News:
+    def _fall(self, key: str, held: Accelerated, why: str) -> list[News]:
+        """Take a failure; it is told once, and again only when all that can be done was done."""
+        was_down = held.standing.down
         held.fall(why, self._clock.monotonic_ns())
-        kind: Literal["failed", "wedged"] = "wedged" if held.standing.step == "alert" else "failed"
-        return News(key, kind, why, held.accepted.twin is not None)
+        has_twin = held.accepted.twin is not None
+        if held.standing.step == "alert":
+            return [News(key, "wedged", why, has_twin)]
+        return [] if was_down else [News(key, "failed", why, has_twin)]

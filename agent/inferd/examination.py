@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 
 from inferd import ipc
@@ -37,6 +37,8 @@ ENVIRONMENT = {
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
 }
 RUNTIMES = ("ai-edge-litert", "tflite-runtime", "onnxruntime")
+EDGETPU_FILE = "_edgetpu."
+WRONG_PAIR = "a delegate that was built for another runtime does that; docs/accelerators.md names pairs that work"
 LOAD_S = 120.0  # what a person at a terminal lets a model take, unless told otherwise
 # A vet child must never win against the model that serves, and has nothing to do with a network.
 LIMITS = Limits(nice=10, oom_score_adj=800, file_mb=1100, alone=True)
@@ -75,6 +77,10 @@ class Accepted:
     report: VetReport | None = None
     twin: ModelDescription | None = None
     twin_fd: int | None = None
+
+    def on_cpu(self) -> Accepted:
+        """Return what the CPU runs: the twin where there is one. Descriptors stay the holder's of both."""
+        return self if self.twin is None else replace(self, description=self.twin, blob_fd=self.twin_fd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +176,9 @@ class Examination:
             return "it did not load and run in the time it has; the process that tried it was killed", "hang"
         if ended.signal == signal.SIGXCPU:
             return "it took more processor time than it may; see vet_deadline_s under [models]", "hang"
-        return f"it cannot be loaded safely: the process that tried it {ended.sentence}", "crash"
+        asked = self._request.engine.delegate or EDGETPU_FILE in self._request.path
+        hint = f"; {WRONG_PAIR}" if asked else ""
+        return f"it cannot be loaded safely: the process that tried it {ended.sentence}{hint}", "crash"
 
     def _refuse(
         self,

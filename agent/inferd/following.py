@@ -56,6 +56,7 @@ class Followed:
         wait_until_ns: no trial begins before, because the disk refused.
         watched: the trial under way; None before the worker has taken the model.
         mixed: pipelines whose next counts are mixed with those of the model before.
+        refused: why its configured model was refused for want of an accelerator, as it was told.
     """
 
     key: str
@@ -72,6 +73,7 @@ class Followed:
     wait_until_ns: int = 0
     watched: Watched | None = None
     mixed: set[str] = field(default_factory=set)
+    refused: str = ""
 
     @property
     def assignment(self) -> ipc.Assignment:

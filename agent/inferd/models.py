@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 FACTORY = "the model that comes with inferd"
 VET_DEATHS = 2
 AGAIN_NS = 30_000_000_000  # before what was not the model's fault is tried again
+WRONG_ACCELERATOR = "wrong_accelerator"  # the code of a model that needs one which does not work here
 FAULTS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
 
 
@@ -408,6 +409,11 @@ class Models:
             self._retry(one)
         elif job.digest:
             self._lost(one, job.digest, str(verdict.error))
+        elif verdict.code == WRONG_ACCELERATOR and one.path:
+            if one.refused != str(verdict.error):  # told once, and tried again: what it needs may be plugged in
+                self.life.take(_note_refused, verdict.error.part, verdict.error.message, at, one.key)
+            one.refused = str(verdict.error)
+            self._retry(one)
         elif verdict.code == "known":
             self._tell_known(one, verdict, at)
         else:

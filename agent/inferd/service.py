@@ -211,7 +211,7 @@ class Service:
                 self._replacing = f"{one.key} is back on its accelerator"
                 self._killed_ns = self._clock.monotonic_ns()
                 self._supervisor.ask_to_stop()
-            elif one.kind != "mending" and not self._replacing:
+            elif one.kind in ("ready", "failed") and not self._replacing:
                 self._send_plan({one.key})
 
     def _replace_seed(self, error: WorkerError) -> None:

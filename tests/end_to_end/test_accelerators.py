@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copy
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
-from fixtures.agent import Whole, run_whole
+from fixtures.agent import Whole, environment, run_whole
 from fixtures.delegates import FakeTpu, build_fake_tpu
 from inferd.config import settings
 
@@ -40,12 +44,15 @@ def bundle(folder: Path, *, twin: bool = True) -> Path:
     return model
 
 
-def run(tmp_path: Path, tpu: FakeTpu, until: Callable[[Whole], object], *, twin: bool = True) -> Whole:
+def run(
+    tmp_path: Path, tpu: FakeTpu, until: Callable[[Whole], object], *, twin: bool = True, compiled: bool = True
+) -> Whole:
     """Run the agent on a moving test picture, 20 frames a second, until something was heard."""
+    model = bundle(tmp_path / "models", twin=twin)
     engine = settings.Engine(delegate=str(tpu.library), delegate_options={"mode_file": str(tpu.mode_file)}, threads=1)
     cam = settings.Pipeline(
         name="cam",
-        model=str(bundle(tmp_path / "models", twin=twin)),
+        model=str(model if compiled else model.with_name("digits.tflite")),
         engine=engine,
         source=settings.SyntheticSource(width=32, height=32),
         pace=settings.Pace(mode="fixed", fps=20.0),
@@ -145,3 +152,31 @@ def test_without_a_twin_an_absent_accelerator_is_a_named_refusal(tmp_path: Path,
     refused = next(event for event in whole.bodies("event") if event["kind"] == "model.refused")
     assert "there is no Edge TPU" in refused["message"]
     assert whole.bodies("cam/model")[-1]["state"] == "refused"
+
+
+@pytest.mark.slow
+def test_each_step_to_bring_a_wedged_stick_back_is_told(tmp_path: Path, tpu: FakeTpu) -> None:
+    tpu.behave("absent")
+    whole = run(tmp_path, tpu, lambda so_far: "accelerator.mending" in so_far.events())  # after pauses of 1 and 2 s
+    told = next(event for event in whole.bodies("event") if event["kind"] == "accelerator.mending")
+    assert told["message"].startswith("usb_reset: ")
+    assert whole.events().count("accelerator.failed") == 1
+    assert active(whole) == [("cpu", True)]
+
+
+def test_a_delegate_for_an_ordinary_model_leaves_that_model_on_the_cpu_when_it_fails(
+    tmp_path: Path, tpu: FakeTpu
+) -> None:
+    tpu.behave("refusing")
+    other = tpu._replace(library=tpu.library.rename(tpu.library.with_name("libneural.so")))
+    whole = run(tmp_path, other, twin_serves, compiled=False)
+    assert active(whole) == [("cpu", True)]
+
+
+def test_infer_runs_the_twin_and_says_so(tmp_path: Path) -> None:
+    model, picture = bundle(tmp_path / "models"), tmp_path / "digit.png"
+    cv2.imwrite(str(picture), np.load(DIGITS / "golden.npz")["picture"][0])
+    command = [sys.executable, "-m", "inferd", "infer", str(model), str(picture)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=50, check=True)
+    assert "its CPU twin runs here" in done.stderr
+    assert "classify by digits" in done.stdout

@@ -76,7 +76,7 @@ def infer(
 ) -> None:
     r"""Run MODEL on pictures, folders of pictures, videos or tensors, and print what it says.
 
-    MODEL is a .tflite file, or a folder that holds model.tflite. What its manifest and metadata do not say can be said by
+    MODEL is a .tflite or .onnx file, or a folder that holds one. What its manifest and metadata do not say can be said by
     options. The model is tried in a child process first; a model that crashes it is refused with a sentence.
 
     \b
@@ -95,6 +95,9 @@ def infer(
         verdict = examine(seed, ipc.Examine(str(model), overrides, engine, ""), LOAD_S)
         if isinstance(verdict, Rejected):
             raise verdict.error
+        if verdict.twin is not None:
+            click.echo(f"inferd: {verdict.description.ref.name} is for an Edge TPU; its CPU twin runs here", err=True)
+            verdict = verdict.on_cpu()
         engine = fitting_engine(verdict.description, engine)
         request = ipc.Infer(verdict.description, engine, tuple(sources), draw, settings.Track(enabled=track))
         failed = _show_all(seed, verdict, request, as_json=as_json)
