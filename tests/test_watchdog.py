@@ -42,10 +42,10 @@ class Systemd:
         self.watchdog.turn({"cam": DEADLINE_S, "mic": DEADLINE_S}, TRIAL_S)
         return self.heard()
 
-    def count(self, frames_in: int, inferred: int) -> None:
+    def count(self, frames_in: int, inferred: int, dropped: str = "") -> None:
         """Be the worker that counts for "cam"."""
         latency = {stage: HistogramData() for stage in STAGES}
-        counted = PipelineCounts(frames_in, inferred, {}, 0, 0, 0, latency)
+        counted = PipelineCounts(frames_in, inferred, {dropped: 1} if dropped else {}, 0, 0, 0, latency)
         self.watchdog.counted(Counts(covered_s=1.0, pipelines={"cam": counted}, messages_lost=0))
 
     def serve(self) -> None:
@@ -120,6 +120,22 @@ def test_the_watchdog_starves_when_frames_come_and_none_is_inferred(systemd: Sys
         systemd.count(frames_in=10, inferred=0)
         told = systemd.turn(1)
     assert "WATCHDOG=1" not in told
+
+
+def test_frames_that_come_seldom_and_are_never_inferred_starve_it_too(systemd: Systemd) -> None:
+    systemd.serve()
+    for second in range(30):
+        systemd.count(frames_in=int(second % 3 == 0), inferred=0, dropped="superseded" if second else "")
+        told = systemd.turn(1)
+    assert "WATCHDOG=1" not in told
+
+
+def test_frames_that_are_left_out_for_a_reason_are_fed_for(systemd: Systemd) -> None:
+    systemd.serve()
+    for _ in range(60):
+        systemd.count(frames_in=1, inferred=0, dropped="poor_quality")
+        told = systemd.turn(1)
+    assert "WATCHDOG=1" in told
 
 
 def test_a_slow_but_living_model_is_fed_for(systemd: Systemd) -> None:

@@ -26,6 +26,7 @@ FEED_S = 1.0
 STATUS_S = 5.0
 TOLD_ONE_BY_ONE = 4  # pipelines that a status names; more are counted
 Teller = Literal["trial", "control", "worker"]
+SUPERSEDED = "superseded"  # the one cause of a lost frame that says nothing of what became of the one before it
 VERDICTS = ("failed", "ended")  # states that last until someone changes something
 
 
@@ -40,7 +41,7 @@ class Account:
         said_ns: when.
         taken_ns: when its model began to serve; 0 before.
         heard_ns: when the worker last counted for it.
-        worked_ns: when it last inferred, or was found to have nothing to infer.
+        owing_ns: since when a frame waits of which nothing has come; 0 while none does.
         title: its model.
         inferred: frames since the last status.
     """
@@ -51,7 +52,7 @@ class Account:
     said_ns: int = 0
     taken_ns: int = 0
     heard_ns: int = 0
-    worked_ns: int = 0
+    owing_ns: int = 0
     title: str = ""
     inferred: int = 0
 
@@ -79,8 +80,8 @@ def overdue(account: Account, now_ns: int, deadline_s: float, trial_s: float) ->
     signs = max(account.heard_ns, account.said_ns)
     if late := _late("the worker has not spoken of it", now_ns - signs, deadline_s):
         return late
-    if account.state == "running":
-        return _late("frames came and none was inferred", now_ns - max(account.worked_ns, account.said_ns), deadline_s)
+    if account.state == "running" and account.owing_ns:
+        return _late("frames came and none was inferred", now_ns - account.owing_ns, deadline_s)
     return ""
 
 
@@ -113,14 +114,16 @@ class Watchdog:
             self.said(pipeline, "waiting", "its model is loaded, its first frame has not come", "worker")
 
     def counted(self, counts: Counts) -> None:
-        """Take what the worker counted in a second."""
+        """Take what the worker counted since the last time."""
         now_ns = self._clock.monotonic_ns()
         for name, counted in counts.pipelines.items():
             if (account := self._accounts.get(name)) is not None:
                 account.heard_ns = now_ns
                 account.inferred += counted.frames_inferred
-                if counted.frames_inferred or not counted.frames_in:
-                    account.worked_ns = now_ns
+                if counted.frames_inferred or any(cause != SUPERSEDED for cause in counted.frames_dropped):
+                    account.owing_ns = 0
+                elif counted.frames_in and not account.owing_ns:
+                    account.owing_ns = now_ns
 
     def forget(self, pipeline: str) -> None:
         """Take that a pipeline is no longer configured."""
