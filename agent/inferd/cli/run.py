@@ -20,6 +20,7 @@ from inferd.parts import LINKS, Link, find
 from inferd.service import Service
 from inferd.state_format import claim
 from inferd.system.clock import SystemClock
+from inferd.system.journal import formatter
 from inferd.system.processes import hold_memory
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,9 @@ def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
     """
     loaded = _load(file)
     config = loaded.config
-    logging.basicConfig(level=config.log_level.upper(), format="%(levelname)s %(message)s", stream=sys.stderr)
+    written = logging.StreamHandler(sys.stderr)
+    written.setFormatter(formatter(os.environ.get("JOURNAL_STREAM", "")))
+    logging.basicConfig(level=config.log_level.upper(), handlers=[written])
     log.info("inferd %s, configuration: %s", __version__, ", ".join(map(str, loaded.files)) or "none, built-in example")
     clock = SystemClock()
     say = Announcer(device_id(config), _links(config, prints=prints), clock)
