@@ -6,10 +6,12 @@ import sys
 import typing
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from inferd import ipc
+from inferd.cli.catalogue import drop_folder
 from inferd.cli.children import quiet_seed
 from inferd.cli.results import lines_of
 from inferd.config import settings
@@ -23,6 +25,7 @@ from inferd.wire.manifest import Activation, Decoder, ModelDescription, Task
 from inferd.wire.result import encode_inference, inference
 
 VIDEOS = {".avi", ".mp4", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".h264", ".mjpg", ".mjpeg"}
+READINGS: dict[str, Literal["csv", "jsonl"]] = {".csv": "csv", ".jsonl": "jsonl"}
 
 
 def numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> tuple[float, ...] | None:
@@ -48,7 +51,9 @@ def numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> 
 @click.option("--labels", metavar="FILE", help="A file of labels: one a line, or `id label` lines.")
 @click.option("--resize", type=click.Choice(["stretch", "letterbox", "crop"]), help="How a picture is made to fit.")
 @click.option(
-    "--resize-filter", type=click.Choice(["fast_area", "area", "linear", "nearest", "cubic"]), help="How pixels are mixed."
+    "--resize-filter",
+    type=click.Choice(["fast_area", "area", "linear", "nearest", "cubic"]),
+    help="How pixels are mixed.",
 )
 @click.option("--mean", callback=numbers, help="Pixel mean, one number or one per channel: (pixel - mean) / std.")
 @click.option("--std", callback=numbers, help="Pixel deviation, one number or one per channel.")
@@ -74,25 +79,27 @@ def infer(
     threads: int,
     **said: object,
 ) -> None:
-    r"""Run MODEL on pictures, folders of pictures, videos or tensors, and print what it says.
+    r"""Run MODEL on pictures, folders of pictures, videos, sounds, readings or tensors, and print what it says.
 
-    MODEL is a .tflite or .onnx file, or a folder that holds one. What its manifest and metadata do not say can be said by
+    MODEL is a .tflite or .onnx file, a folder that holds one, or its name in the drop folder. What its manifest and metadata do not say can be said by
     options. The model is tried in a child process first; a model that crashes it is refused with a sentence.
 
     \b
     inferd infer mobilenet.tflite cat.jpg dog.jpg
+    inferd infer faces /dev/video0
     inferd infer --json --draw drawn/ ssd.tflite street.mp4
+    inferd infer keywords.tflite yes.wav
     inferd infer --task raw --input-npz samples.npz autoencoder.tflite
     """
     sources = [source_of(text) for text in inputs] + [settings.NpzSource(path=path) for path in input_npz]
     if not sources:
-        raise click.UsageError("name at least one input: a picture, a folder, a video, or --input-npz FILE")
+        raise click.UsageError("name at least one input: a picture, a folder, a video, a .wav, a .csv, or --input-npz FILE")
     if draw:
         Path(draw).mkdir(parents=True, exist_ok=True)
     overrides = settings.Overrides(**said)  # type: ignore[arg-type]  # click has checked each by its option
     engine = settings.Engine(threads=threads)
     with quiet_seed() as seed:
-        verdict = examine(seed, ipc.Examine(str(model), overrides, engine, ""), LOAD_S)
+        verdict = examine(seed, ipc.Examine(str(model_named(model)), overrides, engine, ""), LOAD_S)
         if isinstance(verdict, Rejected):
             raise verdict.error
         if verdict.twin is not None:
@@ -104,10 +111,26 @@ def infer(
     sys.exit(1 if failed else 0)
 
 
+def model_named(model: Path) -> Path:
+    """Return the model that is meant: a path, or the name of one in the drop folder."""
+    if model.exists() or len(model.parts) != 1:
+        return model
+    dropped = drop_folder(None) / model
+    return dropped if dropped.exists() else model
+
+
 def source_of(text: str) -> settings.Source:
-    """Return the source that reads an input named on the command line."""
+    """Return the source that reads an input named on the command line; a camera or a stream goes on until Ctrl-C."""
+    if text.startswith("/dev/"):
+        return settings.V4l2Source(path=text)
+    if text.startswith(("rtsp://", "rtsps://", "http://", "https://")):
+        return settings.StreamSource(url=text)
     if Path(text).suffix.lower() in VIDEOS:
         return settings.VideoSource(path=text)
+    if Path(text).suffix.lower() == ".wav":
+        return settings.WavSource(path=text)
+    if (kind := READINGS.get(Path(text).suffix.lower())) is not None:
+        return settings.LinesSource(path=text, format=kind)
     return settings.ImagesSource(path=text)
 
 

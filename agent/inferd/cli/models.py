@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from inferd import ipc
+from inferd.cli.catalogue import get, list_models
 from inferd.cli.children import quiet_seed
 from inferd.config import settings
 from inferd.examination import LOAD_S, Accepted, Rejected, examine
@@ -21,7 +22,11 @@ OPS_A_LINE = 5
 
 @click.group()
 def models() -> None:
-    """Look at models."""
+    """Look at models, and fetch some."""
+
+
+models.add_command(get)
+models.add_command(list_models)
 
 
 @models.command()

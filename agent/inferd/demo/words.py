@@ -69,6 +69,7 @@ def summary(view: View, notes: Notes) -> list[str]:
         *lines,
         "",
         f"Your own picture   {notes.program} infer MODEL PICTURE",
+        f"Your own camera    {notes.program} models get faces && {notes.program} infer faces /dev/video0",
         f"What a model is    {notes.program} models show MODEL",
         f"The service        {notes.program} config sample > inferd.toml",
         f"                   {notes.program} run --config inferd.toml",

