@@ -44,7 +44,8 @@ class Announcer:
         **data: telemetry.Fact,
     ) -> None:
         """Tell that something happened; `data` holds further facts by name, units in the name."""
-        self.say(topics.EVENT, telemetry.Event(kind, severity, why, pipeline or None, model or None, data))
+        topic = topics.ALERT if kind.startswith("alert.") else topics.EVENT
+        self.say(topic, telemetry.Event(kind, severity, why, pipeline or None, model or None, data))
 
     def status(self, pipeline: str, state: PipelineState, why: str) -> None:
         """Tell a pipeline's state, from now on."""
@@ -56,13 +57,14 @@ class Announcer:
         since = telemetry.iso_time(self._clock.wall_s())
         self.say(topics.STATE, telemetry.settled_state(answer, since), pipeline)
 
-    def result(self, message: ipc.Reported, task: str) -> None:
-        """Tell a result, with the time at which its frame was captured."""
+    def result(self, message: ipc.Reported, task: str, *, kept: bool = False) -> None:
+        """Tell a result, with the time at which its frame was captured; `kept` results wait on disk for the broker."""
         turn = message.tick
         told = inference(turn.origin or message.pipeline, message.ref.name, task, turn.result, turn.times)
         whence = Whence(message.pipeline, message.ref.version, turn.seq)
         payload = encode_result(self._header(turn.taken_at), whence, told)
-        self._publish(topics.RESULT.message(payload, message.pipeline))
+        topic = topics.KEPT_RESULT if kept else topics.RESULT
+        self._publish(topic.message(payload, message.pipeline))
 
     def forget(self, pipeline: str) -> None:
         """Take back what the broker retains of a pipeline that is gone."""

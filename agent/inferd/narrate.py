@@ -60,6 +60,7 @@ class Narrator:
         self._watchdog = watchdog
         self._config = settings.Config()
         self._states: dict[str, PipelineState] = {}
+        self._kept: frozenset[str] = frozenset()
         self._without: set[str] = set()
         self._runtime: telemetry.RuntimeInfo | None = None
         self._budget = DayBudget()
@@ -88,6 +89,7 @@ class Narrator:
 
     def _configured(self, config: settings.Config) -> None:
         self._config = config
+        self._kept = frozenset(pipeline.name for pipeline in config.pipeline if pipeline.report.keep)
         self._info()
         for name in names(config.pipeline):
             if name not in self._states:
@@ -154,7 +156,7 @@ class Narrator:
         match message:
             case ipc.Reported():
                 if not self._config.metrics.metered:
-                    self._say.result(message, self._task_of(message.pipeline))
+                    self._say.result(message, self._task_of(message.pipeline), kept=message.pipeline in self._kept)
             case ipc.Counts():
                 self._figures.add(message)
                 self._watchdog.counted(message)

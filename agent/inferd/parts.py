@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from inferd.errors import ConfigError
-from inferd.records import Array, EngineInfo, Frame, Geometry, Message, Overlay, Result
+from inferd.records import Array, EngineInfo, Frame, Geometry, Incoming, LinkNews, Message, Overlay, Result
 
 T = TypeVar("T")
 
@@ -119,6 +119,12 @@ class Link(Protocol):
 
     def dropped(self) -> int:
         """Return how many messages the bound has cost since the start."""
+
+    def incoming(self) -> list[Incoming]:
+        """Return what was heard since the last time, oldest first: requests, and topics it was made to listen to."""
+
+    def news(self) -> list[LinkNews]:
+        """Return what a person should hear of the link since the last time."""
 
     def close(self, timeout_s: float) -> None:
         """Send what waits, then "offline", wait for its acknowledgement, and disconnect; give up after `timeout_s`."""

@@ -24,6 +24,7 @@ Stage = Literal["capture", "preprocess", "invoke", "decode", "total", "frame_age
 STAGES: tuple[Stage, ...] = ("capture", "preprocess", "invoke", "decode", "total", "frame_age")
 Flaw = Literal["black", "over_exposed", "blurred", "frozen", "missing_values", "impossible_values"]
 FLAWS: tuple[Flaw, ...] = ("black", "over_exposed", "blurred", "frozen", "missing_values", "impossible_values")
+Lane = Literal["alert", "event", "metrics", "result"]
 PipelineState = Literal["waiting", "running", "degraded", "failed", "ended"]
 
 
@@ -272,12 +273,42 @@ class EngineInfo(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What is handed to a link: `topic` without prefix and device, such as "metrics" or "cam/result"."""
+    """What is handed to a link.
+
+    Attributes:
+        topic: without prefix and device, such as "metrics" or "cam/result"; the whole one where it is `absolute`.
+        payload: what it says.
+        qos: 0 or 1.
+        retain: whether the broker keeps it for those who subscribe later.
+        lane: where it waits on the disk until the broker has it; None where it may be lost.
+        absolute: whether `topic` is the whole topic: another's discovery, a response where it was asked for.
+        correlation: what an MQTT 5 response repeats of its request.
+    """
 
     topic: str
     payload: bytes
     qos: int = 0
     retain: bool = False
+    lane: Lane | None = None
+    absolute: bool = False
+    correlation: bytes = b""
+
+
+class Incoming(msgspec.Struct, frozen=True):
+    """What a link hears: `topic` is the whole one; the last two are MQTT 5's."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+    response_topic: str = ""
+    correlation: bytes = b""
+
+
+class LinkNews(msgspec.Struct, frozen=True):
+    """What a link wants a person to know: "link.twin" (another device has our id), "link.lossy" (something is lost)."""
+
+    kind: Literal["link.twin", "link.lossy"]
+    why: str
 
 
 class Unavailable(msgspec.Struct, frozen=True):

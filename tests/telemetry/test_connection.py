@@ -12,12 +12,14 @@ from fixtures import broker
 from inferd.config.settings import Mqtt
 from inferd.errors import LinkError
 from inferd.records import Message
+from inferd.system.clock import SystemClock
 from inferd.telemetry.connection import WINDOW, Connection
+from inferd.telemetry.outbox import Outgoing
 from inferd.wire import topics
 
 
 def connect(port: int) -> Connection:
-    return Connection(Mqtt(host="127.0.0.1", port=port), "pi", "", topics.STATUS.message(topics.OFFLINE))
+    return Connection(Mqtt(host="127.0.0.1", port=port), "pi", "", topics.STATUS.message(topics.OFFLINE), SystemClock())
 
 
 def turn_on(connection: Connection) -> NoReturn:
@@ -37,7 +39,7 @@ def test_the_window_is_full_until_the_broker_acknowledges(mosquitto: broker.Mosq
     mosquitto.pause()
     for number in range(WINDOW):
         assert connection.has_window()
-        connection.send(Message("event", str(number).encode(), qos=1))
+        connection.send(Outgoing(Message("event", str(number).encode(), qos=1)))
     assert not connection.has_window()
     mosquitto.resume()
     while not connection.is_delivered():
@@ -46,7 +48,7 @@ def test_the_window_is_full_until_the_broker_acknowledges(mosquitto: broker.Mosq
 
 
 def test_what_was_not_acknowledged_is_asked_back_in_order(mosquitto: broker.Mosquitto, connection: Connection) -> None:
-    messages = [Message("event", str(number).encode(), qos=1) for number in range(5)]
+    messages = [Outgoing(Message("event", str(number).encode(), qos=1)) for number in range(5)]
     mosquitto.pause()
     for message in messages:
         connection.send(message)
@@ -60,7 +62,7 @@ def test_there_is_no_room_while_the_network_takes_nothing(mosquitto: broker.Mosq
     mosquitto.pause()
     sent = 0
     while connection.has_room() and sent < 10_000:
-        connection.send(Message("cam/result", b"x" * 20_000))
+        connection.send(Outgoing(Message("cam/result", b"x" * 20_000)))
         sent += 1
     assert not connection.has_room()
     assert sent < 10_000

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from inferd.records import Message
-from inferd.telemetry.outbox import MAX_LASTING, MAX_RETAINED, Outbox
+from inferd.telemetry.outbox import MAX_LASTING, MAX_RETAINED, Outbox, Outgoing
 
 ONLINE = Message("status", b"online", 1, retain=True)
 
@@ -20,8 +20,8 @@ def result(number: int) -> Message:
 
 def drained(outbox: Outbox) -> list[Message]:
     messages = []
-    while (message := outbox.take()) is not None:
-        messages.append(message)
+    while (outgoing := outbox.take()) is not None:
+        messages.append(outgoing.message)
     return messages
 
 
@@ -36,7 +36,7 @@ def test_results_may_pass_while_nothing_else_may_leave() -> None:
     outbox = Outbox(10)
     outbox.put(event(1))
     outbox.put(result(2))
-    assert outbox.take_live() == result(2)
+    assert outbox.take_live() == Outgoing(result(2))
     assert outbox.take_live() is None
 
 
@@ -91,13 +91,55 @@ def test_topics_of_states_are_bounded() -> None:
 def test_what_was_lost_on_its_way_leaves_first_and_in_order() -> None:
     outbox = Outbox(10)
     outbox.put(event(3))
-    outbox.give_back([event(1), state("info"), event(2)])
+    outbox.give_back([Outgoing(event(1)), Outgoing(state("info")), Outgoing(event(2))])
     assert drained(outbox) == [event(1), event(2), event(3)]
 
 
 def test_what_comes_back_is_the_oldest_where_there_is_no_room() -> None:
     outbox = Outbox(2)
     outbox.put(result(3))
-    outbox.give_back([result(1), result(2)])
+    outbox.give_back([Outgoing(result(1)), Outgoing(result(2))])
     assert drained(outbox) == [result(2), result(3)]
     assert outbox.dropped == 1
+
+
+def test_what_has_missed_its_moment_goes_to_replay_behind_all_that_is_live() -> None:
+    outbox = Outbox(10)
+    outbox.put(result(1), now_ns=1)
+    outbox.put(result(2), now_ns=9)
+    outbox.age(before_ns=5)
+    assert drained(outbox) == [result(2)]
+    late = outbox.take_late()
+    assert late is not None
+    assert (late.message.topic, late.message.payload) == ("replay/cam/result", b"1")
+
+
+def test_what_the_spool_has_is_left_to_it_when_its_moment_has_passed() -> None:
+    outbox = Outbox(10)
+    outbox.put(Message("event", b"1", 1, lane="event"), number=7, now_ns=1)
+    outbox.put(Message("event", b"2", 1, lane="event"), number=8, now_ns=9)
+    outbox.age(before_ns=5)
+    assert outbox.oldest_kept() == 8
+    assert outbox.take_late() is None
+
+
+def test_what_the_spool_has_is_no_loss_where_there_is_no_room() -> None:
+    outbox = Outbox(10)
+    for number in range(MAX_LASTING + 5):
+        outbox.put(event(number), number=number + 1)
+    assert outbox.dropped == 0
+    assert outbox.oldest_kept() == 6
+
+
+def test_what_was_lost_on_its_way_to_replay_goes_there_again() -> None:
+    outbox = Outbox(10)
+    outbox.give_back([Outgoing(Message("replay/cam/result", b"1"), late=True)])
+    assert outbox.take() is None
+    assert outbox.take_late() is not None
+
+
+def test_a_response_is_never_late() -> None:
+    outbox = Outbox(10)
+    outbox.put(Message("response/ping", b"{}", 1), now_ns=1)
+    outbox.age(before_ns=5)
+    assert drained(outbox) == [Message("response/ping", b"{}", 1)]

@@ -9,12 +9,13 @@ import msgspec
 import pytest
 
 from inferd.histogram import Histogram, HistogramData, merge, quantile
-from inferd.records import Message
+from inferd.records import Lane, Message
 from inferd.system.clock import CountingClock
 from inferd.system.files import Disk
-from inferd.telemetry.frames import Lane, Record
+from inferd.telemetry.frames import Record
 from inferd.telemetry.metrics import assemble, histogram
-from inferd.telemetry.spool import COMMIT_RECORDS, RETRY_S, Place, Spool
+from inferd.telemetry.place import Place
+from inferd.telemetry.spool import COMMIT_RECORDS, RETRY_S, Spool
 from inferd.telemetry.thinning import thinner
 from inferd.wire import telemetry
 from inferd.wire.telemetry import Header, Latency, Metrics, encode

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from fixtures.power import Files, GrowingDisk, after_a_power_cut, put_below, read_below
-from inferd.records import Message
+from inferd.records import Lane, Message
 from inferd.system.clock import CountingClock
 from inferd.telemetry import frames
-from inferd.telemetry.frames import Lane, Record
-from inferd.telemetry.spool import COMMIT_RECORDS, Place, Spool
+from inferd.telemetry.frames import Record
+from inferd.telemetry.place import Place
+from inferd.telemetry.spool import COMMIT_RECORDS, Spool
 
 COMMIT_S = 5.0
 

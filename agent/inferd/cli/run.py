@@ -22,6 +22,7 @@ from inferd.state_format import claim
 from inferd.system.clock import SystemClock
 from inferd.system.journal import formatter
 from inferd.system.processes import hold_memory
+from inferd.telemetry.place import place_of
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +49,12 @@ def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
     logging.basicConfig(level=config.log_level.upper(), handlers=[written])
     log.info("inferd %s, configuration: %s", __version__, ", ".join(map(str, loaded.files)) or "none, built-in example")
     clock = SystemClock()
-    say = Announcer(device_id(config), _links(config, prints=prints), clock)
     notify_socket = os.environ.get("NOTIFY_SOCKET", "")
     folder = state_dir(config, os.environ)
     claim(folder, __version__)
     hold_memory(MEMORY_SHARE)
     control_dir = folder_of(folder, os.environ.get("RUNTIME_DIRECTORY", ""))
+    say = Announcer(device_id(config), _links(config, folder, control_dir, prints=prints), clock)
     service = Service(
         config, lambda: _load(file).config, folder, say, clock, notify_socket=notify_socket, control_dir=control_dir
     )
@@ -68,11 +69,12 @@ def _load(file: Path | None) -> Loaded:
     return Loaded(msgspec.structs.replace(loaded.config, pipeline=(digits_pipeline(),)), loaded.files)
 
 
-def _links(config: settings.Config, *, prints: bool) -> list[Link]:
-    """Make the ways out that are wanted."""
+def _links(config: settings.Config, folder: Path, volatile: Path, *, prints: bool) -> list[Link]:
+    """Make the ways out that are wanted; `volatile` is best in memory, and outlives this process."""
     links: list[Link] = []
     if config.mqtt.enabled:
-        links.append(find("link", LINKS, "mqtt")(config.mqtt, device_id(config), SystemClock()))
+        place = place_of(config.mqtt, folder / "spool", volatile / "spool")
+        links.append(find("link", LINKS, "mqtt")(config.mqtt, device_id(config), SystemClock(), place=place))
     if prints:
         links.append(find("link", LINKS, "lines")(sys.stdout.buffer))
     return links

@@ -17,6 +17,7 @@ import msgspec
 
 from inferd.config.check_alerts import wrong_alerts
 from inferd.config.check_rules import wrong_rules
+from inferd.config.link import amiss, with_credentials
 from inferd.config.settings import Config
 from inferd.errors import ConfigError
 from inferd.wire.topics import check_device_id, check_pipeline_name, check_prefix, safe_device_id
@@ -54,7 +55,8 @@ def load(explicit: Path | None, environment: Mapping[str, str]) -> Loaded:
         table = _read(file)
         _convert(table, file)  # alone, so that a mistake is named with its own file
         _lay_over(merged, table)
-    return Loaded(_check(_convert(merged, first), first), files)
+    config = _check(_convert(merged, first), first)
+    return Loaded(_with_credentials(config, first, environment.get("CREDENTIALS_DIRECTORY", "")), files)
 
 
 def device_id(config: Config) -> str:
@@ -156,9 +158,20 @@ def _choices(kind: Any, path: str, table: Table) -> list[str]:  # Any: see _type
     return [repr(choice) for choice in typing.get_args(_type_at(kind, path, table)) if choice is not type(None)]
 
 
+def _with_credentials(config: Config, file: Path, folder: str) -> Config:
+    mqtt, missing = with_credentials(config.mqtt, folder)
+    if missing:
+        raise ConfigError(
+            str(file), f"mqtt.{missing} names a credential, but systemd gave none; add LoadCredential= to the unit"
+        )
+    return msgspec.structs.replace(config, mqtt=mqtt)
+
+
 def _check(config: Config, file: Path) -> Config:
     """Check what types cannot say."""
     check_prefix(config.mqtt.prefix)
+    if wrong := amiss(config.mqtt):
+        raise ConfigError(str(file), wrong)
     device_id(config)
     names = [pipeline.name for pipeline in config.pipeline]
     for name in names:

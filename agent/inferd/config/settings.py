@@ -9,11 +9,12 @@ from typing import Literal
 
 import msgspec
 
+from inferd.config.link import Mqtt
 from inferd.config.rules import DAYS, Line, Schedule, Track, Zone
 from inferd.config.telemetry import Alert, HomeAssistant, Http, Metrics
 from inferd.wire.manifest import Activation, Decoder, Filter, QualitySection, Resize, Task
 
-__all__ = ["DAYS", "Alert", "HomeAssistant", "Http", "Line", "Metrics", "Schedule", "Track", "Zone"]  # and all that is defined here
+__all__ = ["DAYS", "Alert", "HomeAssistant", "Http", "Line", "Metrics", "Mqtt", "Schedule", "Track", "Zone"]  # and all that is defined here
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -333,6 +334,7 @@ class Report(Settings, frozen=True):
         window: see `hold`.
         min_score: results whose best score is lower are not reported.
         max_per_s: at most so many a second; 0 is without limit.
+        keep: whether results that the broker misses are kept on the disk, in the room of `mqtt.spool_mb`.
     """
 
     when: Literal["every", "change"] = "every"
@@ -340,6 +342,7 @@ class Report(Settings, frozen=True):
     window: int = 5
     min_score: float = 0.0
     max_per_s: float = 10.0
+    keep: bool = False
 
 
 class Pipeline(Settings, frozen=True):
@@ -375,30 +378,6 @@ class Pipeline(Settings, frozen=True):
     zone: tuple[Zone, ...] = ()
     line: tuple[Line, ...] = ()
     schedule: tuple[Schedule, ...] = ()
-
-
-class Mqtt(Settings, frozen=True):
-    """The broker. Inference never waits for it.
-
-    Attributes:
-        enabled: whether to publish at all.
-        host: the broker's name or address.
-        port: the broker's port.
-        prefix: the first level of every topic.
-        username: "" for none.
-        password_file: a file that holds the password and nothing else; "" for none.
-        keepalive_s: how soon either side notices that the other is gone.
-        max_buffered: results kept in memory while the broker is away; the oldest go first and are counted.
-    """
-
-    enabled: bool = True
-    host: str = "localhost"
-    port: int = 1883
-    prefix: str = "inferd"
-    username: str = ""
-    password_file: str = ""
-    keepalive_s: int = 30
-    max_buffered: int = 1000
 
 
 class Models(Settings, frozen=True):

@@ -1,4 +1,4 @@
-"""One connection to the broker, from connect to loss. The only file that imports paho-mqtt.
+"""One connection to the broker, from connect to loss. The only link file that imports paho-mqtt.
 
 paho is used for the protocol alone: its own queue has no bound, keeps the oldest where it is given one, and ignores its
 window on reconnect (paho-mqtt 2.2.0, measured November 2026). So every connection gets a client of its own, at most
@@ -10,31 +10,61 @@ from __future__ import annotations
 import errno
 import selectors
 import socket
+import ssl
+from collections.abc import Callable, Sequence
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from inferd.config.settings import Mqtt
 from inferd.errors import LinkError
-from inferd.records import Message
+from inferd.records import Incoming, Message
+from inferd.system.clock import Clock
 from inferd.system.wakeup import Wakeup
+from inferd.telemetry.outbox import Outgoing
+from inferd.telemetry.tls import Refused, context, explain
 from inferd.wire.topics import client_id, full_topic
 
 CONNECT_S = 5.0
 WINDOW = 16
+FOR_LIVE = 4  # places of the window that what was missed does not take
+LEAST_ACKNOWLEDGE_S = 20.0
+MAX_HEARD_BYTES = 20_001  # of a payload; the rest is cut off, and what is so long is nothing we act on
+MAX_HEARD = 256
+TAKEN_OVER = "Session taken over"
 _CREDENTIALS = ("Bad user name or password", "Not authorized")
+_VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
+
+Seal = Callable[[Message], Message]
 
 
-class Refused(LinkError):
-    """The broker answered, and does not want us; trying again soon does not help."""
+class TakenOver(Refused):
+    """Somebody else connected under our name."""
 
 
 class Connection:
-    """A connection to the broker. Owned by the thread that opened it, which keeps calling `turn`."""
+    """A connection to the broker. Owned by the thread that opened it, which keeps calling `turn`.
 
-    def __init__(self, settings: Mqtt, device: str, password: str, will: Message) -> None:
+    Attributes:
+        accepted: whether the broker has let us in.
+        heard: what came on the topics we subscribed to, oldest first; whoever takes it empties it.
+        acknowledged: what the broker has taken; whoever takes it empties it.
+    """
+
+    def __init__(
+        self,
+        settings: Mqtt,
+        device: str,
+        password: str,
+        will: Message,
+        clock: Clock,
+        listens: Sequence[str] = (),
+        seal: Seal | None = None,
+    ) -> None:
         """Open a TCP connection and ask to be accepted; takes at most CONNECT_S and what the resolver needs.
 
         Args:
@@ -42,16 +72,24 @@ class Connection:
             device: this device's id.
             password: for the user name in `settings`; "" for none.
             will: what the broker says when it loses us.
+            clock: for how long an acknowledgement takes.
+            listens: whole topics to subscribe to.
+            seal: what is done to a message right before it leaves.
 
         Raises:
             LinkError: nobody is there, or there is no way to it.
         """
         self.accepted = False
+        self.heard: list[Incoming] = []
+        self.acknowledged: list[Outgoing] = []
         self._settings = settings
         self._device = device
+        self._clock = clock
+        self._listens = listens
+        self._seal = seal
         self._refusal = ""
         self._ended = ""
-        self._unacknowledged: dict[int, Message] = {}
+        self._unacknowledged: dict[int, tuple[Outgoing, int]] = {}
         self._client = self._make_client(password, will)
         self._selector = selectors.DefaultSelector()
         self._socket = self._open()
@@ -76,7 +114,10 @@ class Connection:
         self._raise_if_over()
         writing = selectors.EVENT_WRITE if self._client.want_write() else 0
         self._selector.modify(self._socket, selectors.EVENT_READ | writing)
-        for key, events in self._selector.select(timeout_s):
+        decrypted = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
+        if decrypted:
+            self._client.loop_read()
+        for key, events in self._selector.select(0.0 if decrypted else timeout_s):
             if isinstance(key.data, Wakeup):
                 key.data.clear()
                 continue
@@ -87,12 +128,15 @@ class Connection:
         self._client.loop_misc()
         self._raise_if_over()
 
-    def send(self, message: Message) -> bool:
+    def send(self, outgoing: Outgoing) -> bool:
         """Hand a message over; False where the connection was lost over it, which the next `turn` tells."""
-        topic = full_topic(self._settings.prefix, self._device, message.topic)
-        sent = self._client.publish(topic, message.payload, message.qos, message.retain)
+        message = self._seal(outgoing.message) if self._seal else outgoing.message
+        topic = message.topic
+        if not message.absolute:
+            topic = full_topic(self._settings.prefix, self._device, topic)
+        sent = self._client.publish(topic, message.payload, message.qos, message.retain, self._properties(message))
         if message.qos:
-            self._unacknowledged[sent.mid] = message
+            self._unacknowledged[sent.mid] = (outgoing, self._clock.monotonic_ns())
             return True  # it comes back with `undelivered`
         return sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
 
@@ -100,17 +144,17 @@ class Connection:
         """Whether the network took everything so far; what it does not take must not pile up in paho."""
         return not self._ended and not self._client.want_write()
 
-    def has_window(self) -> bool:
-        """Whether one more message may wait for its acknowledgement."""
-        return len(self._unacknowledged) < WINDOW
+    def has_window(self, left_over: int = 0) -> bool:
+        """Whether one more message may wait for its acknowledgement, with so many places left over for others."""
+        return len(self._unacknowledged) < WINDOW - left_over
 
     def is_delivered(self) -> bool:
         """Whether the broker has acknowledged all that wants it, and the network taken the rest."""
         return not self._unacknowledged and not self._client.want_write()
 
-    def undelivered(self) -> list[Message]:
+    def undelivered(self) -> list[Outgoing]:
         """Return what the broker has not acknowledged, oldest first."""
-        return list(self._unacknowledged.values())
+        return [outgoing for outgoing, _ in self._unacknowledged.values()]
 
     def leave(self) -> None:
         """Tell the broker that we go, so that it keeps the will to itself."""
@@ -125,24 +169,31 @@ class Connection:
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id(self._settings.prefix, self._device),
-            protocol=MQTTProtocolVersion.MQTTv311,
+            protocol=_VERSIONS[self._settings.version],
             reconnect_on_failure=False,
         )
         client.connect_timeout = CONNECT_S
         client.max_inflight_messages = WINDOW
         if self._settings.username:
             client.username_pw_set(self._settings.username, password or None)
+        if (encryption := context(self._settings)) is not None:
+            client.tls_set_context(encryption)
         will_topic = full_topic(self._settings.prefix, self._device, will.topic)
         client.will_set(will_topic, will.payload, will.qos, will.retain)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
+        client.on_message = self._on_message
         return client
 
     def _open(self) -> socket.socket:
         try:
             self._client.connect(self._settings.host, self._settings.port, self._settings.keepalive_s)
             return self._tuned(self._client.socket())
+        except ssl.SSLError as exc:
+            self._selector.close()
+            why, waiting_helps = explain(exc, self._settings.host)
+            raise (LinkError if waiting_helps else Refused)(self.where, why) from exc
         except (OSError, ValueError) as exc:
             self._selector.close()
             raise LinkError(self.where, _mend(exc)) from exc
@@ -155,25 +206,49 @@ class Connection:
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._settings.keepalive_s * 1000)
         return opened
 
+    def _properties(self, message: Message) -> Properties | None:
+        if not message.correlation or self._settings.version != "5":
+            return None
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's
+        properties.CorrelationData = message.correlation
+        return properties
+
     def _raise_if_over(self) -> None:
         if self._refusal in _CREDENTIALS:
             user = repr(self._settings.username) if self._settings.username else "clients without a user name"
             raise Refused(self.where, f"it refuses {user} ({self._refusal}); mend mqtt.username and mqtt.password_file")
         if self._refusal:
             raise Refused(self.where, f"it refuses us: {self._refusal}")
+        if self._ended == TAKEN_OVER:
+            raise TakenOver(self.where, "another client has taken our place")
         if self._ended:
-            raise LinkError(self.where, f"the connection was lost ({self._ended}); it is tried again without end")
+            hint = "; does it want a certificate (mqtt.cert_file)?" if self._settings.tls and not self.accepted else ""
+            raise LinkError(self.where, f"the connection was lost ({self._ended}); it is tried again without end{hint}")
+        if self._unacknowledged:
+            _, sent_ns = next(iter(self._unacknowledged.values()))
+            waited_s = (self._clock.monotonic_ns() - sent_ns) / 1e9
+            if waited_s > max(LEAST_ACKNOWLEDGE_S, self._settings.keepalive_s):
+                raise LinkError(
+                    self.where, f"it has acknowledged nothing for {waited_s:.0f} s; a new connection is made"
+                )
 
     def _on_connect(
         self,
-        _client: Client,
+        client: Client,
         _userdata: object,
         _flags: ConnectFlags,
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        self.accepted = not reason.is_failure
         self._refusal = reason.getName() if reason.is_failure else ""
+        if reason.is_failure:
+            return
+        self.accepted = True
+        if self._listens and self._settings.version == "5":
+            # As published: so that a request sent with the retain flag shows it, and is refused.
+            client.subscribe([(topic, SubscribeOptions(qos=1, retainAsPublished=True)) for topic in self._listens])
+        elif self._listens:
+            client.subscribe([(topic, 1) for topic in self._listens])
 
     def _on_disconnect(
         self,
@@ -188,7 +263,17 @@ class Connection:
     def _on_publish(
         self, _client: Client, _userdata: object, mid: int, _reason: ReasonCode, _properties: Properties
     ) -> None:
-        self._unacknowledged.pop(mid, None)
+        if (found := self._unacknowledged.pop(mid, None)) is not None:
+            self.acknowledged.append(found[0])
+
+    def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        if len(self.heard) >= MAX_HEARD:
+            return
+        # paho has no attribute for a property that did not come, and no type for those that did
+        response_topic = str(getattr(message.properties, "ResponseTopic", ""))
+        correlation = bytes(getattr(message.properties, "CorrelationData", b""))
+        payload = bytes(message.payload[:MAX_HEARD_BYTES])
+        self.heard.append(Incoming(message.topic, payload, message.retain, response_topic, correlation))
 
 
 def _mend(exc: OSError | ValueError) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from struct import Struct
-from typing import Literal
 from zlib import crc32
 
 import msgspec
 
-Lane = Literal["alert", "event", "metrics", "result"]
+from inferd.records import Lane
+
 LANES: tuple[Lane, ...] = ("alert", "event", "metrics", "result")
 """What is told apart in the spool; where room is wanted, the last goes first."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from inferd.telemetry.frames import LANES, Cursor, Lane, Record
+from inferd.records import Lane
+from inferd.telemetry.frames import LANES, Cursor, Record
 
 MAX_BEYOND = 10_000  # delivered out of turn; what is forgotten of them arrives twice
 MAX_PENDING_BYTES = 2 << 20  # while the disk refuses; then the oldest bulk goes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import BinaryIO
 
-from inferd.records import Message
+from inferd.records import Incoming, LinkNews, Message
 from inferd.system.threads import Condition, join_all, start
 
 MAX_WAITING = 1000  # lines kept while whoever reads them is slow; the oldest go first
@@ -39,6 +39,14 @@ class LineLink:
     def dropped(self) -> int:
         """Return how many results were not printed because the reader was too slow."""
         return self._dropped
+
+    def incoming(self) -> list[Incoming]:
+        """Return nothing: nobody answers a line."""
+        return []
+
+    def news(self) -> list[LinkNews]:
+        """Return nothing."""
+        return []
 
     def close(self, timeout_s: float) -> None:
         """Print what waits; give up after `timeout_s`."""

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from inferd.config.settings import Mqtt
-from inferd.records import Message
+from inferd.records import Incoming, LinkNews, Message
 from inferd.system.clock import Clock
 from inferd.system.threads import Lock
 from inferd.telemetry.outbox import Outbox
@@ -38,6 +38,7 @@ class MemoryLink:
         self._prefix = settings.prefix
         self._device = device
         self._outbox = Outbox(settings.max_buffered)
+        self._incoming: deque[Incoming] = deque(maxlen=MAX_KEPT)
         self._closed = False
         self._lock = Lock()  # one at a time hears, as one thread does in the real link
         self.mend()
@@ -53,6 +54,18 @@ class MemoryLink:
     def dropped(self) -> int:
         """Return how many messages the bound has cost since the start."""
         return self._outbox.dropped
+
+    def hear(self, incoming: Incoming) -> None:
+        """Have the device hear this, as if somebody had published it."""
+        self._incoming.append(incoming)
+
+    def incoming(self) -> list[Incoming]:
+        """Return what was heard since the last time, oldest first."""
+        return [self._incoming.popleft() for _ in range(len(self._incoming))]
+
+    def news(self) -> list[LinkNews]:
+        """Return nothing: nothing ever happens to it."""
+        return []
 
     def close(self, timeout_s: float) -> None:  # noqa: ARG002 - there is nothing to wait for
         """Say "offline" and disconnect. Twice is fine."""
@@ -79,8 +92,9 @@ class MemoryLink:
 
     def _deliver(self) -> None:
         with self._lock:
-            while self.connected and (message := self._outbox.take()) is not None:
-                self._hear(message)
+            while self.connected and (outgoing := self._outbox.take()) is not None:
+                self._hear(outgoing.message)
 
     def _hear(self, message: Message) -> None:
-        self.heard.append(Delivery(topics.full_topic(self._prefix, self._device, message.topic), message.payload))
+        topic = message.topic if message.absolute else topics.full_topic(self._prefix, self._device, message.topic)
+        self.heard.append(Delivery(topic, message.payload))

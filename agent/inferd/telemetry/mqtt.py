@@ -1,41 +1,52 @@
 """The link to an MQTT broker. Inference never waits for it: `publish` puts a message into an outbox, a thread sends it.
 
-publish ─▶ Outbox ─▶ owner thread: connect ─▶ retained, online ─▶ events, metrics, results ─▶ ... ─▶ offline
-                          ▲                                                               │
-                          └──────── pause, longer each time ◀── connection lost ──────────┘
+publish ─▶ Outbox ─▶ owner thread: connect ─▶ retained, online ─▶ events, metrics, results ─▶ replay/... ─▶ offline
+   │                      ▲                                                                       │
+   ▼                      └──────────── pause, longer each time ◀── connection lost ──────────────┘
+ Spool: keeps on disk what must not be lost, until the broker has acknowledged it
+
+What could not leave within FRESH_S of being published has missed its moment: it goes to `replay/<its topic>`, behind all
+that is live, so that no dashboard takes old for new.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import deque
+from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 
 from inferd.config.settings import Mqtt
 from inferd.errors import LinkError
-from inferd.records import Message
+from inferd.records import Incoming, LinkNews, Message
 from inferd.system import threads
 from inferd.system.clock import Clock
 from inferd.system.wakeup import Wakeup
 from inferd.telemetry.backoff import Backoff
-from inferd.telemetry.connection import Connection, Refused
-from inferd.telemetry.outbox import Outbox
+from inferd.telemetry.connection import FOR_LIVE, Connection, TakenOver
+from inferd.telemetry.outbox import Outbox, Outgoing, missed_record
+from inferd.telemetry.place import Place
+from inferd.telemetry.storage import Storage
+from inferd.telemetry.tls import PasswordFile, Refused
+from inferd.telemetry.twin import TwinWatch
 from inferd.wire import topics
 
 ACCEPT_S = 10.0  # a broker that took the TCP connection and does not answer CONNECT is none
 STEADY_S = 60.0  # a connection that lived so long starts the pauses from the beginning
 IDLE_S = 1.0  # how often paho's keep-alive is looked after
-GOODBYE_SHARE = 0.9  # of the time to close; the rest is for the thread to end
+GOODBYE_SHARE = 0.8  # of the time to close; the rest is for the threads to end
 AT_ONCE = 64  # messages handed over before acknowledgements are read again
+FRESH_S = 5.0  # for so long what happened is news
+MAX_INCOMING = 256
+FOREVER = 1 << 62
 
 BACKOFF = Backoff()
-OTHERS_MAY_READ = 0o004
 
 log = logging.getLogger(__name__)
 
 
 class MqttLink:
-    """A `parts.Link` over MQTT 3.1.1. Starts its owner thread when made; `close` ends it.
+    """A `parts.Link` over MQTT. Starts its owner thread, and one for the spool, when made; `close` ends them.
 
     Attributes:
         connected: whether the broker has accepted us.
@@ -43,7 +54,16 @@ class MqttLink:
     """
 
     def __init__(
-        self, settings: Mqtt, device: str, clock: Clock, backoff: Backoff = BACKOFF, accept_s: float = ACCEPT_S
+        self,
+        settings: Mqtt,
+        device: str,
+        clock: Clock,
+        backoff: Backoff = BACKOFF,
+        *,
+        accept_s: float = ACCEPT_S,
+        fresh_s: float = FRESH_S,
+        place: Place | None = None,
+        listens: Sequence[str] = (),
     ) -> None:
         """Start to connect; returns at once.
 
@@ -53,6 +73,9 @@ class MqttLink:
             clock: for pauses and deadlines.
             backoff: pauses between attempts.
             accept_s: how long a broker may take to answer CONNECT.
+            fresh_s: how old what goes to a live topic may be.
+            place: where what the broker misses is kept; None keeps it in memory only.
+            listens: further whole topics to hear, beside this device's requests.
         """
         self.connected = False
         self.attempts = 0
@@ -61,11 +84,21 @@ class MqttLink:
         self._clock = clock
         self._backoff = backoff
         self._accept_s = accept_s
+        self._fresh_ns = round(fresh_s * 1e9)
         self._outbox = Outbox(settings.max_buffered)
         self._wakeup = Wakeup()
+        self._storage = Storage(place, clock, self._wakeup.set) if place else None
+        self._twins = TwinWatch()
+        self._info_topic = topics.full_topic(settings.prefix, device, topics.INFO.path)
+        requests = (topics.full_topic(settings.prefix, device, f"{topics.REQUEST}+"),) if settings.requests else ()
+        self._listens = (self._info_topic, *requests, *listens)
+        self._incoming: deque[Incoming] = deque(maxlen=MAX_INCOMING)
+        self._news: deque[LinkNews] = deque(maxlen=16)
         self._closing_by_ns: int | None = None
         self._told = ""
-        self._warned = False
+        self._password = PasswordFile(settings.password_file)
+        self._handing = threads.Lock()
+        """So that nobody takes from the spool what is on its way into the outbox."""
         self._thread = threads.start("mqtt", self._run)
 
     def publish(self, message: Message) -> None:
@@ -73,23 +106,40 @@ class MqttLink:
         if self._closing_by_ns is not None:
             self._outbox.count_dropped()
             return
-        self._outbox.put(message)
+        if message.retain and message.topic == topics.INFO.path:
+            self._twins.said(message.payload)
+        with self._handing:
+            number = self._storage.spool.put(message.lane, message) if self._storage and message.lane else 0
+            self._outbox.put(message, number, self._clock.monotonic_ns())
         if self.connected:  # set before the owner looks into the outbox, so nothing is left lying
             self._wakeup.set()
 
     def dropped(self) -> int:
-        """Return how many messages the bound has cost since the start."""
-        return self._outbox.dropped
+        """Return how many messages the bounds have cost since the start."""
+        spooled = sum(self._storage.spool.dropped.values()) if self._storage else 0
+        return self._outbox.dropped + spooled
+
+    def incoming(self) -> list[Incoming]:
+        """Return what was heard since the last time, oldest first."""
+        return [self._incoming.popleft() for _ in range(len(self._incoming))]
+
+    def news(self) -> list[LinkNews]:
+        """Return what a person should hear of the link since the last time."""
+        told = [self._news.popleft() for _ in range(len(self._news))]
+        return [*told, *(LinkNews("link.lossy", why) for why in (self._storage.spool.news() if self._storage else ()))]
 
     def close(self, timeout_s: float) -> None:
         """Send what waits, then "offline", wait for its acknowledgement, and disconnect; give up after `timeout_s`."""
+        ends_ns = self._clock.monotonic_ns() + round(timeout_s * 1e9)
         if self._closing_by_ns is None:
-            self._closing_by_ns = self._clock.monotonic_ns() + round(timeout_s * GOODBYE_SHARE * 1e9)
+            self._closing_by_ns = ends_ns - round(timeout_s * (1 - GOODBYE_SHARE) * 1e9)
             self._wakeup.set()
         for name in threads.join_all([self._thread], timeout_s):
             log.warning(
                 "thread %s still waits for the broker's network after %.1f s; it is left behind", name, timeout_s
             )
+        if self._storage:
+            self._storage.close(max(timeout_s * (1 - GOODBYE_SHARE), (ends_ns - self._clock.monotonic_ns()) / 1e9))
 
     def _run(self) -> None:
         failures = 0
@@ -97,9 +147,7 @@ class MqttLink:
             began_ns = self._clock.monotonic_ns()
             self.attempts += 1
             try:
-                with closing(
-                    Connection(self._settings, self._device, self._password(), self._status(topics.OFFLINE))
-                ) as way:
+                with closing(self._connection()) as way:
                     self._serve(way)
                 break
             except LinkError as fault:
@@ -110,6 +158,10 @@ class MqttLink:
             if not self._pause(pause_s):
                 break
         self._wakeup.close()
+
+    def _connection(self) -> Connection:
+        will = self._status(topics.OFFLINE)
+        return Connection(self._settings, self._device, self._password.read(), will, self._clock, self._listens)
 
     def _serve(self, way: Connection) -> None:
         """Send what there is until `close` is called.
@@ -125,11 +177,14 @@ class MqttLink:
         self.connected = True
         try:
             while self._closing_by_ns is None:
-                way.turn(0.0 if self._hand_over(way) else IDLE_S)
+                self._turn(way, 0.0 if self._hand_over(way) else IDLE_S)
             self._say_goodbye(way)
         finally:
             self.connected = False
+            self._count_delivered(way)
             self._outbox.give_back(way.undelivered())
+            if self._storage:
+                self._storage.spool.rewind()
 
     def _await_acceptance(self, way: Connection) -> None:
         ends_ns = self._clock.monotonic_ns() + round(self._accept_s * 1e9)
@@ -141,26 +196,67 @@ class MqttLink:
                 )
             way.turn(left_s)
 
+    def _turn(self, way: Connection, timeout_s: float) -> None:
+        try:
+            way.turn(timeout_s)
+        finally:
+            self._count_delivered(way)
+            self._hear(way)
+
+    def _count_delivered(self, way: Connection) -> None:
+        acknowledged, way.acknowledged = way.acknowledged, []
+        for one in acknowledged:
+            if one.number and self._storage:
+                self._storage.spool.delivered(one.number)
+            if one.message.retain and one.message.topic == topics.INFO.path:
+                self._twins.arrived()
+
+    def _hear(self, way: Connection) -> None:
+        heard, way.heard = way.heard, []
+        for one in heard:
+            if one.topic != self._info_topic:
+                self._incoming.append(one)
+            elif twin := self._twins.twin(one.payload):
+                raise TakenOver(way.where, f"another device (boot id {twin}) says it is {self._device!r} too")
+
     def _hand_over(self, way: Connection) -> bool:
         """Send what may be sent now; return whether there may be more at once."""
         for _ in range(AT_ONCE):
             if not way.has_room():
                 return False
-            message = self._outbox.take() if way.has_window() else self._outbox.take_live()
-            if message is None:
+            outgoing = self._next(way)
+            if outgoing is None:
                 return False
-            if not way.send(message):
-                self._outbox.give_back([message])
+            if not way.send(outgoing):
+                self._outbox.give_back([outgoing])
                 return False
         return True
 
+    def _next(self, way: Connection) -> Outgoing | None:
+        """Return what leaves next: what is live, then what was missed."""
+        self._outbox.age(self._clock.monotonic_ns() - self._fresh_ns)
+        live = self._outbox.take() if way.has_window() else self._outbox.take_live()
+        if live is not None or not way.has_window(FOR_LIVE):
+            return live
+        return self._missed(way) or self._outbox.take_late()
+
+    def _missed(self, way: Connection) -> Outgoing | None:
+        """Return the oldest record of the spool that neither waits to be sent live nor is on its way."""
+        if self._storage is None:
+            return None
+        sent = [one.number for one in way.undelivered() if one.number and not one.late]
+        with self._handing:
+            kept = self._outbox.oldest_kept() or FOREVER
+            record = self._storage.spool.take(min([*sent, kept]))
+        return None if record is None else missed_record(record)
+
     def _say_goodbye(self, way: Connection) -> None:
         """Empty the outbox, say "offline" and leave; where time runs out, the broker says it for us."""
-        if self._deliver(way) and way.send(self._status(topics.OFFLINE)) and self._deliver(way):
+        if self._deliver(way) and way.send(Outgoing(self._status(topics.OFFLINE))) and self._deliver(way):
             way.leave()
             log.info("mqtt disconnected: %s", way.where)
         else:
-            log.warning("mqtt: %s did not take everything in time; %d messages are lost", way.where, len(self._outbox))
+            log.warning("mqtt: %s did not take everything in time; %d messages waited", way.where, len(self._outbox))
 
     def _deliver(self, way: Connection) -> bool:
         """Send all that waits and hear of its arrival; False where the time to close passed first."""
@@ -168,7 +264,7 @@ class MqttLink:
             left_s = self._left_s()
             if left_s <= 0:
                 return False
-            way.turn(0.0 if self._hand_over(way) else left_s)
+            self._turn(way, 0.0 if self._hand_over(way) else left_s)
         return True
 
     def _pause(self, pause_s: float) -> bool:
@@ -184,30 +280,14 @@ class MqttLink:
         return (min(ends) - self._clock.monotonic_ns()) / 1e9
 
     def _tell(self, fault: LinkError) -> None:
-        if str(fault) != self._told and self._closing_by_ns is None:
-            log.warning("mqtt: %s", fault)
-        self._told = str(fault)
+        why = str(fault)
+        if isinstance(fault, TakenOver):
+            why += "; give each device an id of its own (`device` at the top of the configuration)"
+        if why != self._told and self._closing_by_ns is None:
+            log.warning("mqtt: %s", why)
+            if isinstance(fault, TakenOver):
+                self._news.append(LinkNews("link.twin", why))
+        self._told = why
 
     def _status(self, payload: bytes) -> Message:
         return topics.STATUS.message(payload)
-
-    def _password(self) -> str:
-        """Return the password, read anew for every attempt so that mending the file is enough.
-
-        Raises:
-            LinkError: the file cannot be read.
-        """
-        if not self._settings.password_file:
-            return ""
-        path = Path(self._settings.password_file)
-        try:
-            password = path.read_text(encoding="utf-8").rstrip("\r\n")
-            exposed = path.stat().st_mode & OTHERS_MAY_READ
-        except (OSError, UnicodeDecodeError) as exc:
-            raise Refused(
-                "mqtt.password_file", f"{path} cannot be read ({exc}); make it a text file of inferd's own"
-            ) from exc
-        if exposed and not self._warned:
-            self._warned = True
-            log.warning("mqtt.password_file: everybody may read %s; chmod 600 it", path)
-        return password

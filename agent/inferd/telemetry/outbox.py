@@ -4,19 +4,52 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
 
 from inferd.records import Message
 from inferd.system.threads import Lock
+from inferd.telemetry.frames import Record
+from inferd.wire.topics import REPLAY
 
 MAX_LASTING = 256  # events and metrics (qos 1); at 20 kB each that is 5 MB in the worst case
 MAX_RETAINED = 512  # topics; a device has two and three for each pipeline
 
 
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message on its way.
+
+    Attributes:
+        message: what is sent.
+        number: of its record in the spool, which keeps it until it is delivered; 0 where it is in memory only.
+        since_ns: when it was published, monotonic.
+        late: whether it was missed and goes to `replay/...`.
+    """
+
+    message: Message
+    number: int = 0
+    since_ns: int = 0
+    late: bool = False
+
+
+def missed(message: Message) -> Message:
+    """Return a message as it is sent when its moment has passed: never to its live topic."""
+    return msgspec.structs.replace(message, topic=f"{REPLAY}{message.topic}")
+
+
+def missed_record(record: Record) -> Outgoing:
+    """Return a record of the spool as it is sent."""
+    return Outgoing(missed(Message(record.topic, record.payload, 1)), record.number, late=True)
+
+
 class Outbox:
-    """Messages in the order in which they leave: retained, lasting (qos 1), live (qos 0). Any thread may call it.
+    """Messages in the order in which they leave: retained, lasting (qos 1), live (qos 0), missed. Any thread may call it.
 
     Of a retained topic only the newest message waits, for nobody wants an older one. All of them are kept after they
-    have left, to be sent again on the next connect. Of the others the oldest are dropped, and counted.
+    have left, to be sent again on the next connect. Of the others the oldest are dropped, and counted, unless the spool
+    has them.
     """
 
     def __init__(self, max_live: int) -> None:
@@ -25,14 +58,15 @@ class Outbox:
         self._lock = Lock()
         self._retained: dict[str, Message] = {}
         self._changed: dict[str, Message] = {}
-        self._lasting: deque[Message] = deque()
-        self._live: deque[Message] = deque()
+        self._lasting: deque[Outgoing] = deque()
+        self._live: deque[Outgoing] = deque()
+        self._late: deque[Outgoing] = deque()
         self._max_live = max_live
 
     def __len__(self) -> int:
-        return len(self._changed) + len(self._lasting) + len(self._live)
+        return len(self._changed) + len(self._lasting) + len(self._live) + len(self._late)
 
-    def put(self, message: Message) -> None:
+    def put(self, message: Message, number: int = 0, now_ns: int = 0) -> None:
         """Take a message; drop the oldest of its kind where there are too many."""
         with self._lock:
             if message.retain:
@@ -40,33 +74,54 @@ class Outbox:
                 self._changed[message.topic] = message
                 self._forget_oldest_topic()
             elif message.qos:
-                self._lasting.append(message)
-                self._trim(self._lasting, MAX_LASTING)
+                self._lasting.append(Outgoing(message, number, now_ns))
+                self._trim()
             else:
-                self._live.append(message)
-                self._trim(self._live, self._max_live)
+                self._live.append(Outgoing(message, number, now_ns))
+                self._trim()
 
-    def take(self) -> Message | None:
-        """Return the next message to send; None where nothing waits."""
+    def take(self) -> Outgoing | None:
+        """Return the next message to send; None where nothing waits that is still of its moment."""
         with self._lock:
             if self._changed:
-                return self._changed.pop(next(iter(self._changed)))
+                return Outgoing(self._changed.pop(next(iter(self._changed))))
             if self._lasting:
                 return self._lasting.popleft()
             return self._live.popleft() if self._live else None
 
-    def take_live(self) -> Message | None:
+    def take_live(self) -> Outgoing | None:
         """Return the next message that wants no acknowledgement; None where none waits."""
         with self._lock:
             return self._live.popleft() if self._live else None
 
-    def give_back(self, messages: Iterable[Message]) -> None:
+    def take_late(self) -> Outgoing | None:
+        """Return the next message that was missed; None where none waits."""
+        with self._lock:
+            return self._late.popleft() if self._late else None
+
+    def age(self, before_ns: int) -> None:
+        """Count what was published before as missed; what the spool has is left to it."""
+        with self._lock:
+            while self._lasting and self._lasting[0].since_ns < before_ns and self._lasting[0].message.lane:
+                self._miss(self._lasting.popleft())
+            while self._live and self._live[0].since_ns < before_ns:
+                self._miss(self._live.popleft())
+
+    def oldest_kept(self) -> int | None:
+        """Return the lowest number of a record that waits here as well as in the spool; None where none does."""
+        with self._lock:
+            return min((one.number for one in self._lasting if one.number), default=None)
+
+    def give_back(self, outgoing: Iterable[Outgoing]) -> None:
         """Take messages again that were lost on their way, oldest first; retained ones are sent again anyway."""
         with self._lock:
-            for message in reversed([message for message in messages if not message.retain]):
-                (self._lasting if message.qos else self._live).appendleft(message)
-            self._trim(self._lasting, MAX_LASTING)
-            self._trim(self._live, self._max_live)
+            for one in reversed([one for one in outgoing if not one.message.retain]):
+                if one.late:
+                    if not one.number:
+                        self._late.appendleft(one)
+                else:
+                    (self._lasting if one.message.qos else self._live).appendleft(one)
+            self._trim()
 
     def resend_retained(self, last: Message) -> None:
         """Have the newest message of every retained topic leave (again), and `last` behind them."""
@@ -78,6 +133,11 @@ class Outbox:
         with self._lock:
             self.dropped += 1
 
+    def _miss(self, one: Outgoing) -> None:
+        if not one.number:
+            self._late.append(Outgoing(missed(one.message), 0, one.since_ns, late=True))
+            self._trim()
+
     def _forget_oldest_topic(self) -> None:
         if len(self._retained) > MAX_RETAINED:
             oldest = next(iter(self._retained))
@@ -85,7 +145,10 @@ class Outbox:
             self._changed.pop(oldest, None)
             self.dropped += 1
 
-    def _trim(self, waiting: deque[Message], limit: int) -> None:
-        while len(waiting) > limit:
-            waiting.popleft()
-            self.dropped += 1
+    def _trim(self) -> None:
+        while len(self._lasting) > MAX_LASTING:
+            self.dropped += not self._lasting.popleft().number
+        for waiting in (self._live, self._late):
+            while len(waiting) > self._max_live:
+                waiting.popleft()
+                self.dropped += 1

@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from inferd.records import Lane
 from inferd.system.appending import AppendFile
 from inferd.system.files import DISK, Disk, make_folder, remove_unfinished, sync_folder, write_atomic
-from inferd.telemetry.frames import LANES, Cursor, Lane, Record, frame, frames, parse
+from inferd.telemetry.frames import LANES, Cursor, Record, frame, frames, parse
 from inferd.telemetry.shelf import Segment, Shelf
 
 CURSOR = "cursor"

@@ -14,16 +14,14 @@ import contextlib
 import errno
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
-import msgspec
-
-from inferd.records import Message
+from inferd.records import Lane, Message
 from inferd.system.clock import Clock
 from inferd.system.files import DISK, Disk
 from inferd.system.threads import Lock
-from inferd.telemetry.frames import LANES, Cursor, Delivered, Lane, Record
+from inferd.telemetry.frames import LANES, Cursor, Delivered, Record
 from inferd.telemetry.ledger import Ledger
+from inferd.telemetry.place import Place
 from inferd.telemetry.segments import Segments
 from inferd.telemetry.tail import Tail
 from inferd.telemetry.thinning import LEVELS, thinner
@@ -35,22 +33,6 @@ SEGMENTS = 16  # at least so many fit
 THIN_SHARE = 0.25  # of the bound: above it, the oldest metrics are thinned
 RETRY_S = 10.0  # after the disk refused
 IDLE_S = 3600.0
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where a spool lies and how large it may grow.
-
-    Attributes:
-        folder: of the segments.
-        tail: of what has just come; best in memory that outlives the process.
-        limit_bytes: of all segments together.
-        commit_s: how long a power cut may reach back.
-    """
-
-    folder: Path
-    tail: Path
-    limit_bytes: int
-    commit_s: float
 
 
 class Spool:
@@ -278,8 +260,9 @@ class Spool:
             self._ledger.read_anew()
 
     def _count(self, lane: Lane, lost: int) -> None:
-        if lost:
-            self.dropped[lane] += lost
+        before = self.dropped[lane]
+        self.dropped[lane] += lost
+        if before.bit_length() < self.dropped[lane].bit_length():  # at 1, 2, 4, 8 ...: a flood is no flood of news
             self._news.append(
                 f"the spool is full: {self.dropped[lane]} messages of {lane!r} are lost so far; the broker has been away"
                 " for long, or mqtt.spool_mb is too small"

@@ -36,6 +36,8 @@ EventKind = Literal[
     "alert.raised",
     "config.reloaded",
     "config.refused",
+    "link.lossy",
+    "link.twin",
     "model.accepted",
     "model.active",
     "model.arrived",

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inferd.errors import ConfigError
-from inferd.records import Message
+from inferd.records import Lane, Message
 
 ONLINE = b"online"
 OFFLINE = b"offline"
+REQUEST = "request/"
+RESPONSE = "response/"
+REPLAY = "replay/"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _NAME_RULE = "use letters, digits, - and _, at most 64, the first a letter or digit"
@@ -28,32 +31,37 @@ class Topic:
         qos: 0 live figures that the next one replaces, 1 what must arrive.
         retain: whether the broker keeps the newest for those who subscribe later.
         about: one sentence.
+        lane: where it waits on the disk until the broker has it; None where it may be lost.
     """
 
     path: str
     qos: int
     retain: bool
     about: str
+    lane: Lane | None = None
 
     def message(self, payload: bytes, pipeline: str = "") -> Message:
         """Return the message for a link; `pipeline` is needed where the path has one."""
         topic = self.path.replace("<pipeline>", pipeline)
         if not topic or topic.startswith("/"):
             raise AssertionError(f"a message to {self.path} needs the name of its pipeline")
-        return Message(topic, payload, self.qos, self.retain)
+        return Message(topic, payload, self.qos, self.retain, self.lane)
 
 
 STATUS = Topic(
     "status", 1, True, "`online` or `offline`, as plain text; the broker says `offline` when the device is lost"
 )
 INFO = Topic("info", 1, True, "what this device is and runs, sent at start and whenever it changes")
-METRICS = Topic("metrics", 1, False, "figures of the last interval, every `metrics.interval_s`")
+METRICS = Topic("metrics", 1, False, "figures of the last interval, every `metrics.interval_s`", "metrics")
 ROLLUP = Topic("rollup", 1, False, "in place of `metrics`, every hour, where `metrics.metered` says so; short")
-EVENT = Topic("event", 1, False, "something happened: a worker died, a model was refused, a source failed")
+EVENT = Topic("event", 1, False, "something happened: a worker died, a model was refused, a source failed", "event")
 PIPELINE_STATUS = Topic("<pipeline>/status", 1, True, "whether a pipeline runs, and if not, why")
 STATE = Topic("<pipeline>/state", 1, True, "the settled answer, for dashboards")
 RESULT = Topic("<pipeline>/result", 0, False, "one inference, as the report rules let it out")
 MODEL = Topic("<pipeline>/model", 1, True, "the model that serves a pipeline, and what runs it")
+
+ALERT = replace(EVENT, lane="alert")  # as any event, but the last that is given up
+KEPT_RESULT = replace(RESULT, qos=1, lane="result")
 
 TOPICS = (STATUS, INFO, METRICS, ROLLUP, EVENT, PIPELINE_STATUS, STATE, RESULT, MODEL)
 
