@@ -35,6 +35,13 @@ class Asked:
     request: ipc.FromViewer
     connection: socket.socket
 
+    def tell(self, told: ipc.ToldModels) -> None:
+        """Answer, and close."""
+        client: Client = Channel(self.connection, ipc.AskFrame)
+        with suppress(WorkerError):
+            client.offer(told)
+        client.close()
+
     def refuse(self, why: str) -> None:
         """Answer with a sentence, and close."""
         client: Client = Channel(self.connection, ipc.AskFrame)
@@ -79,7 +86,7 @@ class ControlSocket:
         asked = []
         for connection in self._waiting[:]:
             try:
-                received = Channel[ipc.FromViewer, ipc.ToViewer](connection, ipc.AskFrame).receive(0)
+                received = Channel[ipc.FromViewer, ipc.ToViewer](connection, ipc.FromViewer).receive(0)  # type: ignore[arg-type]  # a union
             except WorkerError as exc:
                 log.debug("control socket: %s", exc)
                 self._drop(connection)

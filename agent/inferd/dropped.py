@@ -51,6 +51,11 @@ class DropFolder:
         """Hand an item out once more, a little later."""
         self._settler.again(item.name, self._clock.monotonic_ns())
 
+    def all_again(self) -> None:
+        """Hand all items out once more, a little later."""
+        for name in self._settler.names():
+            self._settler.again(name, self._clock.monotonic_ns())
+
     def names(self) -> frozenset[str]:
         """Return the items there are, settled or not."""
         return self._settler.names()

@@ -79,8 +79,22 @@ class NotShown(Message, frozen=True):
     why: str
 
 
-FromViewer = AskFrame
-ToViewer = Shown | NotShown
+class AskModels(Message, frozen=True):
+    """Command line → control: one of the verbs of `requests.py`, and what it is about."""
+
+    verb: str
+    arguments: tuple[str, ...] = ()
+
+
+class ToldModels(Message, frozen=True):
+    """Control → command line: the answer as JSON text, or the sentence why there is none."""
+
+    told: str = ""
+    error: str = ""
+
+
+FromViewer = AskFrame | AskModels
+ToViewer = Shown | NotShown | ToldModels
 
 
 class Stop(Message, frozen=True):

@@ -99,6 +99,12 @@ class Models:
         for one in self.followed.values():
             one.look_again_ns = 1 if one.path or self._wants_factory(one) else 0
 
+    def look_again_everywhere(self) -> None:
+        """Have everything in the drop folder judged again, as if it had just been dropped."""
+        self.life.take(slots.unsee)
+        self._drop.all_again()
+        self.look_again()
+
     def turn(self, seed: Seed) -> None:
         """Do what has become possible.
 
@@ -376,19 +382,18 @@ class Models:
             self._lost(one, job.digest, f"{self.life.state.title(job.digest)} is damaged on the disk")
             return
         self._hold(one, verdict)
+        if job.item:
+            self.life.take(slots.arrive, _version(verdict), job.item, self.life.wall_s())
         if verdict.report is not None and verdict.report.gates:
             self.life.take(
                 slots.judge, one.key, ref.digest, Verdict(self.verdict_key(one), True, at=self.life.wall_s())
             )
-        if job.item:
-            self.life.take(slots.arrive, _version(verdict), job.item, self.life.wall_s())
-        if self._slots(one).serving:
-            self._serve(one)
         chosen = self._choice(one)
-        if chosen in one.held:
+        if chosen and chosen in one.held and self._clock.monotonic_ns() >= one.wait_until_ns:
             self._begin(one, chosen)
         elif ref.digest not in self._slots(one).held:
             log.info("model kept: %s does not serve %s, which has a newer or pinned one", ref.title, one.key)
+        self._serve(one)
 
     def _hold(self, one: Followed, verdict: Accepted) -> None:
         """Keep a model's file open; one that is held already, and described in the same way, stays."""
@@ -420,7 +425,8 @@ class Models:
             digest = verdict.description.ref.digest if verdict.description else ""
             if digest:
                 said = Verdict(self.verdict_key(one), False, verdict.code, verdict.error.message, at)
-                self.life.take(slots.judge, one.key, digest, said)
+                title = verdict.description.ref.title if verdict.description else ""
+                self.life.take(slots.judge, one.key, digest, said, title)
             else:
                 self.life.take(_note_refused, verdict.error.part, verdict.error.message, at, one.key)
         if job.dropped is not None and not verdict.again:
@@ -531,7 +537,7 @@ def _version(verdict: Accepted) -> Version:
 
 def _note_refused(state: State, what: str, why: str, at: float, key: str = "") -> State:
     """Note that something was refused before it could be identified."""
-    return state.noted("model.refused", what, at, why, key)
+    return state.noted("model.refused", "", at, why, key, what)
 
 
 def _complete(verdict: Accepted | Rejected) -> Accepted | Rejected:

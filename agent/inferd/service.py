@@ -28,6 +28,7 @@ from inferd.figures import Figures
 from inferd.life import Life
 from inferd.models import Models, names
 from inferd.narrate import Narrator
+from inferd.requests import Requests
 from inferd.supervisor import LONGEST_JITTER, REAP_S, Pauses, Supervisor
 from inferd.system import machine
 from inferd.system.clock import Clock
@@ -87,6 +88,7 @@ class Service:
         self._tell = Narrator(say, self._models, self._figures, self._watchdog)
         self._control_dir = control_dir or state_dir
         self._commands: ControlSocket | None = None
+        self._requests = Requests(self._models)
         self._worker_due_ns = 0
         self._killed_ns = 0
         self._killed_why = ""
@@ -126,6 +128,9 @@ class Service:
     def _serve_commands(self) -> None:
         """Answer what was asked on this device, or have the worker answer it."""
         for asked in self._commands.take() if self._commands is not None else ():
+            if isinstance(asked.request, ipc.AskModels):
+                asked.tell(self._requests.answer(asked.request))
+                continue
             pipelines = names(self._config.pipeline)
             wanted = asked.request.pipeline or (pipelines[0] if len(pipelines) == 1 else "")
             if wanted not in pipelines:

@@ -18,6 +18,7 @@ COMMANDS = {
     "infer": "inferd.cli.infer:infer",
     "snapshot": "inferd.cli.snapshot:snapshot",
     "models": "inferd.cli.models:models",
+    "vet": "inferd.cli.vet:vet",
     "config": "inferd.cli.config:config",
     "init": "inferd.cli.init:init",
     "doctor": "inferd.cli.doctor:doctor",

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from inferd import ipc
+from inferd.cli.asking import ASKING
 from inferd.cli.catalogue import get, list_models
 from inferd.cli.children import quiet_seed
 from inferd.config import settings
@@ -22,9 +23,11 @@ OPS_A_LINE = 5
 
 @click.group()
 def models() -> None:
-    """Look at models, and fetch some."""
+    """Look at models, fetch some, and tell a running agent what to do with them."""
 
 
+for command in ASKING:
+    models.add_command(command)
 models.add_command(get)
 models.add_command(list_models)
 

@@ -84,13 +84,13 @@ def retire(state: State, item: str, at: float) -> State:
     return state
 
 
-def judge(state: State, key: str, digest: str, verdict: Verdict) -> State:
-    """Take a verdict."""
+def judge(state: State, key: str, digest: str, verdict: Verdict, title: str = "") -> State:
+    """Take a verdict on the model of that digest, which a person calls `title`."""
     slots = state.of(key)
     known = {one: said for one, said in slots.verdicts.items() if one in state.versions or one == digest}
     state = state.with_slots(key, replace(slots, verdicts={**known, digest: verdict}))
     kind: LogKind = "model.accepted" if verdict.accepted else "model.refused"
-    return state.noted(kind, digest, verdict.at, verdict.why, key)
+    return state.noted(kind, digest, verdict.at, verdict.why, key, title)
 
 
 def may_serve(state: State, key: str, digest: str, verdict_key: str) -> bool:
@@ -206,6 +206,11 @@ def see(state: State, key: str, item: str, mark: str) -> State:
     """Take it that the files of an item were judged; `mark` tells which, and under which circumstances."""
     kept = {one: seen for one, seen in state.seen.items() if one != f"{key} | {item}"}
     return replace(state, seen={**dict(list(kept.items())[-(QUARANTINED_MAX - 1) :]), f"{key} | {item}": mark})
+
+
+def unsee(state: State) -> State:
+    """Take it that nothing in the drop folder was judged."""
+    return replace(state, seen={}, vet_deaths={})
 
 
 def start_vetting(state: State, item: str, boot_id: str) -> State:

@@ -200,7 +200,10 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
         """Return the state with a version added or replaced."""
         return msgspec.structs.replace(self, versions={**self.versions, version.digest: version})
 
-    def noted(self, kind: LogKind, digest: str, at: float, why: str, key: str = "") -> State:
-        """Return the state with a line added to the log; the oldest goes where there are too many."""
-        line = LogLine(at, kind, self.title(digest), why, key, digest)
+    def noted(self, kind: LogKind, digest: str, at: float, why: str, key: str = "", title: str = "") -> State:
+        """Return the state with a line added to the log; the oldest goes where there are too many.
+
+        `title` is what a person calls something that the store does not know.
+        """
+        line = LogLine(at, kind, title or self.title(digest), why, key, digest)
         return msgspec.structs.replace(self, log=(*self.log[-(LOG_LINES - 1) :], line))
