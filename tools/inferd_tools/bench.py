@@ -35,6 +35,7 @@ from inferd.system.progress import Progress
 from inferd.system.threads import Condition
 from inferd.wire.manifest import Filter
 from inferd.worker import LoopListener, PipelineVoice
+from inferd_tools.bench_stages import stage_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = Path(os.environ.get("INFERD_ASSETS", ROOT.parent / "shared" / "assets"))
@@ -53,6 +54,9 @@ def main() -> None:
         if (ASSETS / path).is_file():
             loop_over_invoke(ASSETS / path, "linear", f"goal {goal}")
             loop_over_invoke(ASSETS / path, "fast_area", "the default")
+    row("stages: preprocess, invoke, decode (µs, median, one thread, 640 x 480)", "")
+    for what, figure in stage_rows(ASSETS / "models", ASSETS / "images"):
+        row(what, figure)
     recovery()
 
 
