@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -108,6 +109,13 @@ def test_a_program_that_is_not_installed_is_named() -> None:
     options = settings.CommandSource(command=("no-such-camera",), format="mjpeg")
     with pytest.raises(SourceError, match="no-such-camera: there is no such program"):
         Command(options, SystemClock())
+
+
+def test_a_preset_that_is_not_installed_names_its_package() -> None:
+    if shutil.which("rpicam-vid"):
+        pytest.skip("rpicam-vid is installed")
+    with pytest.raises(SourceError, match="rpicam-vid: there is no such program; sudo apt-get install rpicam-apps"):
+        Command(settings.CommandSource(preset="rpicam", width=224, height=224), SystemClock())
 
 
 def test_what_it_writes_must_be_said() -> None:

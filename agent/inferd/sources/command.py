@@ -72,7 +72,8 @@ class Command:
         self._finite = options.finite
         self._fps = options.fps
         self._assembler = _assembler(kind, options)
-        self._program = Program(command, clock)
+        named = PRESETS[options.preset].package if options.preset and not options.command else ""
+        self._program = Program(command, clock, named)
         self._clock = clock
         self._hop = options.hop or options.window
         self._first = b""

@@ -34,12 +34,13 @@ def fill_in(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
 class Program:
     """Owned by one source thread: when that thread or the whole worker dies, the kernel kills the program."""
 
-    def __init__(self, command: Sequence[str], clock: Clock) -> None:
+    def __init__(self, command: Sequence[str], clock: Clock, package: str = "") -> None:
         """Start it.
 
         Args:
             command: the program and its arguments.
             clock: times the reads.
+            package: what to install where the program is missing; "" where nobody knows.
 
         Raises:
             SourceError: there is no such program.
@@ -48,7 +49,8 @@ class Program:
             raise SourceError("command", "names no program; say command = [...] or preset")
         self.name = os.path.basename(command[0])  # noqa: PTH119 - a name on the search path is no path
         if shutil.which(command[0]) is None:
-            raise SourceError(command[0], "there is no such program; install it, or name it with its folder")
+            remedy = f"sudo apt-get install {package}" if package else "install it, or name it with its folder"
+            raise SourceError(command[0], f"there is no such program; {remedy}")
         self._clock = clock
         self._leashed = Leashed(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert self._leashed.stdout is not None and self._leashed.stderr is not None  # noqa: S101, PT018 - PIPEs give them
