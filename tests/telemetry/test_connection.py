@@ -12,14 +12,15 @@ from fixtures import broker
 from inferd.config.settings import Mqtt
 from inferd.errors import LinkError
 from inferd.records import Message
-from inferd.system.clock import SystemClock
+from inferd.system.clock import Clock, CountingClock, SystemClock
 from inferd.telemetry.connection import WINDOW, Connection
 from inferd.telemetry.outbox import Outgoing
 from inferd.wire import topics
 
 
-def connect(port: int) -> Connection:
-    return Connection(Mqtt(host="127.0.0.1", port=port), "pi", "", topics.STATUS.message(topics.OFFLINE), SystemClock())
+def connect(port: int, clock: Clock | None = None) -> Connection:
+    will = topics.STATUS.message(topics.OFFLINE)
+    return Connection(Mqtt(host="127.0.0.1", port=port), "pi", "", will, clock or SystemClock())
 
 
 def turn_on(connection: Connection) -> NoReturn:
@@ -87,3 +88,18 @@ def test_a_server_that_hangs_up_at_once_is_named() -> None:
 def test_close_twice_is_fine(connection: Connection) -> None:
     connection.close()
     connection.close()
+
+
+def test_a_broker_that_acknowledges_nothing_for_long_is_given_up(mosquitto: broker.Mosquitto) -> None:
+    """The connection lives, for the kernel takes what is sent; only the acknowledgements stay away."""
+    clock = CountingClock()
+    with closing(connect(mosquitto.port, clock)) as opened:
+        while not opened.accepted:
+            opened.turn(1.0)
+        mosquitto.pause()
+        opened.send(Outgoing(Message("event", b"x", qos=1)))
+        opened.turn(0.0)
+        clock.advance(60)
+        with pytest.raises(LinkError, match="it has acknowledged nothing for 60 s"):
+            opened.turn(0.0)
+        mosquitto.resume()
