@@ -15,6 +15,7 @@ from fixtures.agent import Program, Whole, alive, children, program, run_whole, 
 from fixtures.cameras import HEADER, RtspServer, camera, films, jpegs, part, printing, rtsp_server, says, shows
 from fixtures.turning import pipeline
 from inferd.config import settings
+from inferd.wire.manifest import QualitySection
 
 WELL = """
 [mqtt]
@@ -153,3 +154,16 @@ def test_the_agent_ends_in_time_while_an_rtsp_server_is_stopped(tmp_path: Path, 
 def ill_waits(running: Program) -> bool:
     """Whether the log tells that the ill pipeline waits."""
     return any("ill" in line and "waiting" in line for line in running.log().splitlines()[-20:])
+
+
+def test_a_black_picture_is_counted_told_and_kept_from_the_model(tmp_path: Path) -> None:
+    text = "for shade in (200, 0, 0, 200, 0): out(bytes([shade]) * 64 * 48 * 3)"
+    source = settings.CommandSource(command=printing(text), format="bgr", width=64, height=48, finite=True)
+    rules = QualitySection(dark=0.1, sharp=1.0, keep_out=("black",))
+    whole = run_whole(tmp_path, pipeline(source=source, pace=settings.Pace(mode="fast"), quality=rules))
+    figures = whole.bodies("metrics")[-1]["pipelines"]["cam"]
+    assert figures["frames_inferred"] == 2
+    assert figures["frames_dropped"]["poor_quality"] == 3
+    assert (figures["frames_flawed"]["black"], figures["frames_flawed"]["blurred"]) == (3, 5)
+    told = [event["message"] for event in whole.bodies("event") if "black" in event["message"]]
+    assert any("mean brightness 0.000 is below 0.1" in message for message in told)

@@ -37,7 +37,7 @@ def sample() -> str:
         body = [*_comment(_summary(type(table))), f"[[{name}]]", *_keys(type(table), table)]
         lines += ["", *(line if line.startswith("#") else f"# {line}" for line in body)]
     lines += ["", *_comment(_summary(settings.Pipeline)), "[[pipeline]]", *_keys(settings.Pipeline, EXAMPLE)]
-    for name in ("pace", "engine", "overrides", "report", "track"):
+    for name in ("pace", "engine", "overrides", "report", "quality", "track"):
         value = getattr(EXAMPLE, name)
         lines += ["", *_comment(_summary(type(value))), f"[pipeline.{name}]", *_keys(type(value), value)]
     lines += ["", *_comment("Where frames come from: one of these.")]
