@@ -76,6 +76,11 @@ class Subscriber:
         """Send a message (qos 1) over the same connection, soon; never waits. The oldest of too many are lost."""
         self._leaving.append(Message(topic, payload, 1, retain))
 
+    @property
+    def leaving(self) -> int:
+        """How many messages have yet to be sent."""
+        return len(self._leaving)
+
     def close(self) -> None:
         """Send what waits, if there is a connection, and disconnect; give up after CLOSE_S. Twice is fine."""
         self._stop.set()

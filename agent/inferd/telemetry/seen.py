@@ -1,0 +1,179 @@
+"""What is known of a device from what it said: a fold over its messages. No clock, no I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from inferd.histogram import HistogramData, merge
+from inferd.telemetry.metrics import histogram
+from inferd.wire.telemetry import Event, Figure, Info, Latency, Metrics, Model, Number, PipelineStatus, State
+
+MAX_EVENTS = 50
+MAX_PIPELINES = 64  # a broker is open to all: nobody can make a watcher grow without bound
+MAX_ALERTS = 100
+SUFFIXES = ("status", "state", "model", "result")
+
+
+@dataclass(slots=True)
+class PipelineSeen:
+    """What is known of a pipeline; None where it has not been told."""
+
+    status: PipelineStatus | None = None
+    state: State | None = None
+    model: Model | None = None
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+
+    @property
+    def fps(self) -> Number:
+        """Results a second in the last interval."""
+        return number(self.figures.get("fps"))
+
+    def latency(self, stage: str = "total") -> Latency | None:
+        """Return what a stage took in the last interval."""
+        stages = self.figures.get("latency_ms")
+        told = stages.get(stage) if isinstance(stages, Mapping) else None
+        return told if isinstance(told, Latency) else None
+
+
+@dataclass(slots=True)
+class DeviceSeen:
+    """What is known of a device. Whoever made it owns it; `hear` takes every message, in the order in which they came.
+
+    Attributes:
+        online: None where it has not been told.
+        results: how many have been heard.
+        alerts: the sentences of those that are not over, by name and pipeline.
+        events: the newest, oldest first, each with its time.
+    """
+
+    online: bool | None = None
+    info: Info | None = None
+    metrics: Metrics | None = None
+    pipelines: dict[str, PipelineSeen] = field(default_factory=dict)
+    alerts: dict[tuple[str, str], Event] = field(default_factory=dict)
+    events: deque[tuple[str, Event]] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
+    results: int = 0
+
+    def hear(self, topic: str, payload: bytes) -> bool:
+        """Take a message; `topic` is below the device. Return False where it says nothing that we know."""
+        try:
+            return self._hear(topic, payload)
+        except msgspec.MsgspecError:
+            return False
+
+    @property
+    def state(self) -> str:
+        """The device in a word: "offline", else the worst state of its pipelines."""
+        if self.online is False:
+            return "offline"
+        states = [seen.status.status for seen in self.pipelines.values() if seen.status is not None]
+        for state in ("failed", "degraded", "waiting", "running", "ended"):
+            if state in states:
+                return state
+        return "online" if self.online else "unknown"
+
+    @property
+    def fps(self) -> float | None:
+        """Results a second of all pipelines together; None where none tells."""
+        told = [seen.fps for seen in self.pipelines.values() if seen.fps is not None]
+        return float(sum(told)) if told else None
+
+    @property
+    def latency(self) -> HistogramData:
+        """What a whole turn took, over all pipelines in the last interval."""
+        added = HistogramData()
+        for seen in self.pipelines.values():
+            if (told := seen.latency()) is not None:
+                added = merge(added, histogram(told))
+        return added
+
+    def system(self, name: str) -> Number:
+        """Return a figure of the device; None where it is not told."""
+        return number(self.metrics.system.get(name)) if self.metrics else None
+
+    @property
+    def power(self) -> tuple[float | None, str]:
+        """Watts, and whether they are "measured" or "estimated"; None and "" where nobody tells."""
+        told = self.metrics.system.get("power_w") if self.metrics else None
+        for basis, watts in told.items() if isinstance(told, Mapping) else ():
+            if isinstance(watts, int | float):
+                return float(watts), basis
+        return None, ""
+
+    @property
+    def model(self) -> str:
+        """The models that serve, by name and version."""
+        models = [seen.model for seen in self.pipelines.values() if seen.model is not None and seen.model.name]
+        return ", ".join(dict.fromkeys(f"{model.name} {model.version}".strip() for model in models))
+
+    def _hear(self, topic: str, payload: bytes) -> bool:
+        match topic.split("/"):
+            case ["status"]:
+                self.online = payload == b"online"
+            case ["info"]:
+                self._about(msgspec.json.decode(payload, type=Info))
+            case ["metrics" | "rollup"]:
+                self._count(msgspec.json.decode(payload, type=Metrics))
+            case ["event"]:
+                self._happened(payload)
+            case [pipeline, last] if last in SUFFIXES:
+                self._of_pipeline(pipeline, last, payload)
+            case _:
+                return False
+        return True
+
+    def _about(self, info: Info) -> None:
+        self.info = info
+        for gone in self.pipelines.keys() - info.pipelines.keys():
+            del self.pipelines[gone]
+
+    def _count(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+        for name, figures in list(metrics.pipelines.items())[:MAX_PIPELINES]:
+            if (seen := self._pipeline(name)) is not None:
+                seen.figures = figures
+
+    def _happened(self, payload: bytes) -> None:
+        event = msgspec.json.decode(payload, type=Event)
+        self.events.append((msgspec.json.decode(payload, type=Stamp).time, event))
+        key = (str(event.data.get("alert")), event.pipeline or "")
+        if event.kind == "alert.raised" and len(self.alerts) < MAX_ALERTS:
+            self.alerts[key] = event
+        elif event.kind == "alert.cleared":
+            self.alerts.pop(key, None)
+        elif event.kind == "agent.started":
+            self.alerts.clear()  # whoever starts watches from the beginning
+
+    def _of_pipeline(self, pipeline: str, last: str, payload: bytes) -> None:
+        if last == "result":
+            self.results += 1
+        elif not payload:  # taken back: the pipeline is gone
+            self.pipelines.pop(pipeline, None)
+        elif (seen := self._pipeline(pipeline)) is not None:
+            match last:
+                case "status":
+                    seen.status = msgspec.json.decode(payload, type=PipelineStatus)
+                case "state":
+                    seen.state = msgspec.json.decode(payload, type=State)
+                case "model":
+                    seen.model = msgspec.json.decode(payload, type=Model)
+
+    def _pipeline(self, name: str) -> PipelineSeen | None:
+        if name not in self.pipelines and len(self.pipelines) >= MAX_PIPELINES:
+            return None
+        return self.pipelines.setdefault(name, PipelineSeen())
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """When a message was made."""
+
+    time: str
+
+
+def number(figure: Figure) -> Number:
+    """Return a figure that is one number; None where it is none, or several."""
+    return None if isinstance(figure, Mapping) else figure

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from inferd.telemetry.seen import MAX_PIPELINES, DeviceSeen
+from inferd.watch import fleet
+from inferd.watch.fleet import Fleet, Wish
+from inferd.watch.words import line, summary
+from inferd.wire import telemetry
+from inferd_tools.simulate import Device
+
+
+def simulated(devices: int, seconds: float = 30.0) -> Fleet:
+    """Return a fleet that has heard one interval of so many simulated devices."""
+    heard = Fleet("inferd")
+    for number in range(devices):
+        device = Device(number)
+        for message in (*device.begin(), *device.live(seconds)):
+            heard.hear(message.topic, message.payload)
+    return heard
+
+
+def test_every_device_that_speaks_is_a_row() -> None:
+    view = simulated(200).view(Wish())
+    assert (view.devices, len(view.rows)) == (200, 200)
+    assert sum(view.states.values()) == 200
+
+
+def test_the_worst_come_first() -> None:
+    states = [row.state for row in simulated(200).view(Wish()).rows]
+    assert states == sorted(states, key=fleet.WORST_FIRST.index)
+
+
+@pytest.mark.parametrize("sort", fleet.SORTS)
+def test_what_is_not_known_comes_last_however_it_is_sorted(sort: fleet.Sort) -> None:
+    rows = simulated(100).view(Wish(sort=sort)).rows
+    values = {"fps": "fps", "p95": "p95_ms", "temperature": "temperature_c"}
+    if sort in values:
+        known = [getattr(row, values[sort]) is not None for row in rows]
+        assert known == sorted(known, reverse=True)
+    assert len(rows) == 100
+
+
+def test_a_filter_keeps_rows_in_which_every_word_is_found() -> None:
+    rows = simulated(100).view(Wish(filter="mobile running")).rows
+    assert rows
+    assert all("mobilenet" in row.model and row.state == "running" for row in rows)
+    assert simulated(100).view(Wish(filter="no such thing")).rows == ()
+
+
+def test_the_chosen_row_is_one_that_is_there() -> None:
+    view = simulated(3).view(Wish(at=1_000_000, inside=True))
+    assert view.wish.at == 2
+    assert view.chosen is not None
+
+
+def test_a_device_that_is_off_shows_no_figures_of_another_time() -> None:
+    heard = simulated(1)
+    (name,) = heard.devices
+    heard.hear(f"inferd/{name}/status", b"offline")
+    (row,) = heard.view(Wish()).rows
+    assert (row.state, row.fps, row.p95_ms, row.temperature_c, row.power_w) == ("offline", None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"),
+    [
+        ("inferd/x/metrics", b"{"),
+        ("inferd/x/info", b"[]"),
+        ("inferd/x/cam/status", b'{"status": 7}'),
+        ("inferd/x/some/other/thing", b"{}"),
+        ("inferd/x/replay/event", b"{}"),
+        ("other/x/status", b"online"),
+        ("inferd/x", b"online"),
+        ("inferd/x/event", b"\xff\xfe"),
+    ],
+)
+def test_what_is_no_message_of_a_device_makes_none(topic: str, payload: bytes) -> None:
+    heard = Fleet("inferd")
+    heard.hear(topic, payload)
+    assert heard.devices == {}
+
+
+def test_a_broker_full_of_names_fills_no_memory() -> None:
+    heard = Fleet("inferd")
+    for number in range(fleet.MAX_DEVICES + 7):
+        heard.hear(f"inferd/d{number}/status", b"online")
+    assert (len(heard.devices), heard.refused) == (fleet.MAX_DEVICES, 7)
+    seen = DeviceSeen()
+    for number in range(MAX_PIPELINES + 7):
+        seen.hear(f"p{number}/status", b'{"status": "running", "why": "", "since": ""}')
+    assert len(seen.pipelines) == MAX_PIPELINES
+
+
+def alert(kind: telemetry.EventKind, name: str = "hot") -> bytes:
+    event = telemetry.Event(kind, "warning", "it is hot", None, None, {"alert": name})
+    return telemetry.encode(telemetry.Header(1, "d", "2026-11-05T06:07:08.009Z", "b", 1), event)
+
+
+def test_an_alert_stands_until_it_is_cleared_or_the_agent_starts_anew() -> None:
+    seen = DeviceSeen()
+    seen.hear("event", alert("alert.raised"))
+    seen.hear("event", alert("alert.raised", "full"))
+    seen.hear("event", alert("alert.cleared"))
+    assert [name for name, _ in seen.alerts] == ["full"]
+    seen.hear("event", alert("agent.started"))
+    assert not seen.alerts
+
+
+def test_a_pipeline_whose_retained_words_are_taken_back_is_gone() -> None:
+    seen = DeviceSeen()
+    seen.hear("cam/status", b'{"status": "failed", "why": "", "since": ""}')
+    assert seen.state == "failed"
+    seen.hear("cam/status", b"")
+    assert seen.pipelines == {}
+
+
+def test_a_line_says_what_a_row_does_and_marks_what_is_estimated() -> None:
+    view = simulated(3).view(Wish(sort="device"))
+    assert summary(view).startswith("3 devices: ")
+    assert all("W |" in line(row) and f"~{row.power_w:.1f} W" in line(row) for row in view.rows if row.power_w)
+    assert summary(replace(view, rows=view.rows[:1])).startswith("1 of 3 devices")
+
+
+def test_percentiles_of_a_device_are_of_all_its_pipelines() -> None:
+    heard = simulated(1)
+    (seen,) = heard.devices.values()
+    assert seen.metrics is not None
+    both = msgspec.structs.replace(
+        seen.metrics, pipelines={"a": seen.metrics.pipelines["cam"], "b": seen.metrics.pipelines["cam"]}
+    )
+    count = seen.latency.count
+    seen.pipelines.clear()
+    seen.hear("metrics", msgspec.json.encode(both))
+    assert seen.latency.count == 2 * count
