@@ -138,14 +138,15 @@ class Examination:
         if isinstance(answer, ipc.ExamineFailed):
             _close(fds)
             return self._refuse(answer.why, answer.code, answer.description, part=answer.part, again=answer.again)
-        if answer is None:
+        was_through = len(self._gates) == len(GATES) and self._gates[-1].finding != "fail"
+        if answer is None and not was_through:
             return self._refuse(*self._how_it_died(ended))
-        if not ended.ok:
+        if answer is None or not ended.ok:
             _close(fds)
             return self._refuse(
                 f"it runs, but corrupts memory: the process that tried it {ended.sentence} when it let it go",
                 "corrupts_memory",
-                answer.description,
+                answer.description if answer else None,
             )
         report = self._report(
             answer.description, f"{answer.info.runtime} {answer.info.runtime_version}", verified=answer.verified
@@ -218,13 +219,13 @@ def _close(fds: list[int]) -> None:
         os.close(fd)
 
 
-def examine(seed: Seed, request: ipc.Examine, timeout_s: float) -> Accepted | Rejected:
+def examine(seed: Seed, request: ipc.Examine, timeout_s: float, limits: Limits = LIMITS) -> Accepted | Rejected:
     """Examine a model and wait for the verdict.
 
     Raises:
         WorkerError: the seed died.
     """
-    examination = Examination(seed, request)
+    examination = Examination(seed, request, limits)
     ended = seed.wait_exit(examination.child, timeout_s)
     if ended is None:
         examination.give_up()

@@ -101,6 +101,8 @@ class Gates:
         for name, judge in self._steps.items():
             try:
                 gate = judge()
+            except ModelError as exc:
+                gate = failed(name, "bad_samples", f"{exc.part} {exc.message}")
             except InferdError as exc:
                 gate = failed(name, "run_failed", exc.message)
             yield gate

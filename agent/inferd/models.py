@@ -19,6 +19,7 @@ from inferd.dropped import DropFolder
 from inferd.errors import ModelRefused, StoreError
 from inferd.examination import LIMITS, Accepted, Examination, Rejected
 from inferd.following import Followed, Job, group, names, release
+from inferd.histogram import HistogramData
 from inferd.life import Life
 from inferd.store import slots
 from inferd.store.items import Item
@@ -190,9 +191,11 @@ class Models:
             for name in names(one.pipelines):
                 if (told := counts.pipelines.get(name)) is None:
                     continue
-                latency = type(told.latency["total"])() if name in one.mixed else told.latency["total"]
-                one.mixed.discard(name)
-                one.watched.add(told.frames_inferred, told.frames_dropped, latency)
+                if name in one.mixed:  # in this second the model before gave results, too
+                    one.mixed.discard(name)
+                    one.watched.add(0, told.frames_dropped, HistogramData())
+                else:
+                    one.watched.add(told.frames_inferred, told.frames_dropped, told.latency["total"])
             self._mind_trial(one)
 
     def not_loaded(self, key: str, digest: str, why: str) -> None:

@@ -124,7 +124,7 @@ def test_a_trial_goes_on_after_the_agent_was_killed(tmp_path: Path) -> None:
 
 
 def test_one_kill_of_the_worker_from_outside_is_not_held_against_the_model_on_trial(tmp_path: Path) -> None:
-    with agent(tmp_path, "", fps=5) as it:
+    with agent(tmp_path, fps=5) as it:
         it.drop("first")
         it.await_active("first", 30)
         it.drop("second")
