@@ -60,7 +60,7 @@ class Announcer:
     def result(self, message: ipc.Reported, task: str, *, kept: bool = False) -> None:
         """Tell a result, with the time at which its frame was captured; `kept` results wait on disk for the broker."""
         turn = message.tick
-        told = inference(turn.origin or message.pipeline, message.ref.name, task, turn.result, turn.times)
+        told = inference(turn.origin or message.pipeline, message.ref.name, task, turn.result, turn.times, turn.crop)
         whence = Whence(message.pipeline, message.ref.version, turn.seq)
         payload = encode_result(self._header(turn.taken_at), whence, told)
         topic = topics.KEPT_RESULT if kept else topics.RESULT

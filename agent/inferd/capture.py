@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from inferd.cascade import Exchange
 from inferd.config import settings
 from inferd.config.settings import kind_of
 from inferd.errors import EndOfInput, FrameError, FrameUnfinished, SourceError, SourceTimeout
@@ -63,7 +64,7 @@ class Voice(Protocol):
 class Capture:
     """Body of a source thread; `run` ends when `stop` is set or a finite input is through."""
 
-    def __init__(self, lane: Lane, clock: Clock, stop: Event, voice: Voice) -> None:
+    def __init__(self, lane: Lane, clock: Clock, stop: Event, voice: Voice, exchange: Exchange | None = None) -> None:
         """Prepare; nothing is opened before `run`.
 
         Args:
@@ -71,11 +72,13 @@ class Capture:
             clock: stamps frames and paces them.
             stop: ends the thread.
             voice: hears the source's state.
+            exchange: where sources that follow another pipeline join it, and hear that it ended.
         """
         self._lane = lane
         self._clock = clock
         self._stop = stop
         self._voice = voice
+        self._exchange = exchange or Exchange()
         self._pause_s = FIRST_PAUSE_S
         self._wanted: Wanted | None = None
 
@@ -89,11 +92,13 @@ class Capture:
                 continue
             try:
                 with closing(open_source(options, self._clock)) as source:
+                    self._exchange.join(source, self._lane.counters)
                     self._pump(source)
             except EndOfInput:
                 if self._lane.pipeline.pace.at_end == "stop":
                     self._await_taken()  # the end is only told when the last frame is on its way
                     self._voice.source("ended", "the input is through")
+                    self._exchange.end(self._lane.pipeline.name)
                     return
             except SourceError as exc:
                 self._wait_after(exc)
@@ -130,7 +135,7 @@ class Capture:
             except SourceTimeout:
                 self._mind_silence(heard_ns)
             except EndOfInput:
-                if not given:
+                if not given and not isinstance(self._lane.pipeline.source, settings.CropsSource):
                     raise SourceError(self._lane.pipeline.name, "its input holds no frame that can be read") from None
                 raise
             else:
@@ -141,7 +146,7 @@ class Capture:
     def _hand_over(self, frame: Frame, pacer: Pacer, source: Source) -> None:
         """Put the frame into the lane when it is due; one that had to wait for that was taken then, not when read."""
         self._stop.wait(pacer.delay_ns(frame, self._clock.monotonic_ns()) / 1e9)
-        if self._lane.pipeline.pace.mode == "fast":
+        if self._lane.pipeline.pace.mode == "fast" or frame.crop is not None:  # several crops come at once
             self._await_taken()
         self._pause_s = FIRST_PAUSE_S
         self._voice.source("running", "")

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from inferd.cascade import Exchange
 from inferd.errors import EngineError, InferdError, ModelError, NonFiniteOutput, SourceError
 from inferd.parts import Engine
 from inferd.pipeline import Lane, Steps, scene_ns, tick
@@ -68,7 +69,13 @@ class Loop:
     """Body of a loop thread."""
 
     def __init__(
-        self, lanes: Mapping[str, Lane], changed: Condition, slot: Slot, clock: Clock, listener: Listener
+        self,
+        lanes: Mapping[str, Lane],
+        changed: Condition,
+        slot: Slot,
+        clock: Clock,
+        listener: Listener,
+        exchange: Exchange | None = None,
     ) -> None:
         """Prepare a loop without an engine.
 
@@ -78,6 +85,7 @@ class Loop:
             slot: where it shows that it turns.
             clock: times the stages.
             listener: hears what happens.
+            exchange: hands on what was found to pipelines that look closer.
         """
         self._lanes = lanes
         self._changed = changed
@@ -85,6 +93,7 @@ class Loop:
         self._slot = slot
         self._clock = clock
         self._listener = listener
+        self._exchange = exchange or Exchange()
         self._serving: Serving | None = None
         self._failed_in_a_row = 0
 
@@ -153,6 +162,7 @@ class Loop:
         else:
             result = lane.follower.follow(turn.result, scene_ns(frame))
             turn = turn if result is turn.result else replace(turn, result=result)
+            self._exchange.give(lane.pipeline.name, frame, turn.result)
             lane.show(frame, turn, serving.ref, serving.steps[lane.pipeline.name].task)
             self._tell(lane, serving.ref, turn)
 

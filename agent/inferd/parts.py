@@ -135,6 +135,7 @@ SOURCES = {
     "images": "inferd.sources.images:Images",
     "video": "inferd.sources.video:Video",
     "npz": "inferd.sources.npz:Npz",
+    "crops": "inferd.sources.crops:Crops",
     "command": "inferd.sources.command:Command",
     "v4l2": "inferd.sources.v4l2:V4l2",
     "stream": "inferd.sources.stream:open_stream",

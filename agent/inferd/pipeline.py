@@ -79,7 +79,7 @@ def tick(frame: Frame, steps: Steps, now_ns: Callable[[], int]) -> Tick:
         total=decoded - started,
         frame_age=decoded - frame.taken_ns,
     )
-    return Tick(result, times, frame.seq, frame.taken_at, frame.origin)
+    return Tick(result, times, frame.seq, frame.taken_at, frame.origin, frame.crop)
 
 
 def scene_ns(frame: Frame) -> int:

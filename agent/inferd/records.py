@@ -42,6 +42,7 @@ class Frame:
         taken_at: wall clock at capture, seconds since the epoch (1970-something on a board without a clock).
         capture_ns: what reading and decoding this frame cost, nanoseconds.
         origin: the file (and index) this frame came from; empty for live sources.
+        crop: the object that it was cut out for, where it is a part of another pipeline's frame.
         position_s: where this frame stands in a recording, seconds from its start; None for live sources.
         rate_hz: samples a second of a signal; 0.0 for pictures and where nobody knows it.
     """
@@ -54,6 +55,7 @@ class Frame:
     color_order: ColorOrder = "bgr"
     origin: str = ""
     position_s: float | None = None
+    crop: Box | None = None
     rate_hz: float = 0.0
 
 
@@ -226,6 +228,7 @@ class Tick(msgspec.Struct, frozen=True):
     seq: int
     taken_at: float
     origin: str = ""
+    crop: Box | None = None
 
 
 class ModelRef(msgspec.Struct, frozen=True):

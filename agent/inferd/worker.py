@@ -11,12 +11,13 @@ import logging
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
 from inferd import ipc
 from inferd.capture import Capture
+from inferd.cascade import Exchange
 from inferd.config import settings
 from inferd.errors import InferdError
 from inferd.loop import Loop, Serving
@@ -45,6 +46,7 @@ class Context:
 
     clock: Clock
     to_control: ToControl
+    exchange: Exchange = field(default_factory=Exchange)
 
 
 class PipelineVoice:
@@ -159,10 +161,10 @@ class Group:
         self.lanes = {pipeline.name: Lane(pipeline, self._changed) for pipeline in pipelines}
         self._voices = {name: PipelineVoice(name, context.to_control) for name in self.lanes}
         self._listener = LoopListener(key, self._voices, context.to_control)
-        self._loop = Loop(self.lanes, self._changed, slot, context.clock, self._listener)
+        self._loop = Loop(self.lanes, self._changed, slot, context.clock, self._listener, context.exchange)
         self._threads = [start(f"loop {key}", self._run_loop)]
         for name, lane in self.lanes.items():
-            capture = Capture(lane, context.clock, self._stop, self._voices[name])
+            capture = Capture(lane, context.clock, self._stop, self._voices[name], context.exchange)
             self._threads.append(start(f"source {name}", capture.run))
 
     def load(self, offer: ipc.Offer, path: str, twin_path: str) -> None:

@@ -16,8 +16,9 @@ from fixtures.sounds import write_wav
 from inferd.config import settings
 from inferd.errors import EndOfInput, SourceError
 from inferd.parts import SOURCES, Source
-from inferd.records import Frame
+from inferd.records import Box, Frame
 from inferd.sources.command import Command
+from inferd.sources.crops import Crops
 from inferd.sources.iio import Iio
 from inferd.sources.images import Images
 from inferd.sources.lines import Lines
@@ -84,7 +85,17 @@ def open_lines(folder: Path, clock: Clock) -> Source:
     return Lines(settings.LinesSource(path=str(folder / "a.csv"), rate_hz=10), clock)
 
 
+def open_crops(_: Path, clock: Clock) -> Source:
+    source = Crops(settings.CropsSource(of="street", margin=0.0), clock)
+    whole = Box(0, "person", 0.9, (0.0, 0.0, 1.0, 1.0))
+    for seq in range(FRAMES):
+        frame = Frame(noise(48, 64, seed=seq), seq, clock.monotonic_ns(), clock.wall_s())
+        source.give(frame, [whole])
+    return source
+
+
 OPENERS: dict[str, Opener] = {
+    "crops": open_crops,
     "synthetic": open_synthetic,
     "images": open_images,
     "video": open_video,

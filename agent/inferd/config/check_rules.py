@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from inferd.config.settings import Pipeline
+from inferd.config.settings import CropsSource, Pipeline
 
 TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d|24:00")
 CORNERS_MIN = 3
@@ -14,6 +14,21 @@ CORNERS_MIN = 3
 def wrong_rules(pipeline: Pipeline) -> str:
     """Return what is wrong first, in one sentence without its end; "" where nothing is."""
     return next(_wrong(pipeline), "")
+
+
+def wrong_cascade(pipelines: Sequence[Pipeline]) -> str:
+    """Return what is wrong with who follows whom, in one sentence without its end; "" where nothing is."""
+    follows = {one.name: one.source.of for one in pipelines if isinstance(one.source, CropsSource)}
+    for name, of in follows.items():
+        if of not in {one.name for one in pipelines}:
+            return f"pipeline {name!r}: its crops are of {of!r}, but there is no such pipeline"
+        seen = {name}
+        while of in follows and of not in seen:
+            seen.add(of)
+            of = follows[of]  # noqa: PLW2901 - the way up, step by step
+        if of in seen:
+            return f"pipeline {name!r}: its crops come from itself in the end"
+    return ""
 
 
 def _wrong(pipeline: Pipeline) -> Iterator[str]:

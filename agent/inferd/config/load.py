@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from inferd.config.check_alerts import wrong_alerts
-from inferd.config.check_rules import wrong_rules
+from inferd.config.check_rules import wrong_cascade, wrong_rules
 from inferd.config.link import amiss, with_credentials
 from inferd.config.settings import Config
 from inferd.errors import ConfigError
@@ -186,4 +186,6 @@ def _check(config: Config, file: Path) -> Config:
             raise ConfigError(str(file), f"pipeline {pipeline.name!r}: roi is y0, x0, y1, x1 with 0 <= y0 < y1 <= 1")
         if wrong := wrong_rules(pipeline):
             raise ConfigError(str(file), f"pipeline {pipeline.name!r}: {wrong}")
+    if wrong := wrong_cascade(config.pipeline):
+        raise ConfigError(str(file), wrong)
     return config

@@ -198,6 +198,26 @@ class LinesSource(Settings, frozen=True, tag_field="kind", tag="lines"):
     finite: bool = False
 
 
+class CropsSource(Settings, frozen=True, tag_field="kind", tag="crops"):
+    """What another pipeline found, cut out of its frames, for a second model to look closer: a cascade.
+
+    Attributes:
+        of: the name of the pipeline that finds.
+        labels: which of its objects; none is all.
+        margin: how much of a box's sides is added around it (0.1 is a tenth on each side).
+        min_score: objects with a lower score are left out.
+        most: at most so many of a frame, the best first.
+        every_s: an object that is followed is looked at again after so long; 0 is in every frame.
+    """
+
+    of: str
+    labels: tuple[str, ...] = ()
+    margin: float = 0.1
+    min_score: float = 0.0
+    most: int = 4
+    every_s: float = 0.0
+
+
 Source = (
     SyntheticSource
     | ImagesSource
@@ -209,6 +229,7 @@ Source = (
     | WavSource
     | IioSource
     | LinesSource
+    | CropsSource
 )
 
 

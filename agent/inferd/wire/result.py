@@ -33,6 +33,7 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
         input: the file (and index) it came from, or the name of the live source.
         model: the model's name.
         task: "classify", "detect", "raw", ...
+        crop: the object of another pipeline that was looked at closer; boxes and points lie on the crop then.
         labels: best first.
         boxes: best first; y0, x0, y1, x1 normalised to the source picture.
         keypoints: y, x normalised to the source picture, and a score.
@@ -50,6 +51,7 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
     input: str
     model: str
     task: str
+    crop: Box | UnsetType = UNSET
     labels: Sequence[Label] | UnsetType = UNSET
     boxes: Sequence[Box] | UnsetType = UNSET
     keypoints: Sequence[tuple[float, float, float]] | UnsetType = UNSET
@@ -72,7 +74,9 @@ class Whence(msgspec.Struct, frozen=True):
     frame: int
 
 
-def inference(origin: str, model: str, task: str, result: Result, times: StageTimes) -> Inference:
+def inference(
+    origin: str, model: str, task: str, result: Result, times: StageTimes, crop: Box | None = None
+) -> Inference:
     """Return the object that is told of one inference.
 
     Args:
@@ -81,11 +85,13 @@ def inference(origin: str, model: str, task: str, result: Result, times: StageTi
         task: the task's name.
         result: what the task read.
         times: what the turn cost.
+        crop: what it was cut out for.
     """
     return Inference(
         input=origin,
         model=model,
         task=task,
+        crop=UNSET if crop is None else _box(crop),
         labels=UNSET if result.labels is None else tuple(map(_label, result.labels)),
         boxes=UNSET if result.boxes is None else tuple(map(_box, result.boxes)),
         keypoints=UNSET if result.keypoints is None else tuple(map(_point, result.keypoints)),
