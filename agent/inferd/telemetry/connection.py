@@ -25,8 +25,9 @@ from inferd.errors import LinkError
 from inferd.records import Incoming, Message
 from inferd.system.clock import Clock
 from inferd.system.wakeup import Wakeup
+from inferd.telemetry.faults import Refused, TakenOver, explain, mend
 from inferd.telemetry.outbox import Outgoing
-from inferd.telemetry.tls import Refused, context, explain
+from inferd.telemetry.tls import context
 from inferd.wire.topics import client_id, full_topic
 
 CONNECT_S = 5.0
@@ -42,10 +43,6 @@ _VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQT
 Seal = Callable[[Message], Message]
 
 
-class TakenOver(Refused):
-    """Somebody else connected under our name."""
-
-
 class Connection:
     """A connection to the broker. Owned by the thread that opened it, which keeps calling `turn`.
 
@@ -53,6 +50,7 @@ class Connection:
         accepted: whether the broker has let us in.
         heard: what came on the topics we subscribed to, oldest first; whoever takes it empties it.
         acknowledged: what the broker has taken; whoever takes it empties it.
+        complaints: what the broker does not let us do.
     """
 
     def __init__(
@@ -82,6 +80,7 @@ class Connection:
         self.accepted = False
         self.heard: list[Incoming] = []
         self.acknowledged: list[Outgoing] = []
+        self.complaints: set[str] = set()
         self._settings = settings
         self._device = device
         self._clock = clock
@@ -183,6 +182,7 @@ class Connection:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         return client
 
@@ -196,7 +196,7 @@ class Connection:
             raise (LinkError if waiting_helps else Refused)(self.where, why) from exc
         except (OSError, ValueError) as exc:
             self._selector.close()
-            raise LinkError(self.where, _mend(exc)) from exc
+            raise LinkError(self.where, mend(exc, CONNECT_S)) from exc
 
     def _tuned(self, opened: object) -> socket.socket:
         if not isinstance(opened, socket.socket):
@@ -261,30 +261,24 @@ class Connection:
         self._ended = reason.getName()
 
     def _on_publish(
-        self, _client: Client, _userdata: object, mid: int, _reason: ReasonCode, _properties: Properties
+        self, _client: Client, _userdata: object, mid: int, reason: ReasonCode, _properties: Properties
     ) -> None:
+        if reason.is_failure:  # only MQTT 5 says so
+            self.complaints.add(f"it does not take all that we say ({reason.getName()}); mend its ACL")
         if (found := self._unacknowledged.pop(mid, None)) is not None:
             self.acknowledged.append(found[0])
+
+    def _on_subscribe(
+        self, _client: Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self.complaints.add("it does not let us hear our requests; mend its ACL")
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         if len(self.heard) >= MAX_HEARD:
             return
-        # paho has no attribute for a property that did not come, and no type for those that did
+        # paho has no attribute for a property that did not come
         response_topic = str(getattr(message.properties, "ResponseTopic", ""))
         correlation = bytes(getattr(message.properties, "CorrelationData", b""))
         payload = bytes(message.payload[:MAX_HEARD_BYTES])
         self.heard.append(Incoming(message.topic, payload, message.retain, response_topic, correlation))
-
-
-def _mend(exc: OSError | ValueError) -> str:
-    """Return what went wrong while connecting, and what to do about it."""
-    match exc:
-        case ConnectionRefusedError():
-            return "nothing listens there; start a broker (apt-get install mosquitto) or mend mqtt.host and mqtt.port"
-        case socket.gaierror():
-            return f"its name is not known ({exc.strerror}); mend mqtt.host"
-        case TimeoutError():
-            return f"it does not answer within {CONNECT_S:.0f} s; mend mqtt.host or the network"
-        case OSError():
-            return f"there is no way to it ({exc.strerror}); mend the network"
-    return f"{exc}; mend the table [mqtt]"

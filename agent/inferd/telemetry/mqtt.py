@@ -23,11 +23,12 @@ from inferd.system import threads
 from inferd.system.clock import Clock
 from inferd.system.wakeup import Wakeup
 from inferd.telemetry.backoff import Backoff
-from inferd.telemetry.connection import FOR_LIVE, Connection, TakenOver
+from inferd.telemetry.connection import FOR_LIVE, Connection
+from inferd.telemetry.faults import Refused, TakenOver
 from inferd.telemetry.outbox import Outbox, Outgoing, missed_record
 from inferd.telemetry.place import Place
 from inferd.telemetry.storage import Storage
-from inferd.telemetry.tls import PasswordFile, Refused
+from inferd.telemetry.tls import PasswordFile
 from inferd.telemetry.twin import TwinWatch
 from inferd.wire import topics
 
@@ -96,6 +97,7 @@ class MqttLink:
         self._news: deque[LinkNews] = deque(maxlen=16)
         self._closing_by_ns: int | None = None
         self._told = ""
+        self._complaints: set[str] = set()
         self._password = PasswordFile(settings.password_file)
         self._handing = threads.Lock()
         """So that nobody takes from the spool what is on its way into the outbox."""
@@ -212,6 +214,9 @@ class MqttLink:
                 self._twins.arrived()
 
     def _hear(self, way: Connection) -> None:
+        for complaint in way.complaints - self._complaints:
+            self._complaints.add(complaint)
+            log.warning("mqtt: %s: %s", way.where, complaint)
         heard, way.heard = way.heard, []
         for one in heard:
             if one.topic != self._info_topic:

@@ -1,4 +1,4 @@
-"""TLS to the broker, and what is wrong with it in words. Imports no MQTT library."""
+"""The secrets of a connection: certificates, keys, passwords. Imports no MQTT library."""
 
 from __future__ import annotations
 
@@ -7,19 +7,11 @@ import ssl
 from pathlib import Path
 
 from inferd.config.link import Mqtt
-from inferd.errors import LinkError
+from inferd.telemetry.faults import Refused
 
 log = logging.getLogger(__name__)
 
 OTHERS_MAY_READ = 0o004
-# X509_V_ERR_* of OpenSSL (x509_vfy.h), which `ssl` tells by number only.
-NOT_YET_VALID = 9
-EXPIRED = 10
-WRONG_NAME = (62, 64)  # HOSTNAME_MISMATCH, IP_ADDRESS_MISMATCH
-
-
-class Refused(LinkError):
-    """The broker answered and does not want us, or we do not want it; trying again soon does not help."""
 
 
 def context(settings: Mqtt) -> ssl.SSLContext | None:
@@ -50,20 +42,6 @@ def context(settings: Mqtt) -> ssl.SSLContext | None:
             f"{settings.cert_file} and mqtt.key_file {settings.key_file} are no pair of certificate and key ({exc})",
         ) from exc
     return made
-
-
-def explain(exc: ssl.SSLError, host: str) -> tuple[str, bool]:
-    """Return why TLS did not come about, and whether waiting may mend it."""
-    if not isinstance(exc, ssl.SSLCertVerificationError):
-        return f"TLS fails ({exc.reason or exc}); is it a TLS port, and does it want mqtt.cert_file?", False
-    match exc.verify_code:
-        case code if code == EXPIRED:
-            return "its certificate has expired; renew it on the broker, or set this device's clock", True
-        case code if code == NOT_YET_VALID:
-            return "its certificate is not valid yet; is this device's clock set?", True
-        case code if code in WRONG_NAME:
-            return f"its certificate is not for {host!r}; mend mqtt.host, or give the broker one that names it", False
-    return f"nobody in mqtt.ca_file vouches for its certificate ({exc.verify_message}); mend mqtt.ca_file", False
 
 
 class PasswordFile:
