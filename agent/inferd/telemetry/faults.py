@@ -43,7 +43,9 @@ def mend(exc: OSError | ValueError, connect_s: float) -> str:
         case socket.gaierror():
             return f"its name is not known ({exc.strerror}); mend mqtt.host"
         case ConnectionResetError():
-            return "it closed the connection at once; does it want TLS, or a certificate (mqtt.cert_file)?"
+            return (
+                "it closed the connection at once; mend mqtt.tls, or give it the certificate it wants (mqtt.cert_file)"
+            )
         case TimeoutError():
             return f"it does not answer within {connect_s:.0f} s; mend mqtt.host or the network"
         case OSError():
