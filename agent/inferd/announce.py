@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from inferd import ipc
 from inferd.parts import Link
-from inferd.records import Answer, Message, PipelineState
+from inferd.records import Answer, Incoming, Message, PipelineState
 from inferd.system.clock import Clock
 from inferd.wire import telemetry, topics
 from inferd.wire.result import Whence, encode_result, inference
@@ -72,9 +72,17 @@ class Announcer:
             if topic.retain and "<pipeline>" in topic.path:
                 self._publish(topic.message(b"", pipeline))
 
+    def publish(self, message: Message) -> None:
+        """Send a message as it is: what others want to hear in their own words."""
+        self._publish(message)
+
     def dropped(self) -> int:
         """Return how many messages the links' bounds have cost."""
         return sum(link.dropped() for link in self._links)
+
+    def incoming(self) -> list[Incoming]:
+        """Return what the links have heard since the last time."""
+        return [heard for link in self._links for heard in link.incoming()]
 
     def close(self, timeout_s: float) -> None:
         """Send what waits and say goodbye."""

@@ -172,6 +172,11 @@ class Figures:
         """Seconds on the monotonic clock."""
         return self._clock.monotonic_ns() / 1e9
 
+    @property
+    def basis(self) -> str:
+        """Whether power is "measured" or "estimated"; "" where it is neither."""
+        return self._device.basis
+
     def due(self, interval_s: float) -> bool:
         """Whether it is time for the next report."""
         return self._clock.monotonic_ns() - self._reported_ns >= interval_s * 1e9

@@ -93,7 +93,11 @@ class ToldModels(Message, frozen=True):
     error: str = ""
 
 
-FromViewer = AskFrame | AskModels
+class AskStatus(Message, frozen=True):
+    """Command line → control: how the device is; answered by `ToldModels`."""
+
+
+FromViewer = AskFrame | AskModels | AskStatus
 ToViewer = Shown | NotShown | ToldModels
 
 

@@ -21,6 +21,7 @@ from inferd.accelerators import Accelerators, News
 from inferd.announce import Announcer
 from inferd.config import settings
 from inferd.control_socket import ControlSocket
+from inferd.doors import Doors
 from inferd.dropped import DropFolder
 from inferd.errors import ConfigError, WorkerError
 from inferd.examination import ENVIRONMENT, PRELOAD, circumstances
@@ -59,6 +60,7 @@ class Service:
         clock: Clock,
         *,
         notify_socket: str = "",
+        doors: Doors | None = None,
         control_dir: Path | None = None,
     ) -> None:
         """Prepare; nothing is started before `run`.
@@ -70,6 +72,7 @@ class Service:
             say: speaks on the broker.
             clock: times everything.
             notify_socket: where systemd listens; "" where it does not.
+            doors: the ways to this device beside the broker, which `say` speaks to as well.
             control_dir: where the socket for commands is made; None takes the state directory.
         """
         self._config = config
@@ -84,6 +87,8 @@ class Service:
         self._pauses = Pauses(config.watch.restart_max_s)
         self._figures = Figures(clock, config.metrics, state_dir)
         self._alerting = Alerting(say, self._figures, clock)
+        self._say = say
+        self._doors = doors or Doors()
         self._watchdog = Watchdog(Notifier(notify_socket), clock)
         self._tell = Narrator(say, self._models, self._figures, self._watchdog)
         self._control_dir = control_dir or state_dir
@@ -111,6 +116,7 @@ class Service:
             self._models.follow(self._config.pipeline)
             self._tell.started(self._config)
             self._alerting.follow(self._config)
+            self._doors.follow(self._config, self._figures.basis)
             while not self._stopping and not (until_end and self._tell.all_ended()):
                 self._selector.select(TURN_S)
                 self._turn()
@@ -130,6 +136,9 @@ class Service:
         for asked in self._commands.take() if self._commands is not None else ():
             if isinstance(asked.request, ipc.AskModels):
                 asked.tell(self._requests.answer(asked.request))
+                continue
+            if isinstance(asked.request, ipc.AskStatus):
+                asked.tell(self._doors.status())
                 continue
             pipelines = names(self._config.pipeline)
             wanted = asked.request.pipeline or (pipelines[0] if len(pipelines) == 1 else "")
@@ -160,6 +169,9 @@ class Service:
         self._serve_commands()
         self._figures.tick()
         self._alerting.turn(self._tell.degraded())
+        for incoming in self._say.incoming():
+            self._doors.heard(incoming)
+        self._doors.turn()
         if self._tell.metrics_due():
             self._tell.metrics()
         self._feed_watchdog()
@@ -344,6 +356,7 @@ class Service:
         self._figures.configure(config.metrics)
         self._tell.reloaded(config)
         self._alerting.follow(config)
+        self._doors.follow(config, self._figures.basis)
         self._send_plan(changed)
         self._watchdog.reloaded(f"configuration reloaded, {len(config.pipeline)} pipelines")
 

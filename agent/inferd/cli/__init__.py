@@ -21,6 +21,7 @@ COMMANDS = {
     "vet": "inferd.cli.vet:vet",
     "config": "inferd.cli.config:config",
     "init": "inferd.cli.init:init",
+    "status": "inferd.cli.status:status",
     "watch": "inferd.cli.watch:watch",
     "doctor": "inferd.cli.doctor:doctor",
     "support-bundle": "inferd.cli.support:support_bundle",

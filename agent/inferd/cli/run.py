@@ -16,6 +16,7 @@ from inferd.bundled import digits_pipeline
 from inferd.config import settings
 from inferd.config.load import Loaded, device_id, load, state_dir
 from inferd.control_socket import folder_of
+from inferd.doors import Doors
 from inferd.parts import LINKS, Link, find
 from inferd.service import Service
 from inferd.state_format import claim
@@ -45,7 +46,7 @@ def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
     loaded = _load(file)
     config = loaded.config
     written = logging.StreamHandler(sys.stderr)
-    written.setFormatter(formatter(os.environ.get("JOURNAL_STREAM", "")))
+    written.setFormatter(formatter(os.environ.get("JOURNAL_STREAM", ""), config.log_format))
     logging.basicConfig(level=config.log_level.upper(), handlers=[written])
     log.info("inferd %s, configuration: %s", __version__, ", ".join(map(str, loaded.files)) or "none, built-in example")
     clock = SystemClock()
@@ -54,9 +55,18 @@ def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
     claim(folder, __version__)
     hold_memory(MEMORY_SHARE)
     control_dir = folder_of(folder, os.environ.get("RUNTIME_DIRECTORY", ""))
-    say = Announcer(device_id(config), _links(config, folder, control_dir, prints=prints), clock)
+    doors = Doors()
+    say = Announcer(device_id(config), [*_links(config, folder, control_dir, prints=prints), *doors.links], clock)
+    doors.open(config.mqtt, device_id(config), folder, clock, say.publish)
     service = Service(
-        config, lambda: _load(file).config, folder, say, clock, notify_socket=notify_socket, control_dir=control_dir
+        config,
+        lambda: _load(file).config,
+        folder,
+        say,
+        clock,
+        notify_socket=notify_socket,
+        control_dir=control_dir,
+        doors=doors,
     )
     service.run(until_end=until_end)
 
@@ -73,8 +83,9 @@ def _links(config: settings.Config, folder: Path, volatile: Path, *, prints: boo
     """Make the ways out that are wanted; `volatile` is best in memory, and outlives this process."""
     links: list[Link] = []
     if config.mqtt.enabled:
+        listens = [f"{config.homeassistant.prefix}/status"] if config.homeassistant.enabled else []
         place = place_of(config.mqtt, folder / "spool", volatile / "spool")
-        links.append(find("link", LINKS, "mqtt")(config.mqtt, device_id(config), SystemClock(), place=place))
+        links.append(find("link", LINKS, "mqtt")(config.mqtt, device_id(config), SystemClock(), place=place, listens=listens))
     if prints:
         links.append(find("link", LINKS, "lines")(sys.stdout.buffer))
     return links

@@ -452,11 +452,13 @@ class Config(Settings, frozen=True):
         device: this device's id in topics; "" takes the host name.
         state_dir: where models and what must outlive a restart are kept; "" takes systemd's, or the user's own.
         log_level: "debug", "info", "warning" or "error".
+        log_format: "auto" (for the journal where it listens, else for people) or "json", a line each.
     """
 
     device: str = ""
     state_dir: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json"] = "auto"
     mqtt: Mqtt = Mqtt()
     metrics: Metrics = Metrics()
     homeassistant: HomeAssistant = HomeAssistant()

@@ -96,6 +96,8 @@ class HomeAssistant(Table, frozen=True):
         prefix: its discovery prefix.
         name: how the device is called there; "" takes its id.
         area: where it is suggested to be; "" suggests nothing.
+        count: labels that are counted as one entity, by a name that stays when a new model's labels do not, such as
+            {people = ["person", "human"]}.
     """
 
     enabled: bool = False
@@ -103,6 +105,7 @@ class HomeAssistant(Table, frozen=True):
     prefix: str = "homeassistant"
     name: str = ""
     area: str = ""
+    count: dict[str, tuple[str, ...]] = {}
 
 
 class Http(Table, frozen=True):

@@ -88,6 +88,11 @@ class DeviceMeter:
         why_no_power = self._power.why if self._power is not None else OFF
         return {**whys, "power_w": why_no_power} if why_no_power is not None else whys
 
+    @property
+    def basis(self) -> str:
+        """Whether power is "measured" or "estimated"; "" where it is neither."""
+        return self._power.basis if self._power is not None else ""
+
     def glance(self) -> dict[str, float | None]:
         """Return what alerts watch, as it is at this moment; None where nobody knows. Leaves what is added up alone."""
         throttled = self._throttle.now if self._throttle is not None else None

@@ -88,6 +88,11 @@ class PowerMeter:
         return self._now if isinstance(self._now, float) else None
 
     @property
+    def basis(self) -> str:
+        """Whether watts are "measured" or "estimated"; "" where there are none."""
+        return self._source.basis if isinstance(self._source, Source) else ""
+
+    @property
     def why(self) -> Unavailable | None:
         """Why nothing is known; None where something is."""
         return self._now if isinstance(self._now, Unavailable) else None

@@ -1,8 +1,10 @@
-"""Log lines as the journal wants them: with a priority it can filter by, and without what it adds itself."""
+"""Log lines as the journal wants them: with a priority it can filter by, and without what it adds itself; or as JSON."""
 
 from __future__ import annotations
 
+import json
 import logging
+from typing import Literal
 
 # syslog(3); `journalctl -p warning` shows this one and those below it.
 PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
@@ -17,6 +19,24 @@ class JournalFormatter(logging.Formatter):
         return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
 
 
-def formatter(journal_stream: str) -> logging.Formatter:
-    """Return how lines are written: for the journal where it listens ($JOURNAL_STREAM is set), else for a person."""
+class JsonFormatter(logging.Formatter):
+    """Writes a record as one line of JSON, for collectors: time (seconds since the epoch), level, logger, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as a line."""
+        told = {
+            "time": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return json.dumps(told, ensure_ascii=False)
+
+
+def formatter(journal_stream: str, wanted: Literal["auto", "json"] = "auto") -> logging.Formatter:
+    """Return how lines are written: as JSON, else for the journal where it listens ($JOURNAL_STREAM), else for a person."""
+    if wanted == "json":
+        return JsonFormatter()
     return JournalFormatter("%(message)s") if journal_stream else logging.Formatter("%(levelname)s %(message)s")

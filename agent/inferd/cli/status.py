@@ -1,0 +1,87 @@
+"""`inferd status`: how the agent on this device is doing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from inferd import ipc
+from inferd.cli.snapshot import _folder as folder_of_agent
+from inferd.control_socket import ask
+from inferd.errors import WorkerError
+from inferd.telemetry.seen import DeviceSeen
+
+FAILED = 1  # exit code where a pipeline has failed, for scripts
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print everything that is known, as JSON.")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="The configuration that the agent runs with.")
+@click.pass_context
+def status(ctx: click.Context, file: Path | None, *, as_json: bool) -> None:
+    """Ask the agent that runs on this device how it is. Exit code 1 where it does not run, or a pipeline has failed."""
+    answer, _ = ask(folder_of_agent(file), ipc.AskStatus())
+    if not isinstance(answer, ipc.ToldModels) or answer.error:
+        raise WorkerError(
+            "status", answer.error if isinstance(answer, ipc.ToldModels) else "the agent gave another answer"
+        )
+    told: dict[str, Any] = msgspec.json.decode(answer.told)
+    if as_json:
+        click.echo(answer.told)
+    else:
+        click.echo("\n".join(lines(told)))
+    if told["state"] == "failed":
+        ctx.exit(FAILED)
+
+
+def lines(told: dict[str, Any]) -> list[str]:
+    """Return the answer for a person."""
+    seen = DeviceSeen(online=True)
+    for topic in ("info", "metrics"):
+        if told[topic] is not None:
+            seen.hear(topic, msgspec.json.encode(told[topic]))
+    info = seen.info
+    head = f"{told['state']}: inferd {info.version}, {info.board or info.machine}, {info.os}" if info else told["state"]
+    return [
+        head,
+        *(_pipeline(name, one, seen) for name, one in told["pipelines"].items()),
+        *_alerts(told),
+        _device(seen),
+    ]
+
+
+def _pipeline(name: str, one: dict[str, Any], seen: DeviceSeen) -> str:
+    state, model, sees = (one[key] or {} for key in ("status", "model", "state"))
+    figures = seen.pipelines.get(name)
+    latency = figures.latency() if figures else None
+    parts = [
+        f"  {name}: {state.get('status', 'unknown')}",
+        f"{model['name']} {model['version']} on {model['accelerator'] or 'nothing yet'}" if model.get("name") else "",
+        f"{figures.fps:.1f} fps" if figures and figures.fps is not None else "",
+        f"p95 {latency.p95:.2f} ms" if latency and latency.p95 is not None else "",
+        f"sees {sees['label'] or 'nothing'}" if sees else "",
+        state.get("why", ""),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _alerts(told: dict[str, Any]) -> list[str]:
+    return [f"  alert {alert['data'].get('alert')}: {alert['message']}" for alert in told["alerts"]]
+
+
+def _device(seen: DeviceSeen) -> str:
+    if seen.metrics is None:
+        return "  no figures yet; they come every metrics.interval_s seconds"
+    watts, basis = seen.power
+    parts = [
+        (seen.system("cpu_pct"), "CPU {:.0f} %"),
+        (seen.system("temperature_c"), "{:.0f} °C"),
+        (seen.system("throttled_s"), f"throttled {{:.0f}} of {seen.metrics.interval_s:.0f} s"),
+        (seen.system("memory_available_mb"), "{:.0f} MB of memory free"),
+        (seen.system("disk_free_mb"), "{:.0f} MB of disk free"),
+        (watts, f"{{:.1f}} W {basis}"),
+    ]
+    return "  " + ", ".join(form.format(value) for value, form in parts if value is not None)
