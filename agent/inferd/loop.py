@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from inferd.cascade import Exchange
 from inferd.errors import EngineError, InferdError, ModelError, NonFiniteOutput, SourceError
 from inferd.parts import Engine
-from inferd.pipeline import Lane, Steps, scene_ns, tick
+from inferd.pipeline import Lane, Seen, Steps, scene_ns, tick
 from inferd.records import Answer, Frame, ModelRef, Tick
 from inferd.system.clock import Clock
 from inferd.system.progress import Busy, Slot
@@ -165,6 +165,8 @@ class Loop:
             self._exchange.give(lane.pipeline.name, frame, turn.result)
             lane.show(frame, turn, serving.ref, serving.steps[lane.pipeline.name].task)
             self._tell(lane, serving.ref, turn)
+            if lane.pipeline.samples.keep_mb:
+                lane.keep_hard(Seen(frame, turn, serving.ref, None), self._clock.monotonic_ns())
 
     def _fail(self, serving: Serving, lane: Lane, frame: Frame, error: EngineError) -> None:
         """Have the twin answer this very frame, where there is one; give an accelerator up that only fails."""

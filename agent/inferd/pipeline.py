@@ -28,6 +28,7 @@ from inferd.preprocess.quality import Quality, over
 from inferd.records import STAGES, Array, Frame, Geometry, ModelRef, Overlay, Result, StageTimes, Tick, Wanted
 from inferd.system.threads import Condition, Latest, Lock
 from inferd.tasks.follow import Follower
+from inferd.tasks.hard import HardSamples
 from inferd.tasks.report import Reporter
 from inferd.wire.manifest import ModelDescription, QualitySection
 
@@ -230,6 +231,8 @@ class Lane:
         self.reporter = Reporter(pipeline.report)
         self.wanted: Wanted | None = None
         """What the model would like the source to give; None before there is a model. Set by the worker's main thread."""
+        self._hard = HardSamples(pipeline.samples)
+        self.picked: Latest[tuple[str, Seen]] = Latest()
         self._looked_at = False
         self._seen: Latest[Seen] = Latest()
         self._put_ns = 0
@@ -246,6 +249,11 @@ class Lane:
         if self._looked_at:
             self._looked_at = False
             self._seen.put(Seen(frame, turn, ref, task.overlay() if isinstance(task, PaintsPixels) else None))
+
+    def keep_hard(self, seen: Seen, now_ns: int) -> None:
+        """Leave a sample that the model finds hard for whoever writes it; asked after the reporter has judged it."""
+        if why := self._hard.pick(seen.turn.result, agrees=self.reporter.agrees(), now_ns=now_ns):
+            self.picked.put((why, seen))
 
     def silent(self, now_ns: int) -> bool:
         """Whether frames came and have stopped coming: nothing for 5 s, nor for five times the last pause."""

@@ -24,6 +24,7 @@ from inferd.loop import Loop, Serving
 from inferd.parts import ENGINES, Engine, find
 from inferd.pipeline import Lane, build_steps
 from inferd.records import Answer, ModelRef, PipelineState, Tick
+from inferd.samples import Keeper
 from inferd.snapshot import ToViewer, Viewer
 from inferd.system.channel import Channel, Closed
 from inferd.system.clock import Clock, SystemClock
@@ -166,6 +167,9 @@ class Group:
         for name, lane in self.lanes.items():
             capture = Capture(lane, context.clock, self._stop, self._voices[name], context.exchange)
             self._threads.append(start(f"source {name}", capture.run))
+            if lane.pipeline.samples.keep_mb:
+                keeper = Keeper(lane.pipeline, lane.picked, self._stop)
+                self._threads.append(start(f"samples {name}", keeper.run))
 
     def load(self, offer: ipc.Offer, path: str, twin_path: str) -> None:
         """Load and warm a model, and the twin that comes with it, and offer it to the loop.

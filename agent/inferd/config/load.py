@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from inferd.config.check_alerts import wrong_alerts
 from inferd.config.check_rules import wrong_cascade, wrong_rules
@@ -55,7 +56,7 @@ def load(explicit: Path | None, environment: Mapping[str, str]) -> Loaded:
         table = _read(file)
         _convert(table, file)  # alone, so that a mistake is named with its own file
         _lay_over(merged, table)
-    config = _check(_convert(merged, first), first)
+    config = _placed(_check(_convert(merged, first), first), environment)
     return Loaded(_with_credentials(config, first, environment.get("CREDENTIALS_DIRECTORY", "")), files)
 
 
@@ -76,6 +77,16 @@ def state_dir(config: Config, environment: Mapping[str, str]) -> Path:
         return Path(given.split(":")[0])
     home = environment.get("XDG_STATE_HOME") or os.path.join(environment.get("HOME", "/tmp"), ".local", "state")  # noqa: PTH118, S108 - last resort
     return Path(home) / "inferd"
+
+
+def _placed(config: Config, environment: Mapping[str, str]) -> Config:
+    """Return the configuration with the folders of samples filled in, for the worker knows no state directory."""
+    folder = str(state_dir(config, environment) / "samples")
+    placed = [
+        replace(one, samples=replace(one.samples, folder=one.samples.folder or folder)) if one.samples.keep_mb else one
+        for one in config.pipeline
+    ]
+    return replace(config, pipeline=tuple(placed))
 
 
 def _read(file: Path) -> Table:

@@ -82,3 +82,21 @@ class Schedule(Rule, frozen=True):
     days: tuple[Day, ...] = ()
     begins: str = "00:00"
     ends: str = "24:00"
+
+
+class Samples(Rule, frozen=True):
+    """Hard samples are kept on this device for whoever improves the model; nothing is kept unless `keep_mb` says so.
+
+    Attributes:
+        keep_mb: so much room they may take, the oldest go first; 0 keeps none. They never leave the device by themselves.
+        folder: where; "" takes `samples` in the state directory.
+        margin: the two best labels are as close as this, or an object's score as close to `unsure`.
+        unsure: a score that says neither yes nor no.
+        every_s: at most one in so many seconds.
+    """
+
+    keep_mb: float = 0.0
+    folder: str = ""
+    margin: float = 0.1
+    unsure: float = 0.5
+    every_s: float = 10.0

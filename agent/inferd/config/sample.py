@@ -31,13 +31,19 @@ def sample() -> str:
     """Return a commented inferd.toml that shows every key with its default."""
     lines = [HEAD]
     lines += _keys(settings.Config, settings.Config())
-    for name, kind in (("mqtt", settings.Mqtt), ("metrics", settings.Metrics), ("homeassistant", settings.HomeAssistant), ("http", settings.Http), ("watch", settings.Watch)):
+    for name, kind in (
+        ("mqtt", settings.Mqtt),
+        ("metrics", settings.Metrics),
+        ("homeassistant", settings.HomeAssistant),
+        ("http", settings.Http),
+        ("watch", settings.Watch),
+    ):
         lines += ["", *_comment(_summary(kind)), f"[{name}]", *_keys(kind, kind())]
     for name, table in REPEATED.items():
         body = [*_comment(_summary(type(table))), f"[[{name}]]", *_keys(type(table), table)]
         lines += ["", *(line if line.startswith("#") else f"# {line}" for line in body)]
     lines += ["", *_comment(_summary(settings.Pipeline)), "[[pipeline]]", *_keys(settings.Pipeline, EXAMPLE)]
-    for name in ("pace", "engine", "overrides", "report", "quality", "track"):
+    for name in ("pace", "engine", "overrides", "report", "quality", "track", "samples"):
         value = getattr(EXAMPLE, name)
         lines += ["", *_comment(_summary(type(value))), f"[pipeline.{name}]", *_keys(type(value), value)]
     lines += ["", *_comment("Where frames come from: one of these.")]

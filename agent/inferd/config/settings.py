@@ -10,11 +10,12 @@ from typing import Literal
 import msgspec
 
 from inferd.config.link import Mqtt
-from inferd.config.rules import DAYS, Line, Schedule, Track, Zone
+from inferd.config.rules import DAYS, Line, Samples, Schedule, Track, Zone
 from inferd.config.telemetry import Alert, HomeAssistant, Http, Metrics
 from inferd.wire.manifest import Activation, Decoder, Filter, QualitySection, Resize, Task
 
-__all__ = ["DAYS", "Alert", "HomeAssistant", "Http", "Line", "Metrics", "Mqtt", "Schedule", "Track", "Zone"]  # and all that is defined here
+# What stands in files of its own; all that is defined here is meant too.
+__all__ = ["DAYS", "Alert", "HomeAssistant", "Http", "Line", "Metrics", "Mqtt", "Samples", "Schedule", "Track", "Zone"]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -384,6 +385,7 @@ class Pipeline(Settings, frozen=True):
         zone: where objects are counted.
         line: whose crossing is counted.
         schedule: when results count.
+        samples: which frames are kept for whoever improves the model.
     """
 
     name: str
@@ -399,6 +401,7 @@ class Pipeline(Settings, frozen=True):
     zone: tuple[Zone, ...] = ()
     line: tuple[Line, ...] = ()
     schedule: tuple[Schedule, ...] = ()
+    samples: Samples = Samples()
 
 
 class Models(Settings, frozen=True):

@@ -60,6 +60,10 @@ class Reporter:
         self._owed &= not report
         return Verdict(report, self._told() if changed else None)
 
+    def agrees(self) -> bool | None:
+        """Whether the last result says what is settled; None while nothing is."""
+        return None if self._settled is None or not self._recent else self._recent[-1] == self._settled
+
     def _closed(self) -> Verdict:
         self._recent.clear()
         self._owed = False

@@ -1,0 +1,107 @@
+"""Keeps hard samples on this device's disk, a ring bounded in bytes; they leave it only by hand. In the worker, one thread each.
+
+A picture is a PNG, a signal or tensors an .npz; beside each lies a .json that says why, by which model, and what it said.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from inferd.config import settings
+from inferd.pipeline import Seen
+from inferd.records import Frame
+from inferd.system.files import write_atomic
+from inferd.system.threads import Event, Latest
+from inferd.tasks.draw import bgr, png
+
+log = logging.getLogger(__name__)
+
+WAIT_S = 0.5  # how long a set stop may go unseen
+
+
+class Ring:
+    """A folder of samples that never grows beyond its bound. Owned by one thread."""
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        """Use a folder, which is made with the first sample; what is in it counts."""
+        self._folder = folder
+        self._most_bytes = most_bytes
+
+    def add(self, name: str, suffix: str, content: bytes, told: bytes) -> None:
+        """Write a sample and what is told of it; the oldest make room. One that is larger than the ring is left out.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        if len(content) + len(told) > self._most_bytes:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._make_room(len(content) + len(told))
+        write_atomic(self._folder / f"{name}{suffix}", content)
+        write_atomic(self._folder / f"{name}.json", told)
+
+    def _make_room(self, wanted_bytes: int) -> None:
+        files = sorted(path for path in self._folder.iterdir() if path.suffix in (".png", ".npz", ".json"))
+        sizes = {path: path.stat().st_size for path in files}
+        used = sum(sizes.values())
+        for path in files:  # by name, which begins with the time
+            if used + wanted_bytes <= self._most_bytes:
+                return
+            path.unlink(missing_ok=True)
+            used -= sizes[path]
+
+
+class Keeper:
+    """Body of the thread that writes one pipeline's samples; a slow disk costs samples, never frames."""
+
+    def __init__(self, pipeline: settings.Pipeline, picked: Latest[tuple[str, Seen]], stop: Event) -> None:
+        """Prepare.
+
+        Args:
+            pipeline: whose samples; its rules name the folder.
+            picked: where the loop leaves them, the newest wins.
+            stop: ends the thread.
+        """
+        self._name = pipeline.name
+        rules = pipeline.samples
+        self._ring = Ring(Path(rules.folder) / pipeline.name, round(rules.keep_mb * 1e6))
+        self._picked = picked
+        self._stop = stop
+        self._complained = False
+
+    def run(self) -> None:
+        """Write what is picked until `stop` is set; a disk that refuses is told once."""
+        while not self._stop.is_set():
+            picked = self._picked.wait_take(WAIT_S)
+            if picked is None:
+                continue
+            try:
+                self._write(*picked)
+            except OSError as exc:
+                if not self._complained:
+                    log.warning("%s: hard samples cannot be kept: %s", self._name, exc.strerror)
+                self._complained = True
+
+    def _write(self, why: str, seen: Seen) -> None:
+        taken = datetime.fromtimestamp(seen.turn.taken_at, tz=UTC)
+        name = f"{taken:%Y%m%dT%H%M%S}{taken.microsecond // 1000:03d}-{seen.turn.seq}"
+        told = {"why": why, "model": seen.ref, "origin": seen.turn.origin, "taken_at": taken.isoformat()}
+        suffix, content = encode(seen.frame)
+        self._ring.add(name, suffix, content, msgspec.json.encode({**told, "result": seen.turn.result}, enc_hook=str))
+
+
+def encode(frame: Frame) -> tuple[str, bytes]:
+    """Return a frame as a file's suffix and content: what went into the preprocessing, without a loss."""
+    if not isinstance(frame.data, Mapping) and frame.data.dtype == "uint8":
+        return ".png", png(bgr(frame.data, frame.color_order))
+    arrays = frame.data if isinstance(frame.data, Mapping) else {"signal": frame.data}
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # arrays by any name
+    return ".npz", stream.getvalue()
