@@ -49,7 +49,7 @@ def test_a_model_that_does_harm_in_its_trial_goes_back_and_is_told_once(tmp_path
         assert wait_for(lambda: it.slots() == ("good", "good"))
         assert [why.code for why in it.state().quarantine.values()] == [code]
         assert len(it.lines("model.quarantined")) == 1
-        assert it.running.log().count("model.quarantined") == 1
+        assert wait_for(lambda: it.running.log().count("model.quarantined") == 1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,210 @@
+"""Which model serves each engine key: what the worker says of it, how its trial goes, what follows from that.
+
+Control's side; the rules are in `store/slots.py` and `store/trial.py`. Where models come from is `models.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from inferd import ipc
+from inferd.config import settings
+from inferd.errors import StoreError
+from inferd.examination import Accepted
+from inferd.following import Followed, names, release
+from inferd.histogram import HistogramData
+from inferd.life import Life
+from inferd.store import slots
+from inferd.store.slots import Wish
+from inferd.store.state import Slots
+from inferd.store.trial import Failed, Passed, Terms, Watched
+from inferd.supervisor import Death
+from inferd.system.clock import Clock
+
+log = logging.getLogger(__name__)
+
+AGAIN_NS = 30_000_000_000  # before what was not the model's fault is tried again
+FAULTS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
+
+
+class Serving:
+    """All engine keys and the model of each. Owned by control's main thread."""
+
+    def __init__(self, life: Life, options: settings.Models, circumstances: str, clock: Clock) -> None:
+        """Serve nothing yet.
+
+        Args:
+            life: the store.
+            options: what a trial demands.
+            circumstances: runtime and its version, accelerator, board: what a verdict holds for.
+            clock: times everything.
+        """
+        self.life = life
+        self.followed: dict[str, Followed] = {}
+        self._options = options
+        self._circumstances = circumstances
+        self._clock = clock
+        self._changed: set[str] = set()
+
+    def heard(self, message: ipc.FromWorker) -> None:
+        """Take what the worker says of models."""
+        match message:
+            case ipc.Taken():
+                self.taken(message.engine_key, message.ref.digest)
+            case ipc.Counts():
+                self.counted(message)
+            case ipc.Refused():
+                self.not_loaded(message.engine_key, message.ref.digest, message.why)
+
+    def taken(self, key: str, digest: str) -> None:
+        """Take it that the worker serves this model now; if it is on trial, its trial begins."""
+        one = self.followed.get(key)
+        if one is None:
+            return
+        one.serves = digest
+        trial = self._slots(one).trial
+        if trial is not None and trial.digest == digest and one.accepted is not None:
+            options, budget = self._options, one.accepted.description.manifest.budget
+            terms = Terms(options.trial_s, options.trial_results, options.trial_errors, budget.latency_p95_ms)
+            one.watched = Watched(terms, self._clock.monotonic_ns())
+            one.mixed = set(names(one.pipelines))
+
+    def counted(self, counts: ipc.Counts) -> None:
+        """Take what the worker counted."""
+        for one in self.followed.values():
+            if one.watched is None:
+                continue
+            for name in names(one.pipelines):
+                if (told := counts.pipelines.get(name)) is None:
+                    continue
+                if name in one.mixed:  # in this second the model before gave results, too
+                    one.mixed.discard(name)
+                    one.watched.add(0, told.frames_dropped, HistogramData())
+                else:
+                    one.watched.add(told.frames_inferred, told.frames_dropped, told.latency["total"])
+            self._mind_trial(one)
+
+    def not_loaded(self, key: str, digest: str, why: str) -> None:
+        """Take it that the worker could not load a model that it was offered."""
+        one = self.followed.get(key)
+        trial = self._slots(one).trial if one else None
+        if one is not None and trial is not None and trial.digest == digest:
+            self._fail(one, "load_failed", why)
+
+    def worker_ended(self, death: Death, excused: Collection[str] = ()) -> None:
+        """Take it that the worker died: a model on trial is blamed if it was at work, or was being loaded.
+
+        Args:
+            death: how the worker ended, and who was at work.
+            excused: keys whose models are not to blame: an accelerator did it, or we wanted another worker.
+        """
+        trials = [one for one in self.followed.values() if self._slots(one).trial and one.key not in excused]
+        blamed = [one for one in trials if _at_fault(one, death)]
+        for one in blamed or (trials if not death.blamed else []):
+            if one in blamed and (death.hung or any(fault in death.how for fault in FAULTS)):
+                how = death.how if death.hung else f"the worker {death.how}"
+                self._fail(one, "hang" if death.hung else "crash", f"{how} while it was on trial")
+            else:
+                self._strike(one, f"the worker {death.how} again while it was on trial")
+        for one in self.followed.values():
+            one.serves, one.watched = "", None
+
+    def accepted(self) -> list[Followed]:
+        """Return the keys that have a model."""
+        return [one for one in self.followed.values() if one.accepted is not None]
+
+    def of_pipeline(self, name: str) -> Followed | None:
+        """Return the key that serves a pipeline; None where it is no longer configured."""
+        return next((one for one in self.followed.values() if name in names(one.pipelines)), None)
+
+    def verdict_key(self, one: Followed) -> str:
+        """Return what a verdict must have been found under to hold for this key."""
+        return f"{self._circumstances}, {one.way}"
+
+    def reconsider(self, one: Followed) -> None:
+        """Have what is to serve follow the state again, after a person or a trial has changed it."""
+        self._serve(one)
+
+    def take_changed(self) -> set[str]:
+        """Return the keys whose model has changed since the last call, to be offered to the worker."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def _slots(self, one: Followed) -> Slots:
+        return self.life.state.of(one.key)
+
+    def _choice(self, one: Followed) -> str:
+        wish = self._wish(one)
+        return slots.choose(self.life.state, one.key, wish, self.verdict_key(one))
+
+    def _wish(self, one: Followed) -> Wish:
+        return one.wish(item for version in self.life.state.versions.values() for item in version.items)
+
+    def _begin(self, one: Followed, digest: str) -> None:
+        """Write down the switch, then make it."""
+        try:
+            self.life.intend(slots.begin, one.key, digest, self.life.boot_id, self.life.wall_s())
+        except StoreError as exc:
+            log.warning("%s; %s is not tried before that is mended", exc, self.life.state.title(digest))
+            one.wait_until_ns = self._clock.monotonic_ns() + AGAIN_NS
+            return
+        self._serve(one)
+
+    def _serve(self, one: Followed) -> None:
+        """Have the model serve that is to, by the state; let go of those that nobody needs any more."""
+        now = self._slots(one)
+        wanted = one.held.get(now.serving)
+        before = one.accepted
+        if wanted is not before:
+            one.accepted, one.watched = wanted, None
+            self._changed.add(one.key)
+            if before is not None and before not in one.held.values():
+                release(before)
+        one.let_go(keep=now.held)
+
+    def _replace(self, one: Followed, verdict: Accepted) -> None:
+        """Take a model that is not stored."""
+        if one.accepted is None or one.accepted.description != verdict.description:
+            one.accepted = verdict
+            self._changed.add(one.key)
+
+    def _hold(self, one: Followed, verdict: Accepted) -> None:
+        """Keep a model's file open; one that is held already, and described in the same way, stays."""
+        digest = verdict.description.ref.digest
+        before = one.held.get(digest)
+        if before is not None and before.description == verdict.description:
+            release(verdict)
+            return
+        if before is not None and before is not one.accepted:
+            release(before)
+        one.held[digest] = verdict
+
+    def _mind_trial(self, one: Followed) -> None:
+        if one.watched is None:
+            return
+        match one.watched.verdict(self._clock.monotonic_ns()):
+            case Passed(why):
+                one.watched = None
+                self.life.take(slots.commit, one.key, self.life.wall_s(), why)
+                self._serve(one)
+                if not any(other.examination for other in self.followed.values()):
+                    self.life.tidy()
+            case Failed(code, why):
+                self._fail(one, code, why)
+
+    def _fail(self, one: Followed, code: str, why: str) -> None:
+        one.watched = None
+        self.life.take(slots.fail, one.key, code, why, self.life.wall_s())
+        self._serve(one)
+
+    def _strike(self, one: Followed, why: str) -> None:
+        self.life.take(slots.strike, one.key, why, self.life.wall_s())
+        self._serve(one)
+
+
+def _at_fault(one: Followed, death: Death) -> bool:
+    """Whether a model on trial was at work when the worker died, or was being loaded, or is what hung."""
+    if one.watched is None:
+        return True
+    return f"its loop {one.key} " in death.how if death.hung else one.key in death.blamed
