@@ -14,11 +14,13 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from inferd import ipc
-from inferd.alerting import Alerting
+import msgspec
+
 from inferd import ipc
 from inferd.accelerators import Accelerators, News
+from inferd.alerting import Alerting
 from inferd.announce import Announcer
+from inferd.answers import Answers, Control
 from inferd.config import settings
 from inferd.control_socket import ControlSocket
 from inferd.doors import Doors
@@ -29,6 +31,7 @@ from inferd.figures import Figures
 from inferd.life import Life
 from inferd.models import Models, names
 from inferd.narrate import Narrator
+from inferd.remote import Remote
 from inferd.requests import Requests
 from inferd.supervisor import LONGEST_JITTER, REAP_S, Pauses, Supervisor
 from inferd.system import machine
@@ -94,6 +97,12 @@ class Service:
         self._control_dir = control_dir or state_dir
         self._commands: ControlSocket | None = None
         self._requests = Requests(self._models)
+        answers = Answers(
+            Control(
+                lambda: self._doors.status().told, self._tell.metrics, self._set_interval, self._reload, self._requests
+            )
+        )
+        self._remote = Remote(say, config.mqtt.prefix, clock, answers.table)
         self._worker_due_ns = 0
         self._killed_ns = 0
         self._killed_why = ""
@@ -171,6 +180,8 @@ class Service:
         self._alerting.turn(self._tell.degraded())
         for incoming in self._say.incoming():
             self._doors.heard(incoming)
+            self._remote.heard(incoming)
+        self._say.tell_of_links()
         self._doors.turn()
         if self._tell.metrics_due():
             self._tell.metrics()
@@ -342,15 +353,25 @@ class Service:
         }
         return engines, int(watch.load_deadline_s * 1e9), int(watch.deadline_s * 1e9)
 
-    def _reload(self) -> None:
-        """Read the configuration again and use it; a bad one is told and changes nothing."""
+    def _set_interval(self, interval_s: float) -> None:
+        """Report so often, until the configuration is read again."""
+        metrics = msgspec.structs.replace(self._config.metrics, interval_s=interval_s)
+        self._use(msgspec.structs.replace(self._config, metrics=metrics))
+
+    def _reload(self) -> str:
+        """Read the configuration again and use it; a bad one changes nothing, and why is told and returned."""
         self._watchdog.reloading()
         try:
             config = self._reread()
         except ConfigError as exc:
             self._tell.config_refused(str(exc))
             self._watchdog.reloaded(f"the old configuration stays in use: {exc}")
-            return
+            return str(exc)
+        self._use(config)
+        self._watchdog.reloaded(f"configuration reloaded, {len(config.pipeline)} pipelines")
+        return ""
+
+    def _use(self, config: settings.Config) -> None:
         self._config = config
         changed = self._models.follow(config.pipeline)
         self._figures.configure(config.metrics)
@@ -358,7 +379,6 @@ class Service:
         self._alerting.follow(config)
         self._doors.follow(config, self._figures.basis)
         self._send_plan(changed)
-        self._watchdog.reloaded(f"configuration reloaded, {len(config.pipeline)} pipelines")
 
     def _stop(self) -> None:
         """End the worker, tell what it still had to say, and say goodbye; within 2 s, whatever hangs."""
