@@ -8,97 +8,43 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-from inferd import ipc
-from inferd.arrays import dequantize
+from inferd.behaviour import Behaviour
 from inferd.contract import breach
 from inferd.errors import EngineError, InferdError, ModelError
-from inferd.fitting import EDGETPU_OP, fitting_engine
-from inferd.golden import Golden, finite, largest_excess, probes, read_golden, run, same
-from inferd.parts import ENGINES, Engine, find
+from inferd.fitting import EDGETPU_OP
+from inferd.golden import probes, run
 from inferd.pipeline import build_steps
-from inferd.records import Array, EngineInfo
+from inferd.stand import Loaded, load
 from inferd.store.bundle import find_bundle
 from inferd.store.octets import ModelFile
 from inferd.store.preflight import hazards
-from inferd.system.clock import Clock
 from inferd.system.processes import private_mb
-from inferd.wire.manifest import BudgetSection, ModelDescription
-from inferd.wire.vetting import Finding, Gate, GateName
+from inferd.wire.vetting import Gate, GateName, failed, not_judged, passed
 
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
 RUNS = 3  # the first after warm-up may still build caches; corrupted memory often shows only later
 QUICK_RUNS = 2  # of a model that was vetted before
-PAIRS = 15  # of invokes, to compare two models
-PAIRS_S = 3.0
-REGRESSION = 0.02  # accuracy on the same samples may be lower by so much
 OLD_RUNTIME = "tflite-runtime"
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A model under examination.
+class Gates(Behaviour):
+    """A stand that judges gate by gate."""
 
-    Attributes:
-        description: what it is.
-        root: what `describe` was given.
-        path: what the runtime opens.
-    """
+    __slots__ = ()
 
-    description: ModelDescription
-    root: Path
-    path: str
-
-    @property
-    def samples(self) -> Path | None:
-        """Where its golden samples are; None where it names none."""
-        named = self.description.manifest.golden.samples
-        folder = self.root if self.root.is_dir() else self.root.parent
-        return folder / named if named else None
-
-
-@dataclass(slots=True)
-class Loaded:
-    """A model that is loaded, and what is known of how it runs."""
-
-    engine: Engine
-    info: EngineInfo
-    private_mb: float
-    golden: Golden | None = None
-
-
-@dataclass(slots=True)
-class Gates:
-    """One examination. Used once, by the vet child's only thread; closes its engines when `held` is closed."""
-
-    subject: Subject
-    against: Subject | None
-    request: ipc.Examine
-    clock: Clock
-    held: ExitStack
-    loaded: Loaded | None = None
-    rival: Loaded | None = None
-    verified: bool = False
-    _steps: dict[GateName, Callable[[], Gate]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._steps = {
+    def __iter__(self) -> Iterator[Gate]:
+        """Try gate by gate, up to the first that fails."""
+        steps: dict[GateName, Callable[[], Gate]] = {
             "integrity": self.integrity,
             "loads": self.loads,
             "contract": self.contract,
             "behaviour": self.behaviour,
             "cost": self.cost,
         }
-
-    def __iter__(self) -> Iterator[Gate]:
-        """Try gate by gate, up to the first that fails."""
-        for name, judge in self._steps.items():
+        for name, judge in steps.items():
             try:
                 gate = judge()
             except ModelError as exc:
@@ -108,26 +54,6 @@ class Gates:
             yield gate
             if gate.finding == "fail":
                 return
-
-    @property
-    def info(self) -> EngineInfo:
-        """How the model ran; asked for only after it was loaded."""
-        return self._running.info
-
-    @property
-    def engine(self) -> Engine:
-        """The loaded model."""
-        return self._running.engine
-
-    @property
-    def budget(self) -> BudgetSection:
-        """What the model may cost: as asked for, else as its manifest says."""
-        return self.request.budget or self.subject.description.manifest.budget
-
-    @property
-    def _running(self) -> Loaded:
-        assert self.loaded is not None  # noqa: S101 - gates come in order
-        return self.loaded
 
     def integrity(self) -> Gate:
         """Is what arrived what was sent?"""
@@ -167,43 +93,23 @@ class Gates:
         if description.missing:
             return failed("contract", "incomplete", "; ".join(description.missing))
         try:
-            build_steps(description, self._running.engine, WHOLE_PICTURE)
+            build_steps(description, self.running.engine, WHOLE_PICTURE)
         except ModelError as exc:
             return failed("contract", "task_mismatch", exc.message)
         if self.against is not None and (broken := breach(description, self.against.description)):
             return failed("contract", broken.code, broken.why)
         return passed("contract")
 
-    def behaviour(self) -> Gate:
-        """Does it answer as it should?"""
-        running = self._running
-        running.golden = self._golden()
-        if running.golden is None:
-            return self._unverified()
-        outputs = [
-            run(running.engine, running.golden.sample(index, running.info)) for index in range(running.golden.count)
-        ]
-        again = run(running.engine, running.golden.sample(0, running.info))
-        if not all(map(finite, outputs)):
-            return failed("behaviour", "nonfinite_output", "its outputs hold NaN or infinity on its golden samples")
-        if not same(again, outputs[0]) and not _stateful(self.subject.description):
-            return failed("behaviour", "not_repeatable", "the same sample gives another answer the second time")
-        return (
-            self._constant(running.golden, outputs)
-            or self._mismatch(running.golden, outputs)
-            or self._accuracy(outputs)
-        )
-
     def cost(self) -> Gate:
         """Does it fit this device?"""
-        running, budget = self._running, self.budget
+        running, budget = self.running, self.budget
         figures = {"private_mb": round(running.private_mb, 1)}
         if budget.rss_mb is not None and running.private_mb > budget.rss_mb:
             why = f"it takes {running.private_mb:.0f} MB, its budget is {budget.rss_mb:g} MB"
             return failed("cost", "memory_over_budget", why, **figures)
-        self._load_rival()
+        self.load_rival()
         inputs = next(probes(running.info)) if running.golden is None else running.golden.sample(0, running.info)
-        mine, theirs = self._race(inputs)
+        mine, theirs = self.race(inputs)
         figures |= {"invoke_ms": round(statistics.median(mine), 3), "invoke_min_ms": round(min(mine), 3)}
         if budget.latency_p95_ms is not None and min(mine) > budget.latency_p95_ms:
             why = f"its fastest invoke took {min(mine):.1f} ms, its budget is {budget.latency_p95_ms:g} ms"
@@ -241,178 +147,6 @@ class Gates:
         if EDGETPU_OP in facts.custom_ops:
             return "wrong_accelerator"
         return "custom_op" if set(facts.custom_ops) - {"TFLite_Detection_PostProcess"} else "load_failed"
-
-    def _golden(self) -> Golden | None:
-        """Return its golden samples; those of the model it replaces, if only their classes, where it has none."""
-        running = self._running
-        if self.subject.samples is not None:
-            return read_golden(self.subject.samples, running.info)
-        self._load_rival()
-        rival = self.rival
-        if (
-            rival is None
-            or rival.golden is None
-            or rival.golden.labels is None
-            or not _same_inputs(rival.info, running.info)
-        ):
-            return None
-        return Golden(rival.golden.inputs, {}, rival.golden.labels, rival.golden.count)
-
-    def _unverified(self) -> Gate:
-        """Judge what can be judged of a model without samples."""
-        engine, info = self._running.engine, self._running.info
-        inputs = list(probes(info))
-        outputs = [run(engine, given) for given in inputs]
-        if not all(map(finite, outputs)):
-            return failed("behaviour", "nonfinite_output", "its outputs hold NaN or infinity")
-        if not same(run(engine, inputs[-1]), outputs[-1]) and not _stateful(self.subject.description):
-            return failed("behaviour", "not_repeatable", "the same input gives another answer the second time")
-        if _all_same(outputs) and self._rival_varies(inputs):
-            return failed("behaviour", "constant_output", "it answers the same whatever it is shown")
-        return not_judged("behaviour", "it comes without golden samples: unverified")
-
-    def _rival_varies(self, inputs: list[list[Array]]) -> bool:
-        """Whether the model it replaces answers these inputs in different ways."""
-        self._load_rival()
-        if self.rival is None or not _same_inputs(self.rival.info, self._running.info):
-            return False
-        return not _all_same([run(self.rival.engine, given) for given in inputs])
-
-    def _constant(self, golden: Golden, outputs: list[list[Array]]) -> Gate | None:
-        varied = any(
-            not same([array[0]], [array[index]]) for array in golden.outputs.values() for index in range(golden.count)
-        )
-        varied = varied or (golden.labels is not None and len(np.unique(golden.labels)) > 1)
-        if varied and _all_same(outputs):
-            return failed("behaviour", "constant_output", "it answers the same whatever it is shown")
-        return None
-
-    def _mismatch(self, golden: Golden, outputs: list[list[Array]]) -> Gate | None:
-        tolerance, info = self.subject.description.manifest.golden.tolerance, self._running.info
-        worst, allowed, at = 0.0, 1.0, 0
-        for index, output in enumerate(outputs):
-            difference, may = largest_excess(output, golden.outputs, index, info, tolerance)
-            if difference / max(may, 1e-9) > worst / max(allowed, 1e-9):
-                worst, allowed, at = difference, may, index
-        if not worst <= allowed:
-            why = f"sample {at} differs by {worst:.3g} from its golden output; {allowed:.3g} is allowed"
-            return failed("behaviour", "golden_mismatch", why, difference=worst, tolerance=allowed)
-        self.verified = self.verified or bool(golden.outputs)
-        return None
-
-    def _accuracy(self, outputs: list[list[Array]]) -> Gate:
-        golden = self._running.golden
-        assert golden is not None  # noqa: S101 - behaviour has read it
-        figures = {"samples": float(golden.count)}
-        if golden.labels is None or self.subject.description.manifest.model.task != "classify":
-            return passed("behaviour", **figures)
-        figures["accuracy"] = mine = accuracy(outputs, golden.labels, self.subject.description, self._running.info)
-        wanted = self.budget.accuracy
-        if wanted is not None and mine < wanted:
-            return failed(
-                "behaviour",
-                "accuracy_under_budget",
-                f"it is right in {mine:.1%}, its budget is {wanted:.1%}",
-                **figures,
-            )
-        theirs = self._rival_accuracy(golden)
-        if theirs is not None:
-            figures["against_accuracy"] = theirs
-            if mine < theirs - max(REGRESSION, 1.5 / golden.count):
-                why = f"it is right in {mine:.1%} of the samples, the model it replaces in {theirs:.1%}"
-                return failed("behaviour", "accuracy_regressed", why, **figures)
-        return passed("behaviour", **figures)
-
-    def _rival_accuracy(self, golden: Golden) -> float | None:
-        self._load_rival()
-        if self.rival is None or self.against is None or not _same_inputs(self.rival.info, self._running.info):
-            return None
-        rival, info = self.rival, self.rival.info
-        outputs = [run(rival.engine, golden.sample(index, self._running.info)) for index in range(golden.count)]
-        assert golden.labels is not None  # noqa: S101 - asked only where there are
-        return accuracy(outputs, golden.labels, self.against.description, info)
-
-    def _load_rival(self) -> None:
-        """Load the model that serves now, once; where that fails there is nothing to compare with."""
-        if self.rival is not None or self.against is None:
-            return
-        try:
-            engine = load(self.against, self.request, self.clock, self.held)
-            self.rival = Loaded(engine, engine.info, 0.0)
-            if self.against.samples is not None:
-                self.rival.golden = read_golden(self.against.samples, engine.info)
-        except InferdError:
-            self.against = None
-
-    def _race(self, inputs: list[Array]) -> tuple[list[float], list[float]]:
-        """Run both models in turns; return what each invoke took, milliseconds."""
-        mine, theirs = list[float](), list[float]()
-        rival = self.rival
-        theirs_in = None if rival is None else next(probes(rival.info))
-        ends_ns = self.clock.monotonic_ns() + int(PAIRS_S * 1e9)
-        for _ in range(PAIRS):
-            mine.append(self._timed(self._running.engine, inputs))
-            if rival is not None and theirs_in is not None:
-                theirs.append(self._timed(rival.engine, theirs_in))
-            if self.clock.monotonic_ns() > ends_ns:
-                break
-        return mine, theirs
-
-    def _timed(self, engine: Engine, inputs: list[Array]) -> float:
-        began_ns = self.clock.monotonic_ns()
-        run(engine, inputs)
-        return (self.clock.monotonic_ns() - began_ns) / 1e6
-
-
-def load(subject: Subject, request: ipc.Examine, clock: Clock, held: ExitStack) -> Engine:
-    """Load a model; it is closed with `held`.
-
-    Raises:
-        InferdError: it does not load.
-    """
-    fitting = fitting_engine(subject.description, request.engine)
-    make: Callable[..., Engine] = partial(find("engine", ENGINES, fitting.kind), subject.path, fitting, clock)
-    return held.enter_context(closing(make(subject.description.ref.name)))
-
-
-def accuracy(outputs: list[list[Array]], labels: Array, description: ModelDescription, info: EngineInfo) -> float:
-    """Return the share of samples (0..1) whose strongest output is the true class."""
-    offset = description.manifest.output.label_offset or 0
-    guesses = [int(np.argmax(dequantize(output[0].reshape(-1), info.outputs[0]))) + offset for output in outputs]
-    return float(np.mean(np.asarray(guesses) == labels))
-
-
-def passed(gate: GateName, **figures: float) -> Gate:
-    """Return that a gate was passed."""
-    return Gate(gate, "pass", figures=figures)
-
-
-def failed(gate: GateName, code: str, why: str, **figures: float) -> Gate:
-    """Return that a gate refuses."""
-    return _said(gate, "fail", code, why, figures)
-
-
-def not_judged(gate: GateName, why: str, **figures: float) -> Gate:
-    """Return that a gate cannot say."""
-    return _said(gate, "not judged", "", why, figures)
-
-
-def _said(gate: GateName, finding: Finding, code: str, why: str, figures: dict[str, float]) -> Gate:
-    return Gate(gate, finding, code, why, figures)
-
-
-def _all_same(outputs: list[list[Array]]) -> bool:
-    return all(same(outputs[0], output) for output in outputs[1:])
-
-
-def _same_inputs(one: EngineInfo, other: EngineInfo) -> bool:
-    return [(spec.name, spec.shape, spec.dtype) for spec in one.inputs] == [
-        (spec.name, spec.shape, spec.dtype) for spec in other.inputs
-    ]
-
-
-def _stateful(description: ModelDescription) -> bool:
-    return bool({"VAR_HANDLE", "CALL_ONCE", "LSTM", "RANDOM_UNIFORM"} & description.facts.ops.keys())
 
 
 def _installed_runtime() -> tuple[str, str]:

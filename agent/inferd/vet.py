@@ -18,10 +18,11 @@ import msgspec
 from inferd import ipc
 from inferd.config import settings
 from inferd.errors import InferdError, StoreError
-from inferd.gates import Gates, Subject
+from inferd.gates import Gates
 from inferd.pipeline import build_steps
 from inferd.records import ModelRef
 from inferd.runtime.fake import read_fake
+from inferd.stand import Subject
 from inferd.store.bundle import Bundle, find_bundle
 from inferd.store.describe import describe
 from inferd.store.manifest_file import MANIFEST_MAX_BYTES, parse_manifest
@@ -109,9 +110,7 @@ def _examine(request: ipc.Examine, path: Path, copied: Copied | None, channel: T
         Shelf(Path(request.store_dir)).put(copied, digest)
     root, size_bytes = (copied.root, copied.size_bytes) if copied else ("", 0)
     fds = [each for each in (fd, twin.fd if twin else None) if each is not None]
-    channel.send(
-        ipc.Examined(description, info, root, size_bytes, verified, twin.description if twin else None), fds
-    )
+    channel.send(ipc.Examined(description, info, root, size_bytes, verified, twin.description if twin else None), fds)
 
 
 def _try(gates: Gates, channel: ToAsker) -> ipc.ExamineFailed | None:

@@ -57,3 +57,22 @@ class VetReport(msgspec.Struct, frozen=True):
     def failed(self) -> Gate | None:
         """The gate that refused the model; None where none did."""
         return next((gate for gate in self.gates if gate.finding == "fail"), None)
+
+
+def passed(gate: GateName, **figures: float) -> Gate:
+    """Return that a gate was passed."""
+    return Gate(gate, "pass", figures=figures)
+
+
+def failed(gate: GateName, code: str, why: str, **figures: float) -> Gate:
+    """Return that a gate refuses."""
+    return _said(gate, "fail", code, why, figures)
+
+
+def not_judged(gate: GateName, why: str, **figures: float) -> Gate:
+    """Return that a gate cannot say."""
+    return _said(gate, "not judged", "", why, figures)
+
+
+def _said(gate: GateName, finding: Finding, code: str, why: str, figures: dict[str, float]) -> Gate:
+    return Gate(gate, finding, code, why, figures)

@@ -1,0 +1,137 @@
+"""Where a model is tried beside the one that it is to replace: both loaded in the vet child, run alone or in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from inferd import ipc
+from inferd.errors import InferdError
+from inferd.fitting import fitting_engine
+from inferd.golden import Golden, probes, read_golden, run
+from inferd.parts import ENGINES, Engine, find
+from inferd.records import Array, EngineInfo
+from inferd.system.clock import Clock
+from inferd.wire.manifest import BudgetSection, ModelDescription
+
+PAIRS = 15  # of invokes, to compare two models
+PAIRS_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model under examination.
+
+    Attributes:
+        description: what it is.
+        root: what `describe` was given.
+        path: what the runtime opens.
+    """
+
+    description: ModelDescription
+    root: Path
+    path: str
+
+    @property
+    def samples(self) -> Path | None:
+        """Where its golden samples are; None where it names none."""
+        named = self.description.manifest.golden.samples
+        folder = self.root if self.root.is_dir() else self.root.parent
+        return folder / named if named else None
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A model that is loaded, and what is known of how it runs."""
+
+    engine: Engine
+    info: EngineInfo
+    private_mb: float
+    golden: Golden | None = None
+
+
+@dataclass(slots=True)
+class Stand:
+    """One examination. Used once, by the vet child's only thread; its engines are closed with `held`."""
+
+    subject: Subject
+    against: Subject | None
+    request: ipc.Examine
+    clock: Clock
+    held: ExitStack
+    loaded: Loaded | None = None
+    rival: Loaded | None = None
+    verified: bool = False
+
+    @property
+    def info(self) -> EngineInfo:
+        """How the model ran; asked for only after it was loaded."""
+        return self.running.info
+
+    @property
+    def engine(self) -> Engine:
+        """The loaded model."""
+        return self.running.engine
+
+    @property
+    def budget(self) -> BudgetSection:
+        """What the model may cost: as asked for, else as its manifest says."""
+        return self.request.budget or self.subject.description.manifest.budget
+
+    @property
+    def running(self) -> Loaded:
+        """The model under examination, once it is loaded."""
+        assert self.loaded is not None  # noqa: S101 - gates come in order
+        return self.loaded
+
+    def load_rival(self) -> None:
+        """Load the model that serves now, once; where that fails there is nothing to compare with."""
+        if self.rival is not None or self.against is None:
+            return
+        try:
+            engine = load(self.against, self.request, self.clock, self.held)
+            self.rival = Loaded(engine, engine.info, 0.0)
+            if self.against.samples is not None:
+                self.rival.golden = read_golden(self.against.samples, engine.info)
+        except InferdError:
+            self.against = None
+
+    def race(self, inputs: list[Array]) -> tuple[list[float], list[float]]:
+        """Run both models in turns; return what each invoke took, milliseconds."""
+        mine, theirs = list[float](), list[float]()
+        rival = self.rival
+        theirs_in = None if rival is None else next(probes(rival.info))
+        ends_ns = self.clock.monotonic_ns() + int(PAIRS_S * 1e9)
+        for _ in range(PAIRS):
+            mine.append(self._timed(self.running.engine, inputs))
+            if rival is not None and theirs_in is not None:
+                theirs.append(self._timed(rival.engine, theirs_in))
+            if self.clock.monotonic_ns() > ends_ns:
+                break
+        return mine, theirs
+
+    def _timed(self, engine: Engine, inputs: list[Array]) -> float:
+        began_ns = self.clock.monotonic_ns()
+        run(engine, inputs)
+        return (self.clock.monotonic_ns() - began_ns) / 1e6
+
+
+def load(subject: Subject, request: ipc.Examine, clock: Clock, held: ExitStack) -> Engine:
+    """Load a model; it is closed with `held`.
+
+    Raises:
+        InferdError: it does not load.
+    """
+    fitting = fitting_engine(subject.description, request.engine)
+    make: Callable[..., Engine] = partial(find("engine", ENGINES, fitting.kind), subject.path, fitting, clock)
+    return held.enter_context(closing(make(subject.description.ref.name)))
+
+
+def same_inputs(one: EngineInfo, other: EngineInfo) -> bool:
+    """Whether two models take the same tensors, so that one's samples say something of the other."""
+    return [(spec.name, spec.shape, spec.dtype) for spec in one.inputs] == [
+        (spec.name, spec.shape, spec.dtype) for spec in other.inputs
+    ]
