@@ -16,6 +16,7 @@ from inferd.sources.v4l2_formats import Mode
 from inferd.system.clock import Clock
 
 READ_TIMEOUT_S = 2.0  # a camera that streams gives a frame in far less; OpenCV's own is 10 s
+MOST_LISTED = 8
 BUFFERS = 2  # the fewest that a driver can fill while one is read: the frame is young
 
 
@@ -122,4 +123,6 @@ def _start(path: str, device: str, mode: Mode, fps: float) -> cv2.VideoCapture:
 
 
 def _listed(there: Sequence[Mode]) -> str:
-    return ", ".join(sorted({mode.fourcc for mode in there})) or "nothing"
+    names = sorted({mode.fourcc for mode in there})
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(names[:MOST_LISTED]) + more or "nothing"

@@ -16,6 +16,7 @@ VIDEO_CAPTURE = 1  # both the capability's bit and the type of buffer
 DEVICE_CAPS = 0x80000000
 STREAMING = 0x04000000
 DISCRETE = 1
+BIG_ENDIAN = 1 << 31  # of a pixel format; none of those that OpenCV converts
 MOST_ANSWERS = 256  # of one enumeration; a driver that never ends its list must not hang us
 
 # Those that OpenCV turns into BGR by itself, cheapest to fetch and convert first.
@@ -97,7 +98,7 @@ def _formats(fd: int) -> Iterator[tuple[int, str]]:
         if not _asked(fd, ENUM_FMT, question):
             return
         (code,) = struct.unpack_from("<I", question, 44)
-        yield code, code.to_bytes(4, "little").decode("latin-1")
+        yield code, (code & ~BIG_ENDIAN).to_bytes(4, "little").decode("latin-1")
 
 
 def _sizes(fd: int, code: int) -> Iterator[Range]:
@@ -116,11 +117,17 @@ def _sizes(fd: int, code: int) -> Iterator[Range]:
 
 
 def _fastest(fd: int, code: int, width: int, height: int) -> float:
-    question = bytearray(struct.pack("<IIII", 0, code, width, height).ljust(52, b"\0"))
-    if not _asked(fd, ENUM_FRAMEINTERVALS, question):
-        return 0.0
-    numerator, denominator = struct.unpack_from("<II", question, 20)  # the first is the shortest, or the range's lowest
-    return denominator / numerator if numerator else 0.0
+    """Return the most frames a second of a size; a list of them may begin with the slowest, as vivid's does."""
+    rates = [0.0]
+    for index in range(MOST_ANSWERS):
+        question = bytearray(struct.pack("<IIII", index, code, width, height).ljust(52, b"\0"))
+        if not _asked(fd, ENUM_FRAMEINTERVALS, question):
+            break
+        kind, numerator, denominator = struct.unpack_from("<III", question, 16)  # of a range, the shortest comes first
+        rates.append(denominator / numerator if numerator else 0.0)
+        if kind != DISCRETE:
+            break
+    return max(rates)
 
 
 def _asked(fd: int, request: int, question: bytearray) -> bool:
