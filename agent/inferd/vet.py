@@ -28,6 +28,7 @@ from inferd.store.describe import describe
 from inferd.store.manifest_file import MANIFEST_MAX_BYTES, parse_manifest
 from inferd.store.octets import ModelFile, read_small
 from inferd.store.shelf import Copied, Shelf
+from inferd.store.twins import find_twin
 from inferd.system.channel import Channel
 from inferd.system.clock import SystemClock
 from inferd.twinned import on_cpu, open_twin
@@ -157,7 +158,8 @@ def identify(path: Path, request: ipc.Examine) -> tuple[ModelDescription, int | 
 def _prove(description: ModelDescription, bundle: Bundle) -> ModelDescription:
     """Return the description with a digest that also covers golden samples and twin, so that mended ones are new."""
     named = description.manifest.golden.samples
-    others = [file for file in (bundle.model.parent / named if named else None, bundle.twin) if file is not None]
+    samples = bundle.model.parent / named if named else None
+    others = [file for file in (samples, find_twin(bundle.model)) if file is not None]
     if not others:
         return description
     lines = [DIGEST_HEADER, f"bundle {description.ref.digest}\n"]

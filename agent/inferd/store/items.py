@@ -1,7 +1,7 @@
 """Which models lie in a listing of the drop folder, and what is refused by its name. Pure: a listing in, items out.
 
 cat.tflite  cat.toml  cat_labels.txt  cat.npz     the item "cat", and what may belong to it
-cat_edgetpu.tflite                                belongs to "cat" where that is there, else an item of its own
+cat_edgetpu.tflite                                the item "cat" with cat.tflite as its twin; alone "cat_edgetpu"
 dog/model.tflite  dog/labels.txt                  the item "dog"
 owl/1.2/model.tflite                              the item "owl/1.2", a version of "owl"
 """
@@ -116,9 +116,9 @@ def _lying_open(files: Mapping[str, Entry]) -> list[Item]:
     """Return the models that lie in the drop folder itself."""
     here = {path: entry for path, entry in files.items() if "/" not in path}
     models = {path.rpartition(".")[0]: path for path in here if path.endswith(SUFFIXES)}
-    for stem in list(models):
-        if models[stem].endswith(SUFFIX):
-            models.pop(f"{stem}{EDGETPU}", None)
+    for stem in [stem for stem, path in models.items() if path.endswith(SUFFIX)]:
+        if compiled := models.pop(f"{stem}{EDGETPU}", ""):
+            models[stem] = compiled  # the twin is found beside it, and serves where there is no Edge TPU
     belongs = {path: _owner(path, set(models)) for path in here if path.endswith((*SUFFIXES, *BESIDE))}
     return [
         Item(stem, path, tuple((one, here[one]) for one, owner in belongs.items() if owner in (stem, "")))

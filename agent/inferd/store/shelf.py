@@ -167,7 +167,7 @@ def _files(bundle: Bundle) -> list[Path]:
     if bundle.manifest is not None:
         files.append(bundle.manifest)
         said = parse_manifest(bundle.manifest.name, read_small(bundle.manifest, MANIFEST_MAX_BYTES))
-        named = (said.output.labels, said.golden.samples)
+        named = (said.output.labels, said.golden.samples, said.model.twin)
         files += [bundle.model.parent / name for name in named if isinstance(name, str)]
     if bundle.twin is not None:
         files.append(bundle.twin)
