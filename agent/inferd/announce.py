@@ -10,6 +10,7 @@ from inferd.parts import Link
 from inferd.records import Answer, Incoming, Message, PipelineState
 from inferd.system.clock import Clock
 from inferd.wire import telemetry, topics
+from inferd.wire.requests import Response, encode_response
 from inferd.wire.result import Whence, encode_result, inference
 
 
@@ -18,13 +19,14 @@ class Announcer:
 
     Attributes:
         boot_id: new with every start.
+        device: its id.
         sent_bytes: payloads so far.
     """
 
     def __init__(self, device: str, links: Sequence[Link], clock: Clock) -> None:
         """Speak as `device` over all `links`."""
         self.boot_id = uuid4().hex[:12]
-        self._device = device
+        self.device = device
         self._links = links
         self._clock = clock
         self._seq = 0
@@ -80,6 +82,16 @@ class Announcer:
         """Return how many messages the links' bounds have cost."""
         return sum(link.dropped() for link in self._links)
 
+    def respond(self, topic: str, correlation: bytes, response: Response) -> None:
+        """Answer a request on a whole topic."""
+        payload = encode_response(self._header(self._clock.wall_s()), response)
+        self._publish(Message(topic, payload, 1, absolute=True, correlation=correlation))
+
+    def tell_of_links(self) -> None:
+        """Tell what the links want a person to know."""
+        for news in [news for link in self._links for news in link.news()]:
+            self.event(news.kind, "error" if news.kind == "link.twin" else "warning", news.why)
+
     def incoming(self) -> list[Incoming]:
         """Return what the links have heard since the last time."""
         return [heard for link in self._links for heard in link.incoming()]
@@ -92,7 +104,7 @@ class Announcer:
     def _header(self, wall_s: float) -> telemetry.Header:
         self._seq += 1
         return telemetry.Header(
-            telemetry.SCHEMA_VERSION, self._device, telemetry.iso_time(wall_s), self.boot_id, self._seq
+            telemetry.SCHEMA_VERSION, self.device, telemetry.iso_time(wall_s), self.boot_id, self._seq
         )
 
     def _publish(self, message: Message) -> None:

@@ -91,7 +91,7 @@ class MqttLink:
         self._storage = Storage(place, clock, self._wakeup.set) if place else None
         self._twins = TwinWatch()
         self._info_topic = topics.full_topic(settings.prefix, device, topics.INFO.path)
-        requests = (topics.full_topic(settings.prefix, device, f"{topics.REQUEST}+"),) if settings.requests else ()
+        requests = (topics.full_topic(settings.prefix, device, f"{topics.REQUEST}#"),) if settings.requests else ()
         self._listens = (self._info_topic, *requests, *listens)
         self._incoming: deque[Incoming] = deque(maxlen=MAX_INCOMING)
         self._news: deque[LinkNews] = deque(maxlen=16)
