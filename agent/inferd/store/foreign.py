@@ -19,10 +19,7 @@ BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"\x7fELF", "is a program or library, not a model"),
     # Protobuf: field 1 is a small number, field 2 a string. ONNX files begin with their IR version, 3 or more.
     (b"\x08\x01\x12", "is a TensorFlow SavedModel; convert its folder with tf.lite.TFLiteConverter.from_saved_model"),
-    *(
-        (bytes((8, ir, 0x12)), "is an ONNX model under another name; rename it to .onnx")
-        for ir in range(3, 20)
-    ),
+    *((bytes((8, ir, 0x12)), "is an ONNX model under another name; rename it to .onnx") for ir in range(3, 20)),
     *((bytes((0x80, v)), "is a Python pickle (PyTorch, scikit-learn); convert it to .tflite") for v in range(2, 6)),
 )
 
