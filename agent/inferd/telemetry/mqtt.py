@@ -202,8 +202,14 @@ class MqttLink:
         try:
             way.turn(timeout_s)
         finally:
-            self._count_delivered(way)
+            self._listen(way)
+
+    def _listen(self, way: Connection) -> None:
+        """Take what a turn brought. What was heard comes first: our last start's `info` may lie before the PUBACK of ours."""
+        try:
             self._hear(way)
+        finally:
+            self._count_delivered(way)
 
     def _count_delivered(self, way: Connection) -> None:
         acknowledged, way.acknowledged = way.acknowledged, []

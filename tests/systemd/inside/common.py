@@ -104,11 +104,14 @@ class Broker:
         return list(self.heard(f"/{pipeline}/result"))
 
     def recovered(self, since: float, kind: str, limit_s: float, pipeline: str = "digits") -> float:
-        """Wait for an event of this kind and for the first result after it; return how long after `since` that came."""
-        self.wait("/event", lambda body: body["kind"] == kind, limit_s)
-        restarted = next(at for at, body in self.heard("/event") if body["kind"] == kind)
-        until("a result after it", lambda: any(at > restarted for at, _ in self.results(pipeline)), limit_s)
-        return round(next(at for at, _ in self.results(pipeline) if at > restarted) - since, 2)
+        """Wait for the first event of this kind after `since` and the first result after that; return its time after `since`."""
+
+        def started() -> list[float]:
+            return [at for at, body in self.heard("/event") if body["kind"] == kind and at > since]
+
+        until(f"{kind} after the fault", started, limit_s)
+        until("a result after it", lambda: any(at > started()[0] for at, _ in self.results(pipeline)), limit_s)
+        return round(next(at for at, _ in self.results(pipeline) if at > started()[0]) - since, 2)
 
     def back(self, limit_s: float, pipeline: str = "digits") -> float:
         """Wait for the next result; return how long that took in seconds."""

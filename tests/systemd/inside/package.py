@@ -66,7 +66,9 @@ def install() -> Figures:
 def the_unit_is_right_here() -> Figures:
     """This release's systemd understands every line, and gives it an exposure of at most 1.5."""
     unit = run("systemctl", "show", "inferd", "-P", "FragmentPath").strip()
-    checked = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False)
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False
+    )
     said = [line for line in checked.stderr.splitlines() if "inferd" in line]
     assert said == [], said  # other units of a bare root have faults of their own
     judged = run("systemd-analyze", "security", "--offline=true", "--threshold=15", unit)
@@ -153,8 +155,8 @@ def a_hanging_engine_is_replaced() -> Figures:
     broker.mark()
     configure("hangs", FAKE.format(name="hangs", fake="hang_at = 30"))
     hung_s, event = broker.wait("/event", lambda body: body["kind"] == "worker.hung", 60)
-    broker.mark()
-    back_s = broker.recovered(time.time(), "worker.started", 60)
+    noticed = next(at for at, body in broker.heard("/event") if body["kind"] == "worker.hung")
+    back_s = broker.recovered(noticed, "worker.started", 60)
     assert shown("MainPID") == control
     configure("hangs", None)
     return {"configured_to_noticed_s": hung_s, "noticed_to_digits_back_s": back_s, "why": event["message"]}
