@@ -34,7 +34,11 @@ def open_source(options: settings.Source, clock: Clock) -> Source:
     Raises:
         SourceError: it cannot be opened.
     """
-    source: Source = find("source", SOURCES, kind_of(options))(options, clock)
+    make = find("source", SOURCES, kind_of(options))
+    try:
+        source: Source = make(options, clock)
+    except OSError as exc:  # a folder that may not be entered, a name that is too long
+        raise SourceError(getattr(options, "path", kind_of(options)), f"cannot be opened ({exc.strerror})") from exc
     return source
 
 
@@ -110,6 +114,16 @@ class Capture:
             return options
         return None if self._wanted is None else settle(options, self._wanted)
 
+    def _read(self, source: Source) -> Frame:
+        """Read a frame, and show meanwhile since when."""
+        self._lane.reading_since_ns = self._clock.monotonic_ns()
+        try:
+            return source.read(READ_S)
+        except OSError as exc:
+            raise SourceError(self._lane.pipeline.name, f"its source cannot be read ({exc})") from exc
+        finally:
+            self._lane.reading_since_ns = 0
+
     def _outdated(self) -> bool:
         """Whether another model has come that wants another thing of its source."""
         if self._lane.wanted is self._wanted or not leaves_to_model(self._lane.pipeline.source):
@@ -124,7 +138,7 @@ class Capture:
         given = 0
         while not self._stop.is_set() and not self._outdated():
             try:
-                frame = source.read(READ_S)
+                frame = self._read(source)
             except FrameError as exc:
                 self._lane.counters.dropped("unreadable")
                 self._voice.fault("unreadable_frame", str(exc))

@@ -14,6 +14,7 @@ InferdError                 the world's fault; its text is what a person reads
 ├── LinkError               the broker cannot be used
 ├── StoreError              the disk refuses what the store needs
 └── WorkerError             the worker, a child or the seed died, hung or spoke nonsense
+    └── ForkRefused         the kernel refuses a process; trying again later is allowed
 
 Our own faults stay AssertionError or RuntimeError and may end the process.
 """
@@ -89,3 +90,7 @@ class StoreError(InferdError):
 
 class WorkerError(InferdError):
     """The worker, a child or the seed died, hung or sent something that is not a message."""
+
+
+class ForkRefused(WorkerError):
+    """The kernel refuses another process, for want of memory or by a limit."""

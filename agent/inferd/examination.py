@@ -12,7 +12,7 @@ from inferd import ipc
 from inferd.errors import ModelRefused, WorkerError
 from inferd.records import EngineInfo
 from inferd.system import machine
-from inferd.system.channel import Channel, channel_pair
+from inferd.system.channel import Channel, Closed, channel_pair
 from inferd.system.processes import Exit, Limits
 from inferd.system.seed import Child, Seed
 from inferd.wire.manifest import ModelDescription
@@ -120,7 +120,8 @@ class Examination:
             self.child: Child = seed.fork("inferd.vet:main", "inferd-vet", [theirs.fileno()], limits)
         finally:
             theirs.close()
-        self._channel.send(request)
+        with contextlib.suppress(Closed):  # a child that is dead already tells by its end
+            self._channel.send(request)
 
     @property
     def request(self) -> ipc.Examine:

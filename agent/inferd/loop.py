@@ -27,6 +27,29 @@ GIVE_UP_AFTER = 3  # failures in a row of an accelerator without a twin; with on
 IDLE_S = 0.25  # how often an idle loop says that it lives
 
 
+class MarkedEngine:
+    """An engine that shows in the shared page when it is at work, so that a death or a hang in there is known for its own."""
+
+    def __init__(self, engine: Engine, slot: Slot) -> None:
+        self.info = engine.info
+        self.write = engine.write
+        self.read = engine.read
+        self.reset = engine.reset
+        self.close = engine.close
+        self._invoke = engine.invoke
+        self._begin = slot.begin
+
+    def invoke(self) -> None:
+        """Run the model once, marked.
+
+        Raises:
+            EngineError: the runtime refused.
+        """
+        self._begin(Busy.ENGINE)
+        self._invoke()
+        self._begin(Busy.IDLE)
+
+
 @dataclass(frozen=True, slots=True)
 class Serving:
     """A loaded and warmed engine with the steps of every pipeline that it serves."""
@@ -148,7 +171,6 @@ class Loop:
             self._infer_frame(serving, lane, frame)
 
     def _infer_frame(self, serving: Serving, lane: Lane, frame: Frame) -> None:
-        self._slot.begin(Busy.ENGINE)
         try:
             turn = tick(frame, serving.steps[lane.pipeline.name], self._clock.monotonic_ns)
         except SourceError as exc:

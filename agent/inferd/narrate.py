@@ -39,7 +39,11 @@ NOTHING_SERVES = "it has no CPU twin, so nothing serves"
 ACCELERATOR: dict[str, tuple[telemetry.EventKind, telemetry.Severity, str]] = {
     "failed": ("accelerator.failed", "warning", ""),
     "mending": ("accelerator.mending", "warning", ""),
-    "wedged": ("accelerator.wedged", "error", "nothing that can be done from here helps; see to its cable, power and heat"),
+    "wedged": (
+        "accelerator.wedged",
+        "error",
+        "nothing that can be done from here helps; see to its cable, power and heat",
+    ),
     "back": ("accelerator.back", "info", "its accelerator works again"),
 }
 EVENT_OF: dict[PipelineState, tuple[telemetry.EventKind, telemetry.Severity]] = {
@@ -48,6 +52,9 @@ EVENT_OF: dict[PipelineState, tuple[telemetry.EventKind, telemetry.Severity]] = 
     "failed": ("pipeline.failed", "error"),
     "ended": ("pipeline.ended", "info"),
 }
+
+
+AT_START = ("device", "state_dir", "log_level", "mqtt")  # what is read once
 
 
 class Narrator:
@@ -60,6 +67,7 @@ class Narrator:
         self._watchdog = watchdog
         self._config = settings.Config()
         self._states: dict[str, PipelineState] = {}
+        self._logged: dict[str, tuple[PipelineState, str]] = {}
         self._kept: frozenset[str] = frozenset()
         self._without: set[str] = set()
         self._runtime: telemetry.RuntimeInfo | None = None
@@ -78,9 +86,12 @@ class Narrator:
             self._figures.forget(name)
             self._watchdog.forget(name)
             self._say.forget(name)
+        told = f"{len(config.pipeline)} pipelines"
+        if later := [name for name in AT_START if getattr(config, name) != getattr(self._config, name)]:
+            told += f"; {' and '.join(later)} changed too, which takes effect at the next start"
         self._configured(config)
-        log.info("configuration reloaded: %d pipelines", len(config.pipeline))
-        self._say.event("config.reloaded", "info", f"{len(config.pipeline)} pipelines are configured")
+        log.info("configuration reloaded: %s", told)
+        self._say.event("config.reloaded", "warning" if later else "info", f"configuration reloaded: {told}")
 
     def config_refused(self, why: str) -> None:
         """Tell that a new configuration is wrong and the old one stays in use."""
@@ -151,7 +162,7 @@ class Narrator:
         self._figures.worker_ended()
         log.info("worker replaced: %s", why)
 
-    def heard(self, message: ipc.FromWorker) -> None:
+    def heard(self, message: ipc.FromWorker) -> None:  # noqa: C901 - a flat table of what may be said
         """Pass on what the worker said."""
         match message:
             case ipc.Reported():
@@ -175,6 +186,11 @@ class Narrator:
             case ipc.Stopped():
                 for name in message.stuck:
                     log.error("the thread %r did not end in time and was left behind", name)
+
+    def no_worker(self, why: str) -> None:
+        """Tell that nothing can run for now."""
+        for name in names(self._config.pipeline):
+            self._state(name, "waiting", why)
 
     def worker_started(self, pid: int) -> None:
         """Tell that there is a worker."""
@@ -261,10 +277,11 @@ class Narrator:
     def _state(self, pipeline: str, state: PipelineState, why: str, by: Teller = "control") -> None:
         if pipeline not in names(self._config.pipeline):
             return  # the last words of a pipeline that is no longer configured
-        if self._states.get(pipeline) != state:
+        if self._states.get(pipeline) != state and state in EVENT_OF:
+            self._say.event(*EVENT_OF[state], why or f"{pipeline} is {state}", pipeline)
+        if self._logged.get(pipeline) != (state, why):
+            self._logged[pipeline] = (state, why)
             log.info("%s is %s%s", pipeline, state, f": {why}" if why else "")
-            if state in EVENT_OF:
-                self._say.event(*EVENT_OF[state], why or f"{pipeline} is {state}", pipeline)
         self._states[pipeline] = state
         self._watchdog.said(pipeline, state, why, by)
         self._say.status(pipeline, state, why)

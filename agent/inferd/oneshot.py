@@ -46,10 +46,11 @@ def main(channel_fd: int) -> int:
         make = find("engine", ENGINES, request.engine.kind)
         path = f"/proc/self/fd/{fds[0]}" if fds else ""
         with closing(make(path, request.engine, clock, request.description.ref.name)) as engine:
+            drawings = Drawings(request.draw_dir)
             for options in request.sources:
                 engine.reset()  # inputs of one command have nothing to do with each other, nor have the tasks' averages
                 steps = build_steps(request.description, engine, WHOLE_PICTURE)
-                _infer_all(options, steps, Follower(request.track), request.draw_dir, channel, clock)
+                _infer_all(options, steps, Follower(request.track), drawings, channel, clock)
             channel.send(ipc.InferDone(engine.info))
     except InferdError as exc:
         channel.send(ipc.InputFailed(str(exc)))
@@ -60,7 +61,7 @@ def main(channel_fd: int) -> int:
 
 
 def _infer_all(
-    options: settings.Source, steps: Steps, follower: Follower, draw_dir: str, channel: ToCli, clock: Clock
+    options: settings.Source, steps: Steps, follower: Follower, drawings: Drawings, channel: ToCli, clock: Clock
 ) -> None:
     """Send the result of each frame of one input; what fails is sent as well, and the next one follows."""
     try:
@@ -73,7 +74,7 @@ def _infer_all(
             except (SourceError, EngineError, ModelError) as exc:
                 channel.send(ipc.InputFailed(str(exc)))
                 continue
-            channel.send(ipc.Inferred(turn, _draw(frame, turn.result, steps.task, draw_dir)))
+            channel.send(ipc.Inferred(turn, drawings.write(frame, turn.result, steps.task)))
     except SourceError as exc:
         channel.send(ipc.InputFailed(str(exc)))
 
@@ -94,20 +95,38 @@ def _frames(options: settings.Source, channel: ToCli, clock: Clock) -> Iterator[
                 return
 
 
-def _draw(frame: Frame, result: Result, task: Task, draw_dir: str) -> str:
-    """Write the frame with its result drawn on it; return the file, "" where there is nothing to draw on.
+class Drawings:
+    """Writes pictures with their results drawn on them; none of them replaces another one of the same command."""
 
-    Raises:
-        SourceError: the file cannot be written.
-    """
-    if not draw_dir or isinstance(frame.data, Mapping):
-        return ""
-    origin = Path(frame.origin)
-    number = "" if origin.suffix.lower() in PICTURES else f"-{frame.seq:06d}"
-    file = Path(draw_dir) / f"{origin.stem}{number}.png"
-    overlay = task.overlay() if isinstance(task, PaintsPixels) else None
-    try:
-        file.write_bytes(png(draw(bgr(frame.data, frame.color_order), result, overlay)))
-    except OSError as exc:
-        raise SourceError(str(file), f"cannot be written ({exc.strerror}); name another folder with --draw") from exc
-    return str(file)
+    def __init__(self, folder: str) -> None:
+        """Write to `folder`; "" writes nothing."""
+        self._folder = folder
+        self._written: set[Path] = set()
+
+    def write(self, frame: Frame, result: Result, task: Task) -> str:
+        """Write the frame with its result drawn on it; return the file, "" where there is nothing to draw on.
+
+        Raises:
+            SourceError: the file cannot be written.
+        """
+        if not self._folder or isinstance(frame.data, Mapping):
+            return ""
+        file = self._free(Path(frame.origin), frame.seq)
+        overlay = task.overlay() if isinstance(task, PaintsPixels) else None
+        try:
+            file.write_bytes(png(draw(bgr(frame.data, frame.color_order), result, overlay)))
+        except OSError as exc:
+            raise SourceError(
+                str(file), f"cannot be written ({exc.strerror}); name another folder with --draw"
+            ) from exc
+        return str(file)
+
+    def _free(self, origin: Path, seq: int) -> Path:
+        number = "" if origin.suffix.lower() in PICTURES else f"-{seq:06d}"
+        first = free = Path(self._folder) / f"{origin.stem}{number}.png"
+        copies = 1
+        while free in self._written:
+            copies += 1
+            free = first.with_stem(f"{first.stem}-{copies}")
+        self._written.add(free)
+        return free

@@ -235,8 +235,7 @@ class Lane:
         self.picked: Latest[tuple[str, Seen]] = Latest()
         self._looked_at = False
         self._seen: Latest[Seen] = Latest()
-        self._put_ns = 0
-        self._gap_ns = 0
+        self.reading_since_ns = 0
 
     def look(self, timeout_s: float) -> Seen | None:
         """Return the next frame that becomes a result; None where none does in `timeout_s`. Any thread but the loop's."""
@@ -256,13 +255,12 @@ class Lane:
             self.picked.put((why, seen))
 
     def silent(self, now_ns: int) -> bool:
-        """Whether frames came and have stopped coming: nothing for 5 s, nor for five times the last pause."""
-        return self._put_ns > 0 and now_ns - self._put_ns > max(SILENT_NS, 5 * self._gap_ns)
+        """Whether the source thread has been inside one read for 5 s; a read in native code may not keep its time-out."""
+        since_ns = self.reading_since_ns
+        return since_ns > 0 and now_ns - since_ns > SILENT_NS
 
     def put(self, frame: Frame) -> None:
         """Leave the newest frame; one that was not taken in time is dropped and counted."""
-        self._gap_ns = frame.taken_ns - self._put_ns if self._put_ns else 0
-        self._put_ns = frame.taken_ns
         self.counters.frame_in()
         if self.frames.put(frame) is not None:
             self.counters.dropped("superseded")

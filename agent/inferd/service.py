@@ -25,9 +25,10 @@ from inferd.config import settings
 from inferd.control_socket import ControlSocket
 from inferd.doors import Doors
 from inferd.dropped import DropFolder
-from inferd.errors import ConfigError, WorkerError
+from inferd.errors import ConfigError, ForkRefused, WorkerError
 from inferd.examination import ENVIRONMENT, PRELOAD, circumstances
 from inferd.figures import Figures
+from inferd.following import Followed
 from inferd.life import Life
 from inferd.models import Models, names
 from inferd.narrate import Narrator
@@ -44,6 +45,8 @@ from inferd.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
+SAY_AGAIN_NS = 60_000_000_000
+SLOWER = 20  # times slower than usual is still slow, not hung
 TURN_S = 0.25  # how often control looks at deadlines when nothing happens
 STOP_WORKER_S = 1.1  # of the 2 s in which all must end
 KILL_S = 0.1
@@ -103,6 +106,10 @@ class Service:
             )
         )
         self._remote = Remote(say, config.mqtt.prefix, clock, answers.table)
+        self._seed_pauses = Pauses(config.watch.restart_max_s)
+        self._seed_due_ns = 0
+        self._seed_started_ns = 0
+        self._refused_ns = -SAY_AGAIN_NS
         self._worker_due_ns = 0
         self._killed_ns = 0
         self._killed_why = ""
@@ -167,14 +174,7 @@ class Service:
             else:
                 log.info("stopping on %s", number.name)
                 self._stopping = True
-        try:
-            self._hear_seed()
-            self._hear_worker()
-            self._mind_models()
-            self._mind_worker()
-            self._mind_accelerators()
-        except WorkerError as exc:
-            self._replace_seed(exc)
+        self._mind_processes()
         self._serve_commands()
         self._figures.tick()
         self._alerting.turn(self._tell.degraded())
@@ -186,6 +186,25 @@ class Service:
         if self._tell.metrics_due():
             self._tell.metrics()
         self._feed_watchdog()
+
+    def _mind_processes(self) -> None:
+        """Look after seed, worker and vet children, each in its own right: what the kernel refuses one, another may get."""
+        for duty in (self._hear_seed, self._hear_worker, self._mind_models, self._mind_worker, self._mind_accelerators):
+            try:
+                duty()
+            except ForkRefused as exc:
+                self._take_refusal(exc)
+            except WorkerError as exc:
+                self._lose_seed(exc)
+
+    def _take_refusal(self, refused: ForkRefused) -> None:
+        """Try again later, and say so once a minute."""
+        now_ns = self._clock.monotonic_ns()
+        if not self._supervisor.running:
+            self._worker_due_ns = now_ns + int(self._pauses.after(0) * 1e9)
+        if now_ns - self._refused_ns > SAY_AGAIN_NS:
+            self._refused_ns = now_ns
+            log.error("%s; it is tried again", refused)
 
     def _feed_watchdog(self) -> None:
         """Tell systemd that we live, if every pipeline infers or is in a named state within its deadline."""
@@ -200,6 +219,8 @@ class Service:
         self._watchdog.turn(deadlines_s, trial_s)
 
     def _start_seed(self) -> None:
+        self._seed_due_ns = 0
+        self._seed_started_ns = self._clock.monotonic_ns()
         self._seed = Seed(PRELOAD, ENVIRONMENT)
         self._seed_greeted = False
         self._selector.register(self._seed, selectors.EVENT_READ)
@@ -210,7 +231,15 @@ class Service:
         self._seed.close()
 
     def _hear_seed(self) -> None:
-        """Take the ends of children; once the seed is ready, have the models examined."""
+        """Take the ends of children; start a seed that is due.
+
+        Raises:
+            WorkerError: the seed is gone.
+        """
+        if self._seed_due_ns:
+            if self._clock.monotonic_ns() < self._seed_due_ns:
+                return
+            self._start_seed()
         for ended in self._seed.exits():
             if ended.pid == self._supervisor.pid:
                 self._bury_worker(ended.exit)
@@ -242,16 +271,21 @@ class Service:
             elif one.kind in ("ready", "failed") and not self._replacing:
                 self._send_plan({one.key})
 
-    def _replace_seed(self, error: WorkerError) -> None:
-        """Start a new seed; the worker and the vet children died with the old one."""
-        log.error("%s; a new one is started", error)
+    def _lose_seed(self, error: WorkerError) -> None:
+        """Take it that the seed, and with it the worker and the vet children, is gone; another starts after a pause."""
+        if self._seed_due_ns:
+            return
+        lived_ns = self._clock.monotonic_ns() - self._seed_started_ns
+        pause_s = self._seed_pauses.after(lived_ns)
+        log.error("%s; another starts in %.1f s", error, pause_s)
         self._selector.unregister(self._seed)
         self._seed.close()
         self._models.lose_children()
         self._accelerators.lose_children()
-        self._start_seed()
+        self._seed_due_ns = self._clock.monotonic_ns() + int(pause_s * 1e9)
         if self._supervisor.running:
-            self._bury_worker(None, str(error))
+            self._bury_worker(Exit(signal.SIGKILL), str(error), guilty=False)
+        self._tell.no_worker(str(error))
 
     def _send_plan(self, offered: Collection[str]) -> None:
         """Tell the worker all that there should be, and offer it the models of these keys; without a worker, later."""
@@ -320,16 +354,16 @@ class Service:
         self._send_plan([one.key for one in self._models.accepted()])
         self._tell.worker_started(pid)
 
-    def _bury_worker(self, ended: Exit | None, why: str = "") -> None:
-        """Tell how the worker ended and whose fault it was, and have it started again."""
+    def _bury_worker(self, ended: Exit | None, why: str = "", *, guilty: bool = True) -> None:
+        """Tell how the worker ended and, where somebody may be guilty of it, who, and have it started again."""
         self._hear_worker()
         self._selector.unregister(self._supervisor)
         lived_ns = self._clock.monotonic_ns() - self._supervisor.started_ns
         death = self._supervisor.bury(ended, self._killed_why or why, hung=bool(self._killed_why))
         replacing, self._replacing = self._replacing, ""
         why = f"the worker ended while it was at work: {death.how}"
-        news = [one for key in death.blamed if not replacing for one in self._accelerators.fell(key, why)]
-        excused = self._models.followed if replacing else {one.key for one in news}
+        news = [one for key in death.blamed if guilty and not replacing for one in self._accelerators.fell(key, why)]
+        excused = self._models.followed if replacing or not guilty else {one.key for one in news}
         self._models.worker_ended(death, excused)
         rolled_back = bool(self._models.take_changed())  # then who did it is gone
         pause_s = 0.0 if rolled_back or news or replacing else self._pauses.after(lived_ns)
@@ -346,12 +380,15 @@ class Service:
         """Return how long each engine (as configured, or 20 times its p95), a load and the rest may show no progress."""
         watch = self._config.watch
         engines = {
-            one.key: int(
-                max([watch.deadline_s, *(20 * self._figures.p95_s(name) for name in names(one.pipelines))]) * 1e9
-            )
+            one.key: int(max(watch.deadline_s, *(SLOWER * seconds for seconds in self._turns_s(one))) * 1e9)
             for one in self._models.followed.values()
         }
         return engines, int(watch.load_deadline_s * 1e9), int(watch.deadline_s * 1e9)
+
+    def _turns_s(self, one: Followed) -> list[float]:
+        """Return what turns of an engine took: the p95 of each pipeline, and its first run where nothing is measured yet."""
+        first_run_s = one.accepted.info.warmup_ms / 1e3 if one.accepted is not None else 0.0
+        return [first_run_s, *(self._figures.p95_s(name) for name in names(one.pipelines))]
 
     def _set_interval(self, interval_s: float) -> None:
         """Report so often, until the configuration is read again."""

@@ -163,7 +163,7 @@ class Supervisor:
         still_ns = self._patience.look(readings, self._clock.monotonic_ns())
         for key, slot in self._slots.items():
             if readings[slot].turned_ns and still_ns[slot] > engines_ns[key]:
-                return f"its loop {key} made no progress for {still_ns[slot] / 1e9:.1f} s"
+                return f"its loop {key} made no progress for {still_ns[slot] / 1e9:.1f} s (watch.deadline_s, or 20 times its p95)"
         allowed_ns = load_ns if readings[OWN_SLOT].busy is Busy.LOADING else own_ns
         if still_ns[OWN_SLOT] > allowed_ns:
             return f"its main thread made no progress for {still_ns[OWN_SLOT] / 1e9:.1f} s"

@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,25 +20,22 @@ from inferd.capture import Capture
 from inferd.cascade import Exchange
 from inferd.config import settings
 from inferd.errors import InferdError
-from inferd.loop import Loop, Serving
+from inferd.loop import Loop, MarkedEngine, Serving
 from inferd.parts import ENGINES, Engine, find
 from inferd.pipeline import Lane, build_steps
-from inferd.records import Answer, ModelRef, PipelineState, Tick
 from inferd.samples import Keeper
 from inferd.snapshot import ToViewer, Viewer
 from inferd.system.channel import Channel, Closed
 from inferd.system.clock import Clock, SystemClock
 from inferd.system.progress import Busy, Progress, Slot
-from inferd.system.threads import Condition, Event, Lock, join_all, start
+from inferd.system.threads import Condition, Event, join_all, start
+from inferd.voices import LoopListener, PipelineVoice, Teller, ToControl
 
 log = logging.getLogger(__name__)
 
 REPORT_S = 0.5  # how often counters are drained
-GOOD_AGAIN = 20  # so many frames in a row must give a result before a degraded pipeline is called running
 JOIN_S = 0.7  # how long threads have to end; control waits a little longer before it kills
-
-
-ToControl = Channel[ipc.ToWorker, ipc.FromWorker]
+COUNTS = ("counts",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,108 +43,8 @@ class Context:
     """What every room of the worker is given."""
 
     clock: Clock
-    to_control: ToControl
+    teller: Teller
     exchange: Exchange = field(default_factory=Exchange)
-
-
-class PipelineVoice:
-    """Puts what a pipeline's source and engine say together into one state, and tells control when that changes."""
-
-    # The first that applies is the pipeline's state.
-    ORDER: tuple[PipelineState, ...] = ("failed", "ended", "waiting", "degraded", "running")
-
-    def __init__(self, name: str, to_control: ToControl) -> None:
-        self._name = name
-        self._to_control = to_control
-        self._lock = Lock()
-        self._said: dict[str, tuple[PipelineState, str]] = {
-            "source": ("waiting", "its source is being opened"),
-            "engine": ("waiting", "its model is being loaded"),
-        }
-        self._told: tuple[PipelineState, str] | None = None
-        self._faults: set[str] = set()
-
-    def source(self, state: PipelineState, why: str) -> None:
-        """Take the source's state."""
-        self._say("source", state, why)
-
-    def engine(self, state: PipelineState, why: str) -> None:
-        """Take the engine's state."""
-        self._say("engine", state, why)
-
-    def silent(self) -> None:
-        """Take that the source gives nothing, unless something more telling was said already."""
-        if self._said["source"][0] == "running":
-            self._say("source", "waiting", "its source gives nothing")
-
-    def fault(self, kind: str, why: str) -> None:
-        """Tell a fault the first time its kind occurs; after that the counters tell."""
-        if kind not in self._faults:
-            self._faults.add(kind)
-            self._to_control.offer(ipc.Fault(self._name, kind, why))
-
-    def _say(self, part: str, state: PipelineState, why: str) -> None:
-        if self._said[part] == (state, why):
-            return
-        with self._lock:
-            self._said[part] = (state, why)
-            told = min(self._said.values(), key=lambda said: self.ORDER.index(said[0]))
-            if told != self._told and self._to_control.offer(ipc.Status(self._name, *told)):
-                self._told = told
-
-
-class LoopListener:
-    """What the loop of one group does, as messages to control. Called on the loop's thread."""
-
-    def __init__(self, key: str, voices: Mapping[str, PipelineVoice], to_control: ToControl) -> None:
-        self._key = key
-        self._voices = voices
-        self._to_control = to_control
-        self._good_left = dict.fromkeys(voices, 0)
-        self._degraded = ""
-        self.retired: list[Engine] = []
-
-    def taken(self, serving: Serving, old: Serving | None, pause_ms: float) -> None:
-        """Tell that a new engine serves; keep the old one for the main thread to close (closing holds the GIL)."""
-        info = serving.engine.info
-        self._degraded = serving.degraded
-        self._to_control.offer(
-            ipc.Taken(self._key, serving.ref, info, old is not None, pause_ms, degraded=serving.degraded)
-        )
-        if old is not None:
-            self.retired += old.engines
-
-    def fell_back(self, old: Serving, twin: Serving | None, why: str) -> None:
-        """Tell that an accelerator failed and what serves instead."""
-        self._to_control.offer(ipc.FellBack(self._key, why, twin is not None))
-        self.retired.append(old.engine)
-        if twin is not None:
-            self.taken(twin, None, 0.0)
-        for voice in self._voices.values():
-            voice.engine("degraded" if twin else "failed", why)
-
-    def reported(self, lane: Lane, ref: ModelRef, turn: Tick) -> None:
-        """Send a result."""
-        self._to_control.offer(ipc.Reported(lane.pipeline.name, ref, turn))
-
-    def settled(self, lane: Lane, answer: Answer) -> None:
-        """Send a changed answer."""
-        self._to_control.offer(ipc.Settled(lane.pipeline.name, answer))
-
-    def running(self, lane: Lane) -> None:
-        """Say that frames become results again, once enough of them did."""
-        name = lane.pipeline.name
-        if self._good_left[name]:
-            self._good_left[name] -= 1
-        else:
-            self._voices[name].engine("degraded" if self._degraded else "running", self._degraded)
-
-    def fault(self, lane: Lane, kind: str, why: str) -> None:
-        """Say that a frame gave no result."""
-        name = lane.pipeline.name
-        self._good_left[name] = GOOD_AGAIN
-        self._voices[name].engine("degraded", why)
-        self._voices[name].fault(kind, why)
 
 
 class Group:
@@ -157,11 +54,12 @@ class Group:
         """Start the threads; frames wait until an engine is offered."""
         self.pipelines = tuple(pipelines)
         self._clock = context.clock
+        self._slot = slot
         self._stop = Event()
         self._changed = Condition()
         self.lanes = {pipeline.name: Lane(pipeline, self._changed) for pipeline in pipelines}
-        self._voices = {name: PipelineVoice(name, context.to_control) for name in self.lanes}
-        self._listener = LoopListener(key, self._voices, context.to_control)
+        self._voices = {name: PipelineVoice(name, context.teller) for name in self.lanes}
+        self._listener = LoopListener(key, self._voices, context.teller)
         self._loop = Loop(self.lanes, self._changed, slot, context.clock, self._listener, context.exchange)
         self._threads = [start(f"loop {key}", self._run_loop)]
         for name, lane in self.lanes.items():
@@ -200,9 +98,10 @@ class Group:
         """
         make = find("engine", ENGINES, offer.engine.kind)
         engine: Engine = make(path, offer.engine, self._clock, offer.description.ref.name)
+        marked = MarkedEngine(engine, self._slot)
         try:
             steps = {
-                pipeline.name: build_steps(offer.description, engine, pipeline.roi, pipeline.quality)
+                pipeline.name: build_steps(offer.description, marked, pipeline.roi, pipeline.quality)
                 for pipeline in self.pipelines
             }
         except InferdError:
@@ -241,11 +140,20 @@ class Group:
         self._loop.run(self._stop)
 
 
+class StuckThreads(Exception):
+    """Threads that were told to end and did not; their names."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(names)
+        self.names = names
+
+
 class Worker:
     """The worker's main thread: does what control says until it says stop, or is gone."""
 
-    def __init__(self, context: Context, progress: Progress) -> None:
+    def __init__(self, context: Context, to_control: ToControl, progress: Progress) -> None:
         self._context = context
+        self._to_control = to_control
         self._progress = progress
         self._own_slot = progress.slot(0)
         self._groups: dict[str, Group] = {}
@@ -258,7 +166,7 @@ class Worker:
         try:
             while True:
                 self._own_slot.turn(clock.monotonic_ns())
-                received = self._context.to_control.receive(max(0.0, (report_ns - clock.monotonic_ns()) / 1e9))
+                received = self._to_control.receive(max(0.0, (report_ns - clock.monotonic_ns()) / 1e9))
                 if received is not None and not self._obey(*received):
                     break
                 if clock.monotonic_ns() >= report_ns:
@@ -266,6 +174,8 @@ class Worker:
                     self._report()
         except Closed:
             log.info("worker ends: control is gone")
+        except StuckThreads as exc:
+            return exc.names + self._stop_all()
         return self._stop_all()
 
     def _obey(self, message: ipc.ToWorker, fds: list[int]) -> bool:
@@ -281,11 +191,17 @@ class Worker:
         return True
 
     def _arrange(self, plan: ipc.Plan) -> None:
-        """Stop what changed or is no longer wanted, start what is new; the rest goes on undisturbed."""
+        """Stop what changed or is no longer wanted, start what is new; other groups go on undisturbed.
+
+        Raises:
+            StuckThreads: one of them does not end: it holds its device and its slot, which only the worker's end frees.
+        """
         wanted = {assignment.engine_key: assignment for assignment in plan.assignments}
-        for key, group in list(self._groups.items()):
-            if key not in wanted or wanted[key].pipelines != group.pipelines:
-                self._groups.pop(key).stop(JOIN_S)
+        changed = [
+            key for key, group in self._groups.items() if key not in wanted or wanted[key].pipelines != group.pipelines
+        ]
+        if stuck := self._stop([self._groups.pop(key) for key in changed]):
+            raise StuckThreads(stuck)
         for key, assignment in wanted.items():
             if key not in self._groups:
                 slot = self._progress.slot(assignment.slot)
@@ -299,7 +215,8 @@ class Worker:
             group.load(offer, own, twin)
         except InferdError as exc:
             group.refused(str(exc))
-            self._context.to_control.offer(ipc.Refused(offer.engine_key, offer.description.ref, str(exc)))
+            refused = ipc.Refused(offer.engine_key, offer.description.ref, str(exc))
+            self._context.teller.tell(("refused", offer.engine_key), refused)
         finally:
             for fd in fds:
                 os.close(fd)
@@ -315,24 +232,32 @@ class Worker:
             viewer.close()
 
     def _report(self) -> None:
-        counts = {}
+        """Tell what was counted; while control has not taken the last report, go on counting."""
         for group in self._groups.values():
             group.mind()
-            counts.update({name: lane.counters.drain() for name, lane in group.lanes.items()})
-        lost = self._context.to_control.refused
+        self._context.teller.retry()
+        if self._context.teller.waits(COUNTS):
+            return
+        counts = {name: lane.counters.drain() for group in self._groups.values() for name, lane in group.lanes.items()}
         now_ns = self._context.clock.monotonic_ns()
         covered_s, self._drained_ns = (now_ns - self._drained_ns) / 1e9, now_ns
-        self._context.to_control.offer(ipc.Counts(covered_s, counts, lost))
+        self._context.teller.tell(COUNTS, ipc.Counts(covered_s, counts, self._context.teller.lost))
 
     def _stop_all(self) -> list[str]:
-        for group in self._groups.values():
-            group.ask_to_stop()
-        ends_ns = self._context.clock.monotonic_ns() + int(JOIN_S * 1e9)
-        stuck = []
-        for group in self._groups.values():
-            stuck += group.stop(max(0.0, (ends_ns - self._context.clock.monotonic_ns()) / 1e9))
+        stuck = self._stop(list(self._groups.values()))
         self._report()
         return stuck
+
+    def _stop(self, groups: Sequence[Group]) -> list[str]:
+        """End all threads of these groups together; return the names of those that do not end."""
+        for group in groups:
+            group.ask_to_stop()
+        ends_ns = self._context.clock.monotonic_ns() + int(JOIN_S * 1e9)
+        return [
+            name
+            for group in groups
+            for name in group.stop(max(0.0, (ends_ns - self._context.clock.monotonic_ns()) / 1e9))
+        ]
 
 
 def main(channel_fd: int, progress_fd: int) -> int:
@@ -347,8 +272,9 @@ def main(channel_fd: int, progress_fd: int) -> int:
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     to_control: ToControl = Channel(socket.socket(fileno=channel_fd), ipc.ToWorker)  # type: ignore[arg-type]  # a union
-    stuck = Worker(Context(SystemClock(), to_control), Progress(progress_fd)).run()
-    to_control.offer(ipc.Stopped(tuple(stuck)))
+    teller = Teller(to_control)
+    stuck = Worker(Context(SystemClock(), teller), to_control, Progress(progress_fd)).run()
+    teller.tell(("stopped",), ipc.Stopped(tuple(stuck)))
     if stuck:
         os._exit(0)  # a thread inside native code would keep the interpreter from ending
     return 0

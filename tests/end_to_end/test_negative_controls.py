@@ -47,8 +47,8 @@ CONTROLS = (
     Control(
         "the engine at work is blamed",
         "loop.py",
-        "self._slot.begin(Busy.ENGINE)",
-        "self._slot.begin(Busy.IDLE)",
+        "self._begin(Busy.ENGINE)",
+        "self._begin(Busy.IDLE)",
         "tests/end_to_end/test_whole_agent.py::test_a_worker_that_crashes_is_blamed_on_its_model_and_replaced",
     ),
     Control(

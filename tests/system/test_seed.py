@@ -99,7 +99,7 @@ def test_children_die_with_the_seed(seed: Seed, pipe: tuple[int, int]) -> None:
 def test_a_dead_seed_is_a_named_error(seed: Seed, pipe: tuple[int, int]) -> None:
     seed.wait_ready()
     os.kill(seed.pid, 9)
-    with pytest.raises(WorkerError, match="seed: the process that workers are forked from has died"):
+    with pytest.raises(WorkerError, match="seed: the process that workers are forked from was killed by SIGKILL"):
         seed.fork("children:answer", "child", [pipe[1]])
 
 

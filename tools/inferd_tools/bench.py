@@ -33,8 +33,8 @@ from inferd.system.channel import Channel, channel_pair
 from inferd.system.clock import SystemClock
 from inferd.system.progress import Progress
 from inferd.system.threads import Condition
+from inferd.voices import LoopListener, PipelineVoice, Teller
 from inferd.wire.manifest import Filter
-from inferd.worker import LoopListener, PipelineVoice
 from inferd_tools.bench_stages import stage_rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,8 +100,9 @@ def _loop(
     ours, theirs = channel_pair()
     to_control: Channel[Any, Any] = Channel(ours, ipc.ToWorker)  # type: ignore[arg-type]  # Any: only bytes are counted here
     from_worker: Channel[Any, Any] = Channel(theirs, ipc.FromWorker)  # type: ignore[arg-type]  # as above
+    teller = Teller(to_control)
     lanes = {"cam": Lane(pipeline, Condition())}
-    listener = LoopListener("cam", {"cam": PipelineVoice("cam", to_control)}, to_control)
+    listener = LoopListener("cam", {"cam": PipelineVoice("cam", teller)}, teller)
     loop = Loop(lanes, Condition(), Progress.create().slot(1), clock, listener)
     loop.offer(Serving(description.ref, engine, {"cam": build_steps(description, engine, WHOLE)}))
     loop.turn()

@@ -70,6 +70,12 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as exc:  # standard output on a full disk, say; what we foresee has a sentence of its own
+        click.echo(f"inferd: {exc.filename or 'output'}: {exc.strerror}", err=True)
+        sys.exit(1)
+    except UnicodeEncodeError:
+        click.echo("inferd: a name on the command line is not UTF-8; rename the file", err=True)
+        sys.exit(1)
     except ConfigError as exc:
         click.echo(f"inferd: {exc}", err=True)
         sys.exit(BAD_CONFIG)

@@ -81,8 +81,9 @@ def infer(
 ) -> None:
     r"""Run MODEL on pictures, folders of pictures, videos, sounds, readings or tensors, and print what it says.
 
-    MODEL is a .tflite or .onnx file, a folder that holds one, or its name in the drop folder. What its manifest and metadata do not say can be said by
-    options. The model is tried in a child process first; a model that crashes it is refused with a sentence.
+    MODEL is a .tflite or .onnx file, a folder that holds one, or its name in the drop folder. What its manifest and
+    metadata do not say can be said by options. The model is tried in a child process first; one that crashes it is
+    refused with a sentence.
 
     \b
     inferd infer mobilenet.tflite cat.jpg dog.jpg
@@ -93,9 +94,11 @@ def infer(
     """
     sources = [source_of(text) for text in inputs] + [settings.NpzSource(path=path) for path in input_npz]
     if not sources:
-        raise click.UsageError("name at least one input: a picture, a folder, a video, a .wav, a .csv, or --input-npz FILE")
+        raise click.UsageError(
+            "name at least one input: a picture, a folder, a video, a .wav, a .csv, or --input-npz FILE"
+        )
     if draw:
-        Path(draw).mkdir(parents=True, exist_ok=True)
+        _make_draw_dir(Path(draw), inputs)
     overrides = settings.Overrides(**said)  # type: ignore[arg-type]  # click has checked each by its option
     engine = settings.Engine(threads=threads)
     with quiet_seed() as seed:
@@ -103,8 +106,8 @@ def infer(
         if isinstance(verdict, Rejected):
             raise verdict.error
         if verdict.twin is not None:
-            click.echo(f"inferd: {verdict.description.ref.name} is for an Edge TPU; its CPU twin runs here", err=True)
-            verdict = verdict.on_cpu()
+            why = f"is compiled for the Edge TPU, which does not run here; its CPU twin does: {verdict.twin.ref.name}"
+            raise ModelError(verdict.description.ref.name, why)
         engine = fitting_engine(verdict.description, engine)
         request = ipc.Infer(verdict.description, engine, tuple(sources), draw, settings.Track(enabled=track))
         failed = _show_all(seed, verdict, request, as_json=as_json)
@@ -117,6 +120,21 @@ def model_named(model: Path) -> Path:
         return model
     dropped = drop_folder(None) / model
     return dropped if dropped.exists() else model
+
+
+def _make_draw_dir(folder: Path, inputs: tuple[str, ...]) -> None:
+    """Make the folder for drawn pictures.
+
+    Raises:
+        click.UsageError: it cannot be made, or holds inputs, which drawn pictures might replace.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise click.UsageError(f"--draw {folder}: no folder can be made there ({exc.strerror})") from exc
+    for path in map(Path, inputs):
+        if folder.resolve() in (path.resolve(), path.resolve().parent):
+            raise click.UsageError(f"--draw {folder}: {path} is in there and might be replaced; name another folder")
 
 
 def source_of(text: str) -> settings.Source:

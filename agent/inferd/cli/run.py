@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 import msgspec
@@ -17,10 +18,12 @@ from inferd.config import settings
 from inferd.config.load import Loaded, device_id, load, state_dir
 from inferd.control_socket import folder_of
 from inferd.doors import Doors
+from inferd.errors import StoreError
 from inferd.parts import LINKS, Link, find
 from inferd.service import Service
 from inferd.state_format import claim
 from inferd.system.clock import SystemClock
+from inferd.system.files import hold_folder
 from inferd.system.journal import formatter
 from inferd.system.processes import hold_memory
 from inferd.telemetry.place import place_of
@@ -68,7 +71,22 @@ def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
         control_dir=control_dir,
         doors=doors,
     )
-    service.run(until_end=until_end)
+    with _held(folder):
+        service.run(until_end=until_end)
+
+
+def _held(folder: Path) -> BinaryIO:
+    """Take the state folder for this agent alone.
+
+    Raises:
+        StoreError: it cannot be written, or another agent has it.
+    """
+    try:
+        return hold_folder(folder)
+    except BlockingIOError:
+        raise StoreError(str(folder), "another inferd keeps its state here; stop it, or set state_dir") from None
+    except OSError as exc:
+        raise StoreError(str(folder), f"state cannot be kept here ({exc.strerror}); set state_dir") from exc
 
 
 def _load(file: Path | None) -> Loaded:
@@ -85,7 +103,9 @@ def _links(config: settings.Config, folder: Path, volatile: Path, *, prints: boo
     if config.mqtt.enabled:
         listens = [f"{config.homeassistant.prefix}/status"] if config.homeassistant.enabled else []
         place = place_of(config.mqtt, folder / "spool", volatile / "spool")
-        links.append(find("link", LINKS, "mqtt")(config.mqtt, device_id(config), SystemClock(), place=place, listens=listens))
-    if prints:
+        links.append(
+            find("link", LINKS, "mqtt")(config.mqtt, device_id(config), SystemClock(), place=place, listens=listens)
+        )
+    if prints and sys.stdout is not None:
         links.append(find("link", LINKS, "lines")(sys.stdout.buffer))
     return links

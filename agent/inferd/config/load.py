@@ -21,6 +21,7 @@ from inferd.config.check_rules import wrong_cascade, wrong_rules
 from inferd.config.link import amiss, with_credentials
 from inferd.config.settings import Config
 from inferd.errors import ConfigError
+from inferd.system.progress import SLOTS
 from inferd.wire.topics import check_device_id, check_pipeline_name, check_prefix, safe_device_id
 
 SYSTEM_FILE = Path("/etc/inferd/inferd.toml")
@@ -70,13 +71,22 @@ def device_id(config: Config) -> str:
 
 
 def state_dir(config: Config, environment: Mapping[str, str]) -> Path:
-    """Return where state is kept: as configured, else systemd's $STATE_DIRECTORY, else the user's own folder."""
+    """Return where state is kept: as configured, else systemd's $STATE_DIRECTORY, else the user's own folder.
+
+    Raises:
+        ConfigError: there is none of these; a folder that others may write in would not do.
+    """
     if config.state_dir:
         return Path(config.state_dir)
     if given := environment.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
-    home = environment.get("XDG_STATE_HOME") or os.path.join(environment.get("HOME", "/tmp"), ".local", "state")  # noqa: PTH118, S108 - last resort
-    return Path(home) / "inferd"
+    if home := environment.get("XDG_STATE_HOME"):
+        return Path(home) / "inferd"
+    if home := environment.get("HOME"):
+        return Path(home) / ".local" / "state" / "inferd"
+    if os.getuid() == 0:
+        return SYSTEM_STATE_DIR
+    raise ConfigError("state_dir", "there is no HOME to keep state in; name a folder with state_dir")
 
 
 def _placed(config: Config, environment: Mapping[str, str]) -> Config:
@@ -191,6 +201,10 @@ def _check(config: Config, file: Path) -> Config:
             raise ConfigError(str(file), f"two pipelines are called {name!r}; each needs a name of its own")
     if wrong := wrong_alerts(config.alert, names):
         raise ConfigError(str(file), wrong)
+    ways = ((pipeline.model, pipeline.engine, pipeline.overrides) for pipeline in config.pipeline)
+    engines = {msgspec.json.encode(way) for way in ways}
+    if len(engines) >= SLOTS:
+        raise ConfigError(str(file), f"names {len(engines)} models; one agent runs {SLOTS - 1} at the most")
     for pipeline in config.pipeline:
         y0, x0, y1, x1 = pipeline.roi
         if not (0 <= y0 < y1 <= 1 and 0 <= x0 < x1 <= 1):

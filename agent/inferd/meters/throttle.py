@@ -40,7 +40,7 @@ class ThrottleMeter:
         self._firmware = _firmware(clock, root, slow_s, slowly)
         self._kernel = KernelFlags(root)
         self._before_ns = clock.monotonic_ns()
-        self._flags: Flags | Unavailable | None = None
+        self._flags: Flags | Unavailable | None = self._look()
         self._covered_s = 0.0
         self._seconds: dict[Reason, float] = {}
         self._slowed_s = 0.0

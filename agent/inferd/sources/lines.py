@@ -10,6 +10,7 @@ import numpy as np
 from inferd.config import settings
 from inferd.errors import EndOfInput, FrameError, FrameUnfinished, SourceError, SourceTimeout
 from inferd.records import Array, Frame
+from inferd.sources.names import readable
 from inferd.sources.program import Program
 from inferd.sources.rows import Rows
 from inferd.sources.windows import Windows
@@ -102,7 +103,7 @@ class Lines:
             seq=seq,
             taken_ns=self._clock.monotonic_ns(),
             taken_at=self._clock.wall_s(),
-            origin=f"{self._options.path}#{seq}" if self._options.path else "",
+            origin=f"{readable(self._options.path)}#{seq}" if self._options.path else "",
             position_s=self._windows.start / rate_hz if recorded else None,
             rate_hz=rate_hz,
         )

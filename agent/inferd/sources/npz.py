@@ -12,6 +12,7 @@ import numpy as np
 from inferd.config import settings
 from inferd.errors import EndOfInput, SourceError
 from inferd.records import Array, Frame
+from inferd.sources.names import readable
 from inferd.system.clock import Clock
 
 LARGEST_BYTES = 1 << 30  # of all arrays, unpacked
@@ -58,7 +59,7 @@ class Npz:
             taken_ns=taken_ns,
             taken_at=self._clock.wall_s(),
             capture_ns=self._clock.monotonic_ns() - taken_ns,
-            origin=f"{self._path}#{seq}",
+            origin=f"{readable(self._path)}#{seq}",
             position_s=None,
         )
 

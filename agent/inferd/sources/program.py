@@ -96,7 +96,7 @@ class Program:
 
     def obituary(self, ended: Exit | None) -> str:
         """Return how it ended and its last words, one sentence."""
-        how = ended.sentence if ended else "closed its output and runs on"
+        how = _how(ended) if ended else "closed its output and runs on"
         said = " ".join(self._tail.decode(errors="replace").split())[-TOLD_CHARACTERS:]
         return f"{how}; it said: {said}" if said else f"{how} and said nothing"
 
@@ -126,3 +126,10 @@ class Program:
             self._poll.unregister(self._err)  # an ended stream would be ready for ever
         except KeyError:
             return
+
+
+def _how(ended: Exit) -> str:
+    """Return how it ended; `Exit.sentence` knows what exit codes of our own processes mean, not of others'."""
+    if os.WIFEXITED(ended.status):
+        return f"ended with exit code {os.WEXITSTATUS(ended.status)}"
+    return ended.sentence

@@ -9,6 +9,7 @@ from inferd.config import settings
 from inferd.errors import EndOfInput, SourceError
 from inferd.records import Array, Frame
 from inferd.sources import pcm
+from inferd.sources.names import readable
 from inferd.sources.windows import LARGEST_SAMPLES, Windows
 from inferd.system.clock import Clock
 
@@ -60,7 +61,7 @@ class Wav:
             taken_ns=taken_ns,
             taken_at=self._clock.wall_s(),
             capture_ns=self._clock.monotonic_ns() - taken_ns,
-            origin=f"{self._path}#{seq}",
+            origin=f"{readable(self._path)}#{seq}",
             position_s=self._windows.start / self._rate_hz,
             rate_hz=self._rate_hz,
         )

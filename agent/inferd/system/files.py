@@ -7,6 +7,7 @@ states invalid, against 14 % with files only and 34 % with neither.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import tempfile
@@ -65,6 +66,22 @@ class Copied:
     path: Path
     sha256: str
     size_bytes: int
+
+
+def hold_folder(folder: Path) -> BinaryIO:
+    """Take a folder for this process alone, until what is returned is closed or the process ends.
+
+    Raises:
+        OSError: the folder cannot be written (BlockingIOError: another process holds it).
+    """
+    make_folder(folder)
+    file = (folder / ".held").open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def write_atomic(path: Path, content: bytes, disk: Disk = DISK, before: Path | None = None) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+EX_SOFTWARE = 70  # sysexits.h
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_NAME = 15
 CLONE_NEWUSER = 0x10000000  # linux/sched.h
@@ -61,7 +62,9 @@ class Exit(msgspec.Struct, frozen=True):
                 return f"was killed by {signal.Signals(number).name}"
             except ValueError:
                 return f"was killed by signal {number}"
-        return f"ended with exit code {os.waitstatus_to_exitcode(self.status)}"
+        code = os.waitstatus_to_exitcode(self.status)
+        ours = ", by a fault of inferd's own; its log has the traceback" if code in (1, EX_SOFTWARE) else ""
+        return f"ended with exit code {code}{ours}"
 
 
 def die_with_parent(parent_pid: int) -> None:
@@ -84,6 +87,10 @@ def confine(limits: Limits) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
     if limits.cpu_s:
         resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + 1))
+    if limits.file_mb:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_mb * 1024 * 1024,) * 2)
+    if limits.alone:
+        _leave_network()
     if limits.nice:
         _step_back(limits.nice)
     with contextlib.suppress(OSError):

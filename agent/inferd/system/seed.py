@@ -25,7 +25,7 @@ from typing import Self
 
 import msgspec
 
-from inferd.errors import WorkerError
+from inferd.errors import ForkRefused, WorkerError
 from inferd.system.channel import Channel, Closed, channel_pair
 from inferd.system.processes import Exit, Limits, confine, die_with_parent, set_name
 
@@ -53,6 +53,12 @@ class Forked(msgspec.Struct, frozen=True, tag=True):
     pid: int
 
 
+class ForkFailed(msgspec.Struct, frozen=True, tag=True):
+    """The kernel refused a child: no memory, or too many processes."""
+
+    why: str
+
+
 class Exited(msgspec.Struct, frozen=True, tag=True):
     """A child ended."""
 
@@ -60,7 +66,7 @@ class Exited(msgspec.Struct, frozen=True, tag=True):
     exit: Exit
 
 
-ToControl = Ready | Forked | Exited
+ToControl = Ready | Forked | ForkFailed | Exited
 
 
 class Child:
@@ -110,7 +116,7 @@ class Seed:
         self._channel: Channel[ToControl, Fork] = Channel(ours, ToControl)  # type: ignore[arg-type]  # a union is no class
         self._exits: list[Exited] = []
         self.missing: tuple[str, ...] = ()
-        self.ready = False
+        self.ready = self.greeted = False
 
     @property
     def pid(self) -> int:
@@ -135,6 +141,7 @@ class Seed:
         """Fork a child that calls `entry(*fds)` and ends with what that returns.
 
         Raises:
+            ForkRefused: the kernel refuses; trying again later is allowed.
             WorkerError: the seed is gone or does not answer; a new one is needed.
         """
         self.wait_ready()
@@ -143,6 +150,8 @@ class Seed:
             message, received = answer
             if isinstance(message, Forked):
                 return Child(message.pid, received[0])
+            if isinstance(message, ForkFailed):
+                raise ForkRefused("seed", f"the kernel refuses another process ({message.why}); free memory")
         raise WorkerError("seed", f"it forked nothing within {FORK_S:.0f} s")
 
     def exits(self) -> list[Exited]:
@@ -173,6 +182,7 @@ class Seed:
 
     def close(self) -> None:
         """End the seed and with it every child. Twice is fine."""
+        self.ready = False
         self._channel.close()
         if self._process.poll() is None:
             self._process.kill()
@@ -186,18 +196,28 @@ class Seed:
     ) -> None:
         self.close()
 
+    def _how_it_ended(self) -> str:
+        when = "" if self.greeted else " before its imports were done"
+        try:
+            code = self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return f"closed its channel{when}"
+        return f"was killed by {signal.Signals(-code).name}{when}" if code < 0 else f"ended with exit code {code}{when}"
+
     def _receive(self, timeout_s: float) -> tuple[ToControl, list[int]] | None:
         try:
             received = self._channel.receive(timeout_s)
         except Closed:
-            raise WorkerError("seed", "the process that workers are forked from has died") from None
+            self.ready = False
+            raise WorkerError("seed", f"the process that workers are forked from {self._how_it_ended()}") from None
         if received is None:
             return None
         message = received[0]
         if isinstance(message, Exited):
             self._exits.append(message)
         elif isinstance(message, Ready):
-            self.ready, self.missing = True, message.missing
+            self.ready = self.greeted = True
+            self.missing = message.missing
         return received
 
 
@@ -266,15 +286,20 @@ def _fork_one(channel: Channel[Fork, ToControl]) -> int | None:
         return None
     request, fds = received
     parent = os.getpid()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError as exc:
+        pid = -1
+        channel.send(ForkFailed(str(exc.strerror)))
     if pid == 0:
         channel.close()
         return _be_child(request, fds, parent)
     for fd in fds:
         os.close(fd)
-    pidfd = os.pidfd_open(pid)
-    channel.send(Forked(pid), [pidfd])
-    os.close(pidfd)
+    if pid > 0:
+        pidfd = os.pidfd_open(pid)
+        channel.send(Forked(pid), [pidfd])
+        os.close(pidfd)
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -9,14 +11,29 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+OWN_FAULT = 70  # EX_SOFTWARE of sysexits.h: the exit code of a process in which a thread failed by our own fault
+
 Event = threading.Event
 Condition = threading.Condition
 Lock = threading.Lock
 
 
 def start(name: str, target: Callable[[], None]) -> threading.Thread:
-    """Start a thread that does not keep the process alive; its name is what a person is told if it does not end."""
-    thread = threading.Thread(target=target, name=name, daemon=True)
+    """Start a thread that does not keep the process alive; its name is what a person is told if it does not end.
+
+    An exception that nobody foresaw ends the process at once: a thread that is missing is noticed by nobody.
+    """
+
+    def guarded() -> None:
+        try:
+            target()
+        except BaseException:
+            log.critical("thread %r ended by a fault of our own", name, exc_info=True)
+            logging.shutdown()
+            os._exit(OWN_FAULT)
+
+    thread = threading.Thread(target=guarded, name=name, daemon=True)
     thread.start()
     return thread
 

@@ -1,6 +1,6 @@
 """`make deb`: build the package for one Debian release and architecture."""
 
-# ruff: noqa: S603, S607 - it starts the real programs, by full argument lists
+# ruff: noqa: S603 - it starts the real programs, by full argument lists
 
 from __future__ import annotations
 
