@@ -32,7 +32,7 @@ from inferd.wire.topics import client_id, full_topic
 
 CONNECT_S = 5.0
 WINDOW = 16
-FOR_LIVE = 4  # places of the window that what was missed does not take
+FOR_LIVE = 2  # places of the window that what was missed does not take
 LEAST_ACKNOWLEDGE_S = 20.0
 MAX_HEARD_BYTES = 20_001  # of a payload; the rest is cut off, and what is so long is nothing we act on
 MAX_HEARD = 256
