@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from pathlib import Path
 
@@ -11,15 +12,18 @@ from inferd.store.folder import ENTRIES_MAX, TooMany, look
 from inferd.store.items import Item
 from inferd.store.settle import Changes, Settler
 from inferd.system.clock import Clock
+from inferd.system.files import make_shared_folder
 
 log = logging.getLogger(__name__)
+
+GROUP = "inferd"  # its members may drop models
 
 
 class DropFolder:
     """Owned by control's main thread."""
 
     def __init__(self, folder: Path, options: settings.Models, clock: Clock) -> None:
-        """Watch `folder`, which need not be there yet."""
+        """Watch `folder`, which need not be there yet; it is made where that is possible, once."""
         self.folder = folder
         self._options = options
         self._clock = clock
@@ -27,6 +31,8 @@ class DropFolder:
         self._looked_ns = 0
         self._complaint = ""
         self.seen = False
+        with contextlib.suppress(OSError):  # the first look says what is wrong
+            make_shared_folder(folder, GROUP)
 
     def changes(self) -> Changes:
         """Look if it is time, and return what changed.

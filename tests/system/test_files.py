@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import io
+import os
 from pathlib import Path
 
 import pytest
 
-from inferd.system.files import copy_hashed, make_folder, put, remove_unfinished, write_atomic
+from inferd.system.files import (
+    SHARED,
+    copy_hashed,
+    make_folder,
+    make_shared_folder,
+    put,
+    remove_unfinished,
+    write_atomic,
+)
 
 
 class Failing(io.BytesIO):
@@ -61,3 +71,30 @@ def test_leftovers_are_removed_and_counted(tmp_path: Path) -> None:
     (tmp_path / ".unfinished-x").touch()
     (tmp_path / "kept").touch()
     assert (remove_unfinished(tmp_path), names_in(tmp_path)) == (1, ["kept"])
+
+
+def test_a_shared_folder_is_its_groups_whatever_the_mask_of_the_process(tmp_path: Path) -> None:
+    own = grp.getgrgid(os.getgid()).gr_name
+    before = os.umask(0o077)
+    try:
+        make_shared_folder(tmp_path / "models", own)
+    finally:
+        os.umask(before)
+    made = (tmp_path / "models").stat()
+    assert (made.st_mode & 0o7777, made.st_gid) == (SHARED, os.getgid())
+
+
+def test_a_shared_folder_is_made_where_there_is_no_such_group(tmp_path: Path) -> None:
+    make_shared_folder(tmp_path / "models", "no such group")
+    assert (tmp_path / "models").stat().st_mode & 0o7777 == SHARED
+
+
+def test_a_shared_folder_that_is_there_stays_as_its_owner_wants_it(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir(mode=0o700)
+    make_shared_folder(tmp_path / "models", "no such group")
+    assert (tmp_path / "models").stat().st_mode & 0o7777 == 0o700
+
+
+def test_a_shared_folder_is_not_made_where_its_parent_is_away(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        make_shared_folder(tmp_path / "nfs" / "models", "no such group")

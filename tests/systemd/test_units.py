@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from inferd.dropped import GROUP
+from inferd.system.files import SHARED
+
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 EXPOSURE = 15  # tenths
 KEPT = {"char-81": "cameras", "char-89": "I2C", "char-189": "USB", "char-apex": "PCIe TPU", "char-gpiochip": "GPIO"}
@@ -66,6 +69,10 @@ def test_the_exposure_is_at_most_1_5() -> None:
 @pytest.mark.parametrize("device", KEPT)
 def test_the_devices_of_a_board_are_kept(device: str) -> None:
     assert f"DeviceAllow={device} rw\n" in (SYSTEMD / "inferd.service").read_text()
+
+
+def test_tmpfiles_makes_the_drop_folder_as_the_agent_would() -> None:
+    assert f"d /var/lib/inferd/models {SHARED:o} inferd {GROUP} -" in (SYSTEMD / "inferd.tmpfiles").read_text()
 
 
 def test_a_wrong_configuration_is_not_tried_again() -> None:

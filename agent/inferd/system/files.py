@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import grp
 import hashlib
 import os
 import tempfile
@@ -20,6 +21,7 @@ PIECE_BYTES = 1 << 20
 UNFINISHED = ".unfinished-"  # how files are called until they are whole
 READABLE = 0o644
 READ_ONLY = 0o444
+SHARED = 0o2775  # members of the group may write, and what they write belongs to the group
 
 
 class Disk:
@@ -149,6 +151,27 @@ def make_folder(folder: Path, disk: Disk = DISK) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for one in reversed(missing):
         sync_folder(one.parent, disk)
+
+
+def make_shared_folder(folder: Path, group: str) -> None:
+    """Make a folder into which the members of a group may write, where it is missing and its parent is there.
+
+    What the system does not allow of that is left out: only a member may give a folder to a group, and systemd's
+    RestrictSUIDSGID lets nobody set the bit by which new files get the folder's group.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return
+    with contextlib.suppress(KeyError, PermissionError):
+        os.chown(folder, -1, grp.getgrnam(group).gr_gid)
+    try:
+        folder.chmod(SHARED)
+    except PermissionError:
+        folder.chmod(SHARED & 0o777)
 
 
 def remove_unfinished(folder: Path) -> int:
