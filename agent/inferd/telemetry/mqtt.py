@@ -25,9 +25,10 @@ from inferd.system.wakeup import Wakeup
 from inferd.telemetry.backoff import Backoff
 from inferd.telemetry.connection import FOR_LIVE, Connection
 from inferd.telemetry.faults import Refused, TakenOver
-from inferd.telemetry.outbox import Outbox, Outgoing, missed_record
+from inferd.telemetry.outbox import Outgoing
 from inferd.telemetry.place import Place
-from inferd.telemetry.storage import Storage
+from inferd.telemetry.seal import sealer
+from inferd.telemetry.stock import Stock
 from inferd.telemetry.tls import PasswordFile
 from inferd.telemetry.twin import TwinWatch
 from inferd.wire import topics
@@ -39,7 +40,6 @@ GOODBYE_SHARE = 0.8  # of the time to close; the rest is for the threads to end
 AT_ONCE = 64  # messages handed over before acknowledgements are read again
 FRESH_S = 5.0  # for so long what happened is news
 MAX_INCOMING = 256
-FOREVER = 1 << 62
 
 BACKOFF = Backoff()
 
@@ -85,10 +85,8 @@ class MqttLink:
         self._clock = clock
         self._backoff = backoff
         self._accept_s = accept_s
-        self._fresh_ns = round(fresh_s * 1e9)
-        self._outbox = Outbox(settings.max_buffered)
         self._wakeup = Wakeup()
-        self._storage = Storage(place, clock, self._wakeup.set) if place else None
+        self._stock = Stock(settings.max_buffered, place, clock, fresh_s, self._wakeup.set)
         self._twins = TwinWatch()
         self._info_topic = topics.full_topic(settings.prefix, device, topics.INFO.path)
         requests = (topics.full_topic(settings.prefix, device, f"{topics.REQUEST}#"),) if settings.requests else ()
@@ -99,27 +97,22 @@ class MqttLink:
         self._told = ""
         self._complaints: set[str] = set()
         self._password = PasswordFile(settings.password_file)
-        self._handing = threads.Lock()
-        """So that nobody takes from the spool what is on its way into the outbox."""
         self._thread = threads.start("mqtt", self._run)
 
     def publish(self, message: Message) -> None:
         """Take a message; never waits. After `close` it is dropped and counted."""
         if self._closing_by_ns is not None:
-            self._outbox.count_dropped()
+            self._stock.outbox.count_dropped()
             return
         if message.retain and message.topic == topics.INFO.path:
             self._twins.said(message.payload)
-        with self._handing:
-            number = self._storage.spool.put(message.lane, message) if self._storage and message.lane else 0
-            self._outbox.put(message, number, self._clock.monotonic_ns())
+        self._stock.put(message)
         if self.connected:  # set before the owner looks into the outbox, so nothing is left lying
             self._wakeup.set()
 
     def dropped(self) -> int:
         """Return how many messages the bounds have cost since the start."""
-        spooled = sum(self._storage.spool.dropped.values()) if self._storage else 0
-        return self._outbox.dropped + spooled
+        return self._stock.dropped()
 
     def incoming(self) -> list[Incoming]:
         """Return what was heard since the last time, oldest first."""
@@ -128,7 +121,7 @@ class MqttLink:
     def news(self) -> list[LinkNews]:
         """Return what a person should hear of the link since the last time."""
         told = [self._news.popleft() for _ in range(len(self._news))]
-        return [*told, *(LinkNews("link.lossy", why) for why in (self._storage.spool.news() if self._storage else ()))]
+        return [*told, *self._stock.news()]
 
     def close(self, timeout_s: float) -> None:
         """Send what waits, then "offline", wait for its acknowledgement, and disconnect; give up after `timeout_s`."""
@@ -140,8 +133,7 @@ class MqttLink:
             log.warning(
                 "thread %s still waits for the broker's network after %.1f s; it is left behind", name, timeout_s
             )
-        if self._storage:
-            self._storage.close(max(timeout_s * (1 - GOODBYE_SHARE), (ends_ns - self._clock.monotonic_ns()) / 1e9))
+        self._stock.close(max(timeout_s * (1 - GOODBYE_SHARE), (ends_ns - self._clock.monotonic_ns()) / 1e9))
 
     def _run(self) -> None:
         failures = 0
@@ -162,8 +154,16 @@ class MqttLink:
         self._wakeup.close()
 
     def _connection(self) -> Connection:
-        will = self._status(topics.OFFLINE)
-        return Connection(self._settings, self._device, self._password.read(), will, self._clock, self._listens)
+        will, seals = self._status(topics.OFFLINE), sealer(self._settings.seal_key_file)
+        return Connection(
+            self._settings,
+            self._device,
+            self._password.read(),
+            will,
+            self._clock,
+            self._listens,
+            seals.seal if seals else None,
+        )
 
     def _serve(self, way: Connection) -> None:
         """Send what there is until `close` is called.
@@ -175,7 +175,7 @@ class MqttLink:
         self._await_acceptance(way)
         log.info("mqtt connected: %s", way.where)
         self._told = ""
-        self._outbox.resend_retained(self._status(topics.ONLINE))
+        self._stock.outbox.resend_retained(self._status(topics.ONLINE))
         self.connected = True
         try:
             while self._closing_by_ns is None:
@@ -184,9 +184,7 @@ class MqttLink:
         finally:
             self.connected = False
             self._count_delivered(way)
-            self._outbox.give_back(way.undelivered())
-            if self._storage:
-                self._storage.spool.rewind()
+            self._stock.lost(way.undelivered())
 
     def _await_acceptance(self, way: Connection) -> None:
         ends_ns = self._clock.monotonic_ns() + round(self._accept_s * 1e9)
@@ -214,8 +212,7 @@ class MqttLink:
     def _count_delivered(self, way: Connection) -> None:
         acknowledged, way.acknowledged = way.acknowledged, []
         for one in acknowledged:
-            if one.number and self._storage:
-                self._storage.spool.delivered(one.number)
+            self._stock.delivered(one)
             if one.message.retain and one.message.topic == topics.INFO.path:
                 self._twins.arrived()
 
@@ -239,27 +236,16 @@ class MqttLink:
             if outgoing is None:
                 return False
             if not way.send(outgoing):
-                self._outbox.give_back([outgoing])
+                self._stock.outbox.give_back([outgoing])
                 return False
         return True
 
     def _next(self, way: Connection) -> Outgoing | None:
         """Return what leaves next: what is live, then what was missed."""
-        self._outbox.age(self._clock.monotonic_ns() - self._fresh_ns)
-        live = self._outbox.take() if way.has_window() else self._outbox.take_live()
+        live = self._stock.next_live(window=way.has_window())
         if live is not None or not way.has_window(FOR_LIVE):
             return live
-        return self._missed(way) or self._outbox.take_late()
-
-    def _missed(self, way: Connection) -> Outgoing | None:
-        """Return the oldest record of the spool that neither waits to be sent live nor is on its way."""
-        if self._storage is None:
-            return None
-        sent = [one.number for one in way.undelivered() if one.number and not one.late]
-        with self._handing:
-            kept = self._outbox.oldest_kept() or FOREVER
-            record = self._storage.spool.take(min([*sent, kept]))
-        return None if record is None else missed_record(record)
+        return self._stock.next_missed(way.undelivered())
 
     def _say_goodbye(self, way: Connection) -> None:
         """Empty the outbox, say "offline" and leave; where time runs out, the broker says it for us."""
@@ -267,11 +253,13 @@ class MqttLink:
             way.leave()
             log.info("mqtt disconnected: %s", way.where)
         else:
-            log.warning("mqtt: %s did not take everything in time; %d messages waited", way.where, len(self._outbox))
+            log.warning(
+                "mqtt: %s did not take everything in time; %d messages waited", way.where, len(self._stock.outbox)
+            )
 
     def _deliver(self, way: Connection) -> bool:
         """Send all that waits and hear of its arrival; False where the time to close passed first."""
-        while len(self._outbox) or not way.is_delivered():
+        while len(self._stock.outbox) or not way.is_delivered():
             left_s = self._left_s()
             if left_s <= 0:
                 return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +16,13 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from inferd.config.settings import Mqtt
+from inferd.errors import LinkError
 from inferd.records import Message
 from inferd.system.threads import Event, join_all, start
 from inferd.telemetry.backoff import Backoff
+from inferd.telemetry.faults import explain
+from inferd.telemetry.seal import sealer
+from inferd.telemetry.tls import context
 
 CONNECT_S = 5.0
 MAX_WAITING = 5_000  # messages kept until somebody takes them; the oldest go first and are counted
@@ -46,6 +51,9 @@ class Subscriber:
             topics: filters, with + and # as MQTT has them.
             password: for the user name in `broker`; "" for none.
             backoff: pauses between attempts.
+
+        Raises:
+            LinkError: a certificate or key in `broker` cannot be used.
         """
         self.ready = False
         """Whether the broker has confirmed the subscription and has not been lost since."""
@@ -53,6 +61,8 @@ class Subscriber:
         """Why it is not ready."""
         self.lost = 0
         """Messages that came and were dropped because nobody took them in time."""
+        self.unreadable = 0
+        """Messages that were sealed with another key, or altered on their way."""
         self._broker = broker
         self._topics = topics
         self._backoff = backoff
@@ -61,6 +71,7 @@ class Subscriber:
         self._unacknowledged: set[int] = set()
         self._stop = Event()
         self._expired = Event()
+        self._sealer = sealer(broker.seal_key_file)
         self._client = self._make_client(password)
         self._thread = start("mqtt-subscriber", self._run)
 
@@ -99,6 +110,8 @@ class Subscriber:
     def _make_client(self, password: str) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv311, reconnect_on_failure=False)
         client.connect_timeout = CONNECT_S
+        if (encryption := context(self._broker)) is not None:
+            client.tls_set_context(encryption)
         if self._broker.username:
             client.username_pw_set(self._broker.username, password or None)
         client.on_connect = self._on_connect
@@ -120,6 +133,9 @@ class Subscriber:
         self._unacknowledged.clear()
         try:
             self._client.connect(self._broker.host, self._broker.port, self._broker.keepalive_s)
+        except ssl.SSLError as exc:
+            self.why = explain(exc, self._broker.host)[0]
+            return False
         except (OSError, ValueError) as exc:
             reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
             self.why = f"it cannot be reached ({reason})"
@@ -170,6 +186,11 @@ class Subscriber:
         self._unacknowledged.discard(mid)
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        try:
+            payload = self._sealer.open(bytes(message.payload)) if self._sealer else bytes(message.payload)
+        except LinkError:
+            self.unreadable += 1
+            return
         if len(self._waiting) == MAX_WAITING:
             self.lost += 1
-        self._waiting.append(Heard(message.topic, bytes(message.payload), message.retain))
+        self._waiting.append(Heard(message.topic, payload, message.retain))

@@ -1,0 +1,126 @@
+"""Seals payloads, so that the broker and whoever breaks into it can neither read nor alter them; and opens them again.
+
+ChaCha20-Poly1305 (RFC 8439) with one key for a device and all who watch it. Device, boot id and sequence stay readable and
+are bound to the sealed part: none of it can be given out as another device's, or as another moment's. A watcher that has
+seen (device, boot id, seq) takes it for what it is, a repetition. What has no header (`status`, Home Assistant's
+discovery) is left as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from inferd.errors import LinkError
+from inferd.records import Message
+from inferd.telemetry.faults import Refused
+from inferd.wire.telemetry import Header
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+KEY = "mqtt.seal_key_file"
+
+
+class Sealed(Header, frozen=True):
+    """A sealed message: the header of what is inside, and in `sealed` nonce and ciphertext in Base64."""
+
+    sealed: str
+
+
+_header = msgspec.json.Decoder(Header)
+_sealed = msgspec.json.Decoder(Sealed)
+_encoder = msgspec.json.Encoder()
+
+
+class Sealer:
+    """Seals and opens with one key. Any thread may use it."""
+
+    def __init__(self, key: bytes) -> None:
+        """Use this key.
+
+        Args:
+            key: 32 octets.
+
+        Raises:
+            Refused: it has another length, or the library is missing.
+        """
+        if len(key) != KEY_BYTES:
+            raise Refused(
+                KEY, f"the key has {len(key)} octets instead of {KEY_BYTES}; make one with `openssl rand -hex 32`"
+            )
+        self._cipher = _cipher(key)
+
+    def seal(self, message: Message) -> Message:
+        """Return a message that only those can read who have the key; one without a header as it is."""
+        try:
+            header = _header.decode(message.payload)
+        except msgspec.MsgspecError:
+            return message
+        nonce = os.urandom(NONCE_BYTES)  # 2^32 messages under one key leave a chance of 2^-33 that two are equal
+        hidden = nonce + self._cipher.encrypt(nonce, message.payload, _bound(header))
+        text = base64.b64encode(hidden).decode()
+        told = Sealed(header.schema_version, header.device, header.time, header.boot_id, header.seq, text)
+        return msgspec.structs.replace(message, payload=_encoder.encode(told))
+
+    def open(self, payload: bytes) -> bytes:
+        """Return what was sealed; a payload that is not sealed as it is.
+
+        Raises:
+            LinkError: it was sealed with another key, or altered on its way.
+        """
+        try:
+            told = _sealed.decode(payload)
+        except msgspec.MsgspecError:
+            return payload
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - an optional library, there if there is a cipher
+
+        try:
+            hidden = base64.b64decode(told.sealed, validate=True)
+            return self._cipher.decrypt(hidden[:NONCE_BYTES], hidden[NONCE_BYTES:], _bound(told))
+        except (InvalidTag, ValueError, binascii.Error) as exc:
+            raise LinkError(
+                told.device, f"message {told.seq} was sealed with another key, or altered; mend {KEY}"
+            ) from exc
+
+
+def sealer(key_file: str) -> Sealer | None:
+    """Return what seals with the key in a file; None where there is no file.
+
+    Raises:
+        Refused: the file cannot be read, holds no key, or the library is missing.
+    """
+    if not key_file:
+        return None
+    try:
+        content = Path(key_file).read_bytes()
+    except OSError as exc:
+        raise Refused(KEY, f"{key_file} cannot be read ({exc.strerror})") from exc
+    if len(content) == KEY_BYTES:
+        return Sealer(content)
+    try:
+        return Sealer(bytes.fromhex(content.decode("ascii").strip()))
+    except ValueError as exc:  # UnicodeDecodeError is one
+        raise Refused(
+            KEY, f"{key_file} holds neither 32 octets nor 64 hex digits; `openssl rand -hex 32` makes them"
+        ) from exc
+
+
+def _bound(header: Header) -> bytes:
+    """Return what the sealed part is bound to."""
+    return f"{header.device}\n{header.boot_id}\n{header.seq}".encode()
+
+
+def _cipher(key: bytes) -> ChaCha20Poly1305:
+    try:
+        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415 - an optional library
+    except ImportError as exc:
+        raise Refused(KEY, "needs the package cryptography; pip install 'inferd[crypto]'") from exc
+    return ChaCha20Poly1305(key)
