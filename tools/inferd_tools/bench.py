@@ -58,6 +58,8 @@ def main() -> None:
     for what, figure in stage_rows(ASSETS / "models", ASSETS / "images"):
         row(what, figure)
     recovery()
+    for what, figure in bench_telemetry.rows():
+        row(what, figure)
 
 
 def row(what: str, figure: str) -> None:
