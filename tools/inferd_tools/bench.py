@@ -35,6 +35,7 @@ from inferd.system.progress import Progress
 from inferd.system.threads import Condition
 from inferd.voices import LoopListener, PipelineVoice, Teller
 from inferd.wire.manifest import Filter
+from inferd_tools import bench_telemetry
 from inferd_tools.bench_stages import stage_rows
 
 ROOT = Path(__file__).resolve().parents[2]
