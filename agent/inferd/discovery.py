@@ -17,7 +17,8 @@ from inferd.config import settings
 from inferd.records import Incoming, LinkNews, Message
 from inferd.system.clock import Clock
 from inferd.system.files import write_atomic
-from inferd.telemetry.homeassistant import Facts, messages, removals
+from inferd.telemetry.entities import Facts
+from inferd.telemetry.homeassistant import messages, removals
 from inferd.wire import telemetry
 
 log = logging.getLogger(__name__)

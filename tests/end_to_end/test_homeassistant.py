@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -105,7 +105,7 @@ def test_whatever_is_killed_in_whatever_order_nothing_stays_unavailable(
     agent, broker, server = world
     assert wait_for(lambda: is_alive(server), WITHIN_S), server.states()
     before = set(server.states())
-    kills = {
+    kills: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
         "agent": (lambda: agent.stop(signal.SIGKILL), agent.start),
         "broker": (broker.kill, broker.start),
         "home assistant": (lambda: server.stop(signal.SIGKILL), server.start),

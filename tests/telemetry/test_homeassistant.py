@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from inferd.config.telemetry import HomeAssistant
-from inferd.telemetry.homeassistant import Facts, entities, messages, removals
+from inferd.telemetry.entities import Facts, entities
+from inferd.telemetry.homeassistant import messages, removals
 
 DEVICE = HomeAssistant(enabled=True)
 ENTITY = HomeAssistant(enabled=True, form="entity")
