@@ -2,19 +2,26 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTHON_OLD ?= python3.11
+VENV_OLD := .venv-tflite-runtime
 SECONDS_ARG := $(if $(SECONDS),--seconds $(SECONDS),)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench soak deb nspawn docs format clean
+.PHONY: help run test test-tflite-runtime check bench soak deb nspawn docs format clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 run: $(VENV)/.demo  ## set up, then show the agent at work: our digits model on our clip (SECONDS=n ends it)
 	@$(BIN)/inferd demo $(SECONDS_ARG)
 
 test: $(VENV)/.dev  ## set up, then run all tests
 	@$(BIN)/python -m pytest
+
+# All that 32-bit ARM has: the last tflite-runtime, which has no wheels for newer Pythons and breaks under numpy 2.
+test-tflite-runtime: $(VENV_OLD)/.ready  ## the tests of models and engines on tflite-runtime 2.14 (needs Python 3.11)
+	@$(VENV_OLD)/bin/python -m pytest tests/vetting tests/store tests/runtime \
+	  tests/end_to_end/test_model_life.py tests/end_to_end/test_model_commands.py tests/end_to_end/test_model_campaigns.py
 
 check: $(VENV)/.dev  ## format, lint, types, floors, docs, fast tests; under a minute
 	@$(BIN)/python -m inferd_tools.check
@@ -39,7 +46,7 @@ format: $(VENV)/.dev  ## format the code
 	@$(BIN)/ruff check --fix agent tools tests
 
 clean:  ## remove what was set up
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) $(VENV_OLD) dist build
 
 $(VENV)/.python:
 	@command -v $(PYTHON) >/dev/null || { echo "python3 is missing: sudo apt-get install python3 python3-venv"; exit 1; }
@@ -55,3 +62,12 @@ $(VENV)/.demo: $(VENV)/.python pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' && touch $@ $(VENV)/.demo
+
+$(VENV_OLD)/.ready: pyproject.toml
+	@command -v $(PYTHON_OLD) >/dev/null || { echo "tflite-runtime 2.14 needs Python 3.11; name it: make PYTHON_OLD=... $(MAKECMDGOALS)"; exit 1; }
+	@echo "setting up $(VENV_OLD) (once)"
+	@$(PYTHON_OLD) -m venv $(VENV_OLD)
+	@$(VENV_OLD)/bin/python -m pip install --quiet --disable-pip-version-check tflite-runtime==2.14.0 'numpy>=1.26,<2' \
+	  'opencv-python-headless<4.12' 'paho-mqtt>=2.1' 'psutil>=5.9' 'msgspec>=0.19' 'click>=8.1' 'rich>=13' \
+	  'hypothesis>=6' 'pytest>=8' 'pytest-timeout>=2'
+	@$(VENV_OLD)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e . && touch $@

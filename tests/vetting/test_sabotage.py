@@ -11,11 +11,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from fixtures.making_tflite import FULLY_CONNECTED, INT4, INT8, ModelMade, TensorMade
 from inferd import ipc
 from inferd.bundled import bundled
 from inferd.config import settings
 from inferd.examination import ENVIRONMENT, LIMITS, PRELOAD, Accepted, Rejected, examine
 from inferd.following import release
+from inferd.gates import OLD_RUNTIME
+from inferd.runtime.library import find_runtime
 from inferd.system.seed import Seed
 from inferd.wire.vetting import VetReport
 
@@ -24,6 +27,7 @@ pytestmark = pytest.mark.slow
 Sabotage = Callable[[Path], object]
 HANG_S = 3.0
 MEMORY_MB = 512
+IS_OLD = find_runtime().distribution == OLD_RUNTIME
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +237,17 @@ def test_a_published_model_that_cannot_serve_here_is_refused(
 ) -> None:
     found = code(vetted(seed, tmp_path / "state", assets / "models" / name, None))
     assert found in (REAL[name], "corrupts_memory" if REAL[name] == "crash" else "")
+
+
+@pytest.mark.skipif(not IS_OLD, reason="newer runtimes than tflite-runtime 2.14 compute these weights rightly")
+@pytest.mark.parametrize(("kind", "channels"), [(INT4, 1), (INT8, 10)], ids=["int4", "a scale for each channel"])
+def test_weights_that_the_old_runtime_computes_wrongly_are_refused_before_it_is_tried(
+    seed: Seed, tmp_path: Path, kind: int, channels: int
+) -> None:
+    given = [TensorMade((1, 8), name="x"), TensorMade((10, 8), kind, 0.1, name="w", channels=channels)]
+    answer = TensorMade((1, 10), name="y")
+    (tmp_path / "m.tflite").write_bytes(ModelMade(given, [answer], FULLY_CONNECTED).content())
+    assert code(vetted(seed, tmp_path / "state", tmp_path / "m.tflite", None)) == "wrong_on_this_runtime"
 
 
 GOOD: dict[str, Sabotage] = {

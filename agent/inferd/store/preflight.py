@@ -37,23 +37,30 @@ def hazards(model: Path) -> tuple[str, ...]:
     with ModelFile(model) as file:
         archive = find_archive(file)
         root = FlatBuffer(file.name, file, archive.begins if archive else None).root(MODEL_MARK)
-        codes = [
-            max(one.integer(OperatorCode.OLD_CODE, "b"), one.integer(OperatorCode.CODE, "i"))
-            for one in root.tables(Model.OPERATOR_CODES)
-        ]
+        layers = {
+            index
+            for index, one in enumerate(root.tables(Model.OPERATOR_CODES))
+            if max(one.integer(OperatorCode.OLD_CODE, "b"), one.integer(OperatorCode.CODE, "i")) == FULLY_CONNECTED
+        }
         found: set[str] = set()
         for graph in root.tables(Model.SUBGRAPHS):
             tensors = graph.tables(SubGraph.TENSORS)
             found |= {f"{kind} weights" for tensor in tensors if (kind := _kind(tensor)) in PACKED}
             for operator in graph.tables(SubGraph.OPERATORS):
-                if codes[operator.integer(Operator.OPCODE, "I")] == FULLY_CONNECTED and _is_mixed(operator, tensors):
+                if operator.integer(Operator.OPCODE, "I") in layers and _is_mixed(operator, tensors):
                     found.add("per-channel dynamic-range FULLY_CONNECTED weights")
     return tuple(sorted(found))
 
 
 def _is_mixed(operator: Table, tensors: Tables) -> bool:
-    """Whether int8 weights with a scale for each channel meet float activations."""
-    activations, weights = (tensors[index] for index in operator.integers(Operator.INPUTS)[:2])
+    """Whether int8 weights with a scale for each channel meet float activations.
+
+    A damaged layer is not: what is wrong with it is the runtime's to say.
+    """
+    inputs = [tensors[index] for index in operator.integers(Operator.INPUTS)[:2] if 0 <= index < len(tensors)]
+    if len(inputs) < 2:  # noqa: PLR2004 - activations and weights
+        return False
+    activations, weights = inputs
     table = weights.table(Tensor.QUANTIZATION)
     channels = len(table.reals(Quantization.SCALE)) if table else 0
     return _kind(activations) == "float32" and _kind(weights) == "int8" and channels > 1
