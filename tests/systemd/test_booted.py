@@ -53,6 +53,7 @@ def package(release: Release) -> Path:
         "inferd_tools.deb",
         f"--release={release.codename}",
         "--arch=amd64",
+        "--compression=zstd",
         f"--out={out}",
     ]
     subprocess.run(command, check=True)
