@@ -100,7 +100,7 @@ class Capture:
                     self._pump(source)
             except EndOfInput:
                 if self._lane.pipeline.pace.at_end == "stop":
-                    self._await_taken()  # the end is only told when the last frame is on its way
+                    self._await_inferred()  # the end is only told when the last frame has become a result
                     self._voice.source("ended", "the input is through")
                     self._exchange.end(self._lane.pipeline.name)
                     return
@@ -172,6 +172,12 @@ class Capture:
         """Wait until the loop has taken the frame before."""
         while not self._lane.frames.wait_empty(self._stop, READ_S) and not self._stop.is_set():
             pass
+
+    def _await_inferred(self) -> None:
+        """Wait until the loop has done with the frame before."""
+        self._await_taken()
+        while self._lane.inferring and not self._stop.is_set():
+            self._stop.wait(0.02)
 
     def _mind_silence(self, heard_ns: int) -> None:
         silent_s = (self._clock.monotonic_ns() - heard_ns) / 1e9

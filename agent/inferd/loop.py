@@ -166,9 +166,13 @@ class Loop:
                 self._changed.wait(IDLE_S)
 
     def _infer(self, serving: Serving, lane: Lane) -> None:
-        frame = lane.frames.take()
-        if frame is not None and self._fit(serving, lane, frame):
-            self._infer_frame(serving, lane, frame)
+        lane.inferring = True  # before the frame is taken: whoever waits for the last one looks at both
+        try:
+            frame = lane.frames.take()
+            if frame is not None and self._fit(serving, lane, frame):
+                self._infer_frame(serving, lane, frame)
+        finally:
+            lane.inferring = False
 
     def _infer_frame(self, serving: Serving, lane: Lane, frame: Frame) -> None:
         try:

@@ -236,6 +236,7 @@ class Lane:
         self._looked_at = False
         self._seen: Latest[Seen] = Latest()
         self.reading_since_ns = 0
+        self.inferring = False
 
     def look(self, timeout_s: float) -> Seen | None:
         """Return the next frame that becomes a result; None where none does in `timeout_s`. Any thread but the loop's."""

@@ -33,6 +33,7 @@ from inferd.voices import LoopListener, PipelineVoice, Teller, ToControl
 
 log = logging.getLogger(__name__)
 
+TURN_S = 0.2  # how often the main thread shows that it turns; well below any deadline
 REPORT_S = 0.5  # how often counters are drained
 JOIN_S = 0.7  # how long threads have to end; control waits a little longer before it kills
 COUNTS = ("counts",)
@@ -166,7 +167,7 @@ class Worker:
         try:
             while True:
                 self._own_slot.turn(clock.monotonic_ns())
-                received = self._to_control.receive(max(0.0, (report_ns - clock.monotonic_ns()) / 1e9))
+                received = self._to_control.receive(min(TURN_S, max(0.0, (report_ns - clock.monotonic_ns()) / 1e9)))
                 if received is not None and not self._obey(*received):
                     break
                 if clock.monotonic_ns() >= report_ns:

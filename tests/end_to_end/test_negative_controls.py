@@ -68,7 +68,7 @@ CONTROLS = (
     Control(
         "the last frame is on its way before the end is told",
         "capture.py",
-        "                    self._await_taken()",
+        "                    self._await_inferred()",
         "                    pass",
         "tests/end_to_end/test_whole_agent.py::test_the_figures_count_every_frame_once",
     ),

@@ -65,7 +65,7 @@ def test_a_worker_that_crashes_is_blamed_on_its_model_and_replaced(tmp_path: Pat
 
 def test_a_model_that_hangs_is_named_and_its_worker_replaced(tmp_path: Path) -> None:
     endless = short(frames=0, engine=fake(hang_at=10))
-    whole = run_whole(tmp_path, endless, until=lambda so_far: len(so_far.bodies("cam/result")) > 9, deadline_s=0.3)
+    whole = run_whole(tmp_path, endless, until=lambda so_far: len(so_far.bodies("cam/result")) > 9, deadline_s=1.0)
     hung = next(event for event in whole.bodies("event") if event["kind"] == "worker.hung")
     assert "made no progress" in hung["message"]
     assert hung["model"].startswith("fake")
