@@ -109,3 +109,10 @@ def test_topics_and_keys_hold_only_what_home_assistant_takes(said: HomeAssistant
 def test_the_one_message_is_small_enough_for_any_broker() -> None:
     (payload,) = messages(CAM, DEVICE).values()
     assert len(payload) < 64_000
+
+
+def test_while_there_is_no_model_its_entity_tells_no_version() -> None:
+    template = entities(CAM, DEVICE)["pipeline_cam_model"]["value_template"]
+    assert template.startswith("{{ dict({'title': value_json.name, 'in_progress': value_json.state == 'loading'}, **(")
+    assert "if (value_json.version or value_json.digest[:8]) else {}" in template
+    assert "in_progress" not in entities(CAM, ENTITY)["pipeline_cam_model"]["value_template"]

@@ -66,7 +66,7 @@ def test_the_example_of_metrics_has_every_metric() -> None:
     paths = {f"{group}.{name}{labels.get(name, '')}" for group in ("system", "agent") for name in told[group]}
     paths |= {f"processes.<process>.{name}" for name in told["processes"]["seed"]}
     for name, figure in told["pipelines"]["cam"].items():
-        by = {"frames_dropped": ".<cause>", "latency_ms": ".<stage>"}.get(name, "")
+        by = {"frames_dropped": ".<cause>", "frames_flawed": ".<flaw>", "latency_ms": ".<stage>"}.get(name, "")
         paths.add(f"pipelines.<pipeline>.{name}{by}")
         assert bool(by) == isinstance(figure, dict)
     assert paths == set(re.findall(r"^\| `((?:system|agent|processes|pipelines)\.[^`]*)`", PAGE, re.MULTILINE))

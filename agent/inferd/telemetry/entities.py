@@ -246,15 +246,17 @@ def _seen(pipeline: str, facts: Facts) -> Entity:
 
 def _update(pipeline: str, facts: Facts, said: HomeAssistant) -> Entity:
     """Return the entity of the model; only servers that know the "device" form know `in_progress` (2024.11)."""
-    version = "(value_json.version or value_json.digest[:8] or None)"
-    told = f"'installed_version': {version}, 'latest_version': {version}, 'title': value_json.name"
+    version = "(value_json.version or value_json.digest[:8])"
+    told = "'title': value_json.name"
     if said.form == "device":
         told += ", 'in_progress': value_json.state == 'loading'"
+    # While there is no model there is no version to tell: null is none to Home Assistant 2024.11.
+    versions = f"{{'installed_version': {version}, 'latest_version': {version}}} if {version} else {{}}"
     return {
         "platform": "update",
         "name": f"{pipeline} model",
         "state_topic": facts.topic(topics.MODEL, pipeline),
-        "value_template": f"{{{{ {{{told}}} | tojson }}}}",
+        "value_template": f"{{{{ dict({{{told}}}, **({versions})) | tojson }}}}",
         "entity_category": "diagnostic",
     }
 
