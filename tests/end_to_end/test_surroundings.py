@@ -36,7 +36,7 @@ SYNTHETIC = FAKE % ("synthetic", "width = 64, height = 48")
 def inferd(*arguments: object, **more: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "inferd", *map(str, arguments)]
     keys = {"env": environment(), "capture_output": True, "text": True, "timeout": 50, "check": False, **more}
-    return subprocess.run(command, **keys)  # type: ignore[call-overload, no-any-return]  # keys of run
+    return subprocess.run(command, **keys)  # type: ignore[call-overload, no-any-return]  # noqa: PLW1510 - all are in keys
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def picture(tmp_path: Path) -> Path:
 def test_a_picture_whose_name_is_not_utf8_is_inferred_like_any_other(tmp_path: Path, picture: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
-    shutil.copy(picture, os.path.join(os.fsencode(folder), b"b\xff.png").decode(errors="surrogateescape"))
+    shutil.copy(picture, folder / os.fsdecode(b"b\xff.png"))
     with program(tmp_path, FAKE % ("images", f'path = "{folder}"')) as running:
         assert running.result()["input"].endswith("b\ufffd.png")
 
@@ -73,9 +73,12 @@ def test_more_models_than_an_agent_runs_are_refused_by_the_configuration(tmp_pat
 
 
 def test_what_must_arrive_arrives_although_control_did_not_listen(tmp_path: Path) -> None:
-    chatty = (SYNTHETIC + '\n').replace("fps = 30, at_end", "fps = 2000, at_end").replace(
-        "width = 64, height = 48", "width = 8, height = 8, frames = 4000"
-    ).replace('at_end = "loop"', 'at_end = "stop"')
+    chatty = (
+        (SYNTHETIC + "\n")
+        .replace("fps = 30, at_end", "fps = 2000, at_end")
+        .replace("width = 64, height = 48", "width = 8, height = 8, frames = 4000")
+        .replace('at_end = "loop"', 'at_end = "stop"')
+    )
     with program(tmp_path, chatty) as running:
         running.result()
         running.process.send_signal(signal.SIGSTOP)
@@ -165,7 +168,9 @@ def test_a_closed_standard_output_is_no_traceback(tmp_path: Path) -> None:
     finite = SYNTHETIC.replace("height = 48", "height = 48, frames = 3").replace('at_end = "loop"', 'at_end = "stop"')
     file.write_text(f'state_dir = "{tmp_path}/state"\n{finite}')
     line = f"exec {sys.executable} -m inferd run --print --until-end --config {file} >&-"
-    done = subprocess.run(["sh", "-c", line], env=environment(), stderr=subprocess.PIPE, text=True, check=False, timeout=50)
+    done = subprocess.run(
+        ["sh", "-c", line], env=environment(), stderr=subprocess.PIPE, text=True, check=False, timeout=50
+    )
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
 
