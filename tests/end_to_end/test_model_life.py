@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from fixtures.agent import wait_for
-from fixtures.dropping import agent
+from fixtures.dropping import WAIT_S, agent
 
-BUDGET = "[budget]\nlatency_p95_ms = 10.0\n"
+BUDGET = "[budget]\nlatency_p95_ms = 10.0\n"  # broken by any model on a busy machine: only the slow one has it
+
+pytestmark = pytest.mark.timeout(240)
 
 
 def test_a_dropped_model_serves_once_it_has_proved_itself(tmp_path: Path) -> None:
@@ -44,12 +46,12 @@ def test_a_model_that_does_harm_in_its_trial_goes_back_and_is_told_once(tmp_path
     with agent(tmp_path) as it:
         it.drop("good")
         it.await_active("good")
-        it.drop("bad", harm, BUDGET)
+        it.drop("bad", harm, BUDGET if code == "slow" else "")
         it.await_line("model.quarantined", "bad")
-        assert wait_for(lambda: it.slots() == ("good", "good"))
+        assert wait_for(lambda: it.slots() == ("good", "good"), WAIT_S)
         assert [why.code for why in it.state().quarantine.values()] == [code]
         assert len(it.lines("model.quarantined")) == 1
-        assert wait_for(lambda: it.running.log().count("model.quarantined") == 1)
+        assert wait_for(lambda: it.running.log().count("model.quarantined") == 1, WAIT_S)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_after_a_kill_the_model_that_served_serves_again_without_its_file(tmp_pa
         it.running.process.send_signal(signal.SIGKILL)
         it.running.process.wait()
     with agent(tmp_path) as it:
-        assert wait_for(lambda: "model active: first" in it.running.log())
+        assert wait_for(lambda: "model active: first" in it.running.log(), WAIT_S)
 
 
 def test_a_trial_goes_on_after_the_agent_was_killed(tmp_path: Path) -> None:
@@ -124,10 +126,10 @@ def test_a_trial_goes_on_after_the_agent_was_killed(tmp_path: Path) -> None:
 
 
 def test_one_kill_of_the_worker_from_outside_is_not_held_against_the_model_on_trial(tmp_path: Path) -> None:
-    with agent(tmp_path, fps=5) as it:
+    with agent(tmp_path, fps=10) as it:
         it.drop("first")
-        it.await_active("first", 30)
+        it.await_active("first")
         it.drop("second")
-        assert wait_for(lambda: "model active: second" in it.running.log())
+        assert wait_for(lambda: "model active: second" in it.running.log(), WAIT_S)
         os.kill(it.running.children()["inferd-worker"], signal.SIGKILL)
-        it.await_active("second", 30)
+        it.await_active("second")
