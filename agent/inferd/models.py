@@ -96,6 +96,14 @@ class Models(Vetting):
             one.examination = None
         self.look_again()
 
+    def end_children(self, timeout_s: float) -> None:
+        """End the vet children, so that whoever started us finds no process left behind when we are gone."""
+        working = [one.examination for one in self.followed.values() if one.examination is not None]
+        for examination in working:
+            examination.give_up()
+        for examination in working:
+            examination.child.wait_gone(timeout_s)
+
     def without(self) -> list[Followed]:
         """Return the keys that have no model, and for which none is being examined."""
         return [

@@ -430,6 +430,7 @@ class Service:
                 )
                 self._supervisor.kill()
                 self._await_worker(KILL_S)
+        self._models.end_children(KILL_S)
         self._tell.metrics()
         self._tell.close(STOP_LINKS_S)
 
