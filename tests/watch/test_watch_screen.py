@@ -65,6 +65,11 @@ def test_a_broker_is_named_by_host_or_by_url() -> None:
     said = parse_broker("mqtt://bob@broker.example:1884/site/inferd")
     assert (said.host, said.port, said.username, said.prefix) == ("broker.example", 1884, "bob", "site/inferd")
     assert (parse_broker("10.0.0.2").host, parse_broker("10.0.0.2").port) == ("10.0.0.2", 1883)
+    assert (parse_broker("mqtts://b").port, parse_broker("mqtts://b").tls, parse_broker("mqtt://b").tls) == (
+        8883,
+        True,
+        False,
+    )
 
 
 @pytest.mark.parametrize("url", ["http://x", "mqtt://", "x:port", "mqtt://bob:secret@x"])
