@@ -19,6 +19,7 @@ from inferd.store.slots import wake
 from inferd.store.state import LogLine, State
 from inferd.store.state_file import StateFile
 from inferd.system.clock import Clock
+from inferd.system.files import DISK, Disk
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,9 @@ AGAIN_NS = 10_000_000_000  # after a disk refused
 class Life:
     """Owned by control's main thread."""
 
-    def __init__(self, state_dir: Path, options: settings.Models, clock: Clock, boot_id: str) -> None:
+    def __init__(
+        self, state_dir: Path, options: settings.Models, clock: Clock, boot_id: str, disk: Disk = DISK
+    ) -> None:
         """Read what is remembered, and count what an interruption cost.
 
         Raises:
@@ -38,10 +41,10 @@ class Life:
         """
         self.state_dir = state_dir
         self.boot_id = boot_id
-        self.shelf = Shelf(state_dir)
+        self.shelf = Shelf(state_dir, disk)
         self._options = options
         self._clock = clock
-        self._file = StateFile(state_dir)
+        self._file = StateFile(state_dir, disk)
         loaded = self._file.load()
         if loaded.healed:
             log.warning("store: %s", loaded.healed)

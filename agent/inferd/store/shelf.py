@@ -7,7 +7,6 @@ built beside its place, described there, and only then renamed into it: what ser
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,7 +79,7 @@ class Shelf:
         files = _files(bundle)
         self._require_room(sum(file.stat().st_size for file in files))
         try:
-            folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self._root))
+            folder = self._disk.create_folder(self._root)
         except OSError as exc:
             raise store_error(self._root, exc) from exc
         try:
@@ -89,19 +88,45 @@ class Shelf:
             shutil.rmtree(folder, ignore_errors=True)
 
     def put(self, copied: Copied, digest: str) -> Path:
-        """Put a copy into its place and return what `describe` is given; one that is there already is replaced.
+        """Put a copy into its place and return what `describe` is given; one that is there already is mended by it.
+
+        It may be the one that serves, so it is never away: file by file is replaced where it has the same names.
 
         Raises:
             StoreError: the disk refuses.
         """
         place = self.path(digest)
         try:
-            if place.is_dir():
-                shutil.rmtree(place)
-            put(copied.folder, place, self._disk)
+            if place.is_dir() and _names(place) == _names(copied.folder):
+                self._mend(copied.folder, place)
+            else:
+                self._put(copied.folder, place)
         except OSError as exc:
             raise store_error(place, exc) from exc
         return place / copied.root
+
+    def _mend(self, folder: Path, place: Path) -> None:
+        for name in _names(folder):
+            put(folder / name, place / name, self._disk)
+
+    def _put(self, folder: Path, place: Path) -> None:
+        """Put a folder into its place; where the same model is there under other names, that makes room for it.
+
+        Raises:
+            OSError: the disk refuses; what was there still is.
+        """
+        aside = place.with_name(f"{UNFINISHED}{place.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        is_there = place.is_dir()
+        if is_there:
+            self._disk.rename(place, aside)
+        try:
+            put(folder, place, self._disk)
+        except OSError:
+            if is_there and not place.exists():
+                aside.rename(place)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
 
     def remove(self, digest: str) -> None:
         """Throw a bundle away; its blobs go with `sweep`. One that is not there is fine."""
@@ -127,7 +152,7 @@ class Shelf:
         inside = folder / root if not root.endswith(bundle.model.name) else folder
         size_bytes = 0
         try:
-            inside.mkdir(parents=True, exist_ok=True)
+            self._disk.make(inside)
             for file in files:
                 blob = self._blobs.add(file)
                 self._disk.link(blob.path, inside / file.name)
@@ -155,6 +180,11 @@ def _root(bundle: Bundle) -> str:
     if bundle.model.stem != "model":
         return bundle.model.name
     return f"{bundle.title}/{bundle.version}".rstrip("/")
+
+
+def _names(folder: Path) -> set[Path]:
+    """Return the files of a bundle, below its folder."""
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
 
 
 def _files(bundle: Bundle) -> list[Path]:

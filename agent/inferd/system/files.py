@@ -25,7 +25,26 @@ SHARED = 0o2775  # members of the group may write, and what they write belongs t
 
 
 class Disk:
-    """The few calls on which it depends what a power cut leaves; a test may record them, or leave one out."""
+    """All calls that change a disk; a test may record them, leave one out, or have one refused."""
+
+    def create(self, folder: Path) -> tuple[int, Path]:
+        """Make a new file under an unfinished name, open for writing."""
+        fd, name = tempfile.mkstemp(prefix=UNFINISHED, dir=folder)
+        return fd, Path(name)
+
+    def create_folder(self, folder: Path) -> Path:
+        """Make a new folder under an unfinished name."""
+        return Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
+
+    def make(self, folder: Path) -> None:
+        """Make a folder and those above it; fine where they are there."""
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, fd: int, data: bytes) -> None:
+        """Write all of `data` into a new file."""
+        left = memoryview(data)
+        while left:
+            left = left[os.write(fd, left) :]
 
     def fsync(self, fd: int) -> None:
         """Wait until a file's content, or a folder's names, are on the disk."""
@@ -94,9 +113,9 @@ def write_atomic(path: Path, content: bytes, disk: Disk = DISK, before: Path | N
     Raises:
         OSError: the disk refuses; `path` is what it was.
     """
-    with _unfinished(path.parent) as (stream, unfinished):
-        stream.write(content)
-        _settle(stream, READABLE, disk)
+    with _unfinished(path.parent, disk) as (fd, unfinished):
+        disk.write(fd, content)
+        _settle(fd, READABLE, disk)
         if before is not None and path.exists():
             disk.rename(path, before)
         put(unfinished, path, disk)
@@ -109,12 +128,12 @@ def copy_hashed(source: BinaryIO, folder: Path, disk: Disk = DISK) -> Copied:
         OSError: reading or writing failed; nothing is left behind.
     """
     digest, size_bytes = hashlib.sha256(), 0
-    with _unfinished(folder, keep=True) as (stream, unfinished):
+    with _unfinished(folder, disk, keep=True) as (fd, unfinished):
         while piece := source.read(PIECE_BYTES):
-            stream.write(piece)
+            disk.write(fd, piece)
             digest.update(piece)
             size_bytes += len(piece)
-        _settle(stream, READ_ONLY, disk)
+        _settle(fd, READ_ONLY, disk)
     return Copied(unfinished, digest.hexdigest(), size_bytes)
 
 
@@ -148,7 +167,7 @@ def make_folder(folder: Path, disk: Disk = DISK) -> None:
         OSError: the disk refuses.
     """
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    disk.make(folder)
     for one in reversed(missing):
         sync_folder(one.parent, disk)
 
@@ -187,13 +206,14 @@ def remove_unfinished(folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def _unfinished(folder: Path, *, keep: bool = False) -> Iterator[tuple[BinaryIO, Path]]:
+def _unfinished(folder: Path, disk: Disk, *, keep: bool = False) -> Iterator[tuple[int, Path]]:
     """Lend a new file in `folder`; it is removed on any error, and at the end unless it is kept or renamed."""
-    fd, name = tempfile.mkstemp(prefix=UNFINISHED, dir=folder)
-    path = Path(name)
+    fd, path = disk.create(folder)
     try:
-        with os.fdopen(fd, "wb") as stream:
-            yield stream, path
+        try:
+            yield fd, path
+        finally:
+            os.close(fd)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -201,7 +221,6 @@ def _unfinished(folder: Path, *, keep: bool = False) -> Iterator[tuple[BinaryIO,
         path.unlink(missing_ok=True)
 
 
-def _settle(stream: BinaryIO, mode: int, disk: Disk) -> None:
-    stream.flush()
-    os.fchmod(stream.fileno(), mode)
-    disk.fsync(stream.fileno())
+def _settle(fd: int, mode: int, disk: Disk) -> None:
+    os.fchmod(fd, mode)
+    disk.fsync(fd)
