@@ -31,3 +31,16 @@ def mosquitto(tmp_path: Path) -> Iterator[broker.Mosquitto]:
     running = broker.Mosquitto(folder)
     yield running
     running.kill()
+
+
+SLOW_FOLDERS = {"catalogue", "demo", "doctor", "end_to_end", "install", "systemd", "vetting"}
+"""Their tests start real programs: `make check` leaves them to `make test`."""
+SLOW_FIXTURES = {"assets", "mosquitto"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what cannot be fast, so that nobody has to remember it."""
+    for item in items:
+        folder = item.path.parent.name
+        if folder in SLOW_FOLDERS or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
