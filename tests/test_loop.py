@@ -64,3 +64,24 @@ def test_a_frame_that_the_engine_refuses_is_counted_and_the_next_one_is_inferred
     assert turning.heard.faults == [("cam", "engine_error")]
     assert len(turning.heard.reports) == 1
     assert turning.lanes["cam"].counters.drain().frames_dropped == {"engine_error": 1}
+
+
+def test_an_engine_that_makes_room_is_handed_back_and_frames_wait_for_the_next() -> None:
+    turning = Turning()
+    turning.loop.offer(serving("1"))
+    turning.turn()
+    turning.loop.let_go(0.0)
+    turning.turn()
+    assert ([old.ref.version for old in turning.heard.retired], turning.loop.serves) == (["1"], False)
+    turning.lanes["cam"].put(frame())
+    turning.loop.offer(serving("2"))
+    turning.turn()
+    assert [version for _, version, _ in turning.heard.reports] == ["2"]
+
+
+def test_a_loop_without_an_engine_has_made_room_already() -> None:
+    turning = Turning()
+    turning.loop.let_go(0.0)
+    turning.turn()
+    assert turning.heard.retired == []
+    assert turning.loop.let_go(0.0) is False

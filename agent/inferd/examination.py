@@ -67,6 +67,7 @@ class Accepted:
         report: what the gates found.
         twin: what the CPU runs where its accelerator fails; None where it has none, or needs none.
         twin_fd: a read-only descriptor of the twin's file, the holder's to close.
+        private_mb: what it took in the vet child, beyond what children share.
     """
 
     description: ModelDescription
@@ -77,6 +78,7 @@ class Accepted:
     report: VetReport | None = None
     twin: ModelDescription | None = None
     twin_fd: int | None = None
+    private_mb: float = 0.0
 
     def on_cpu(self) -> Accepted:
         """Return what the CPU runs: the twin where there is one. Descriptors stay the holder's of both."""
@@ -154,7 +156,15 @@ class Examination:
         )
         fd, twin_fd = (*fds, None, None)[:2]
         return Accepted(
-            answer.description, answer.info, fd, answer.root, answer.size_bytes, report, answer.twin, twin_fd
+            answer.description,
+            answer.info,
+            fd,
+            answer.root,
+            answer.size_bytes,
+            report,
+            answer.twin,
+            twin_fd,
+            answer.private_mb,
         )
 
     def _hear_out(self) -> tuple[ipc.Examined | ipc.ExamineFailed | None, list[int]]:

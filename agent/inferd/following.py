@@ -84,7 +84,8 @@ class Followed:
     def offer(self) -> ipc.Offer:
         """The accepted model, as the worker is offered it."""
         assert self.accepted is not None  # noqa: S101 - only an accepted model is offered
-        return ipc.Offer(self.key, self.accepted.description, self.pipelines[0].engine)
+        accepted = self.accepted
+        return ipc.Offer(self.key, accepted.description, self.pipelines[0].engine, needs_mb=accepted.private_mb)
 
     @property
     def named(self) -> settings.Pipeline:

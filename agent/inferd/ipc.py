@@ -42,6 +42,7 @@ class Offer(Message, frozen=True):
     Attributes:
         twin: to be kept warm beside it; None where there is none, or no memory for it.
         degraded: why it serves in place of another; "" where it is what was meant.
+        needs_mb: what the vet child saw it take; 0 where it was not seen.
     """
 
     engine_key: str
@@ -49,6 +50,7 @@ class Offer(Message, frozen=True):
     engine: Engine
     twin: Twin | None = None
     degraded: str = ""
+    needs_mb: float = 0.0
 
 
 class AskFrame(Message, frozen=True):
@@ -256,6 +258,7 @@ class Examined(Message, frozen=True):
         size_bytes: of all its files.
         verified: whether a digest or golden samples spoke for it.
         twin: what the CPU runs in its place, by which it was judged; its descriptor comes second. None where it has none.
+        private_mb: what it took.
     """
 
     description: ModelDescription
@@ -264,6 +267,7 @@ class Examined(Message, frozen=True):
     size_bytes: int = 0
     verified: bool = False
     twin: ModelDescription | None = None
+    private_mb: float = 0.0
 
 
 class ExamineFailed(Message, frozen=True):

@@ -75,6 +75,9 @@ class Listener(Protocol):
     def fell_back(self, old: Serving, twin: Serving | None, why: str) -> None:
         """An accelerator failed: its twin serves, or nothing; the old one's engine is the listener's to close."""
 
+    def left(self, old: Serving) -> None:
+        """The engine that served was let go, to make room for another; its engines are the listener's to close."""
+
     def reported(self, lane: Lane, ref: ModelRef, turn: Tick) -> None:
         """A result leaves."""
 
@@ -118,6 +121,8 @@ class Loop:
         self._listener = listener
         self._exchange = exchange or Exchange()
         self._serving: Serving | None = None
+        self._leaving = Event()
+        self._left_ns = 0
         self._failed_in_a_row = 0
 
     @property
@@ -128,6 +133,16 @@ class Loop:
     def offer(self, serving: Serving) -> Serving | None:
         """Offer an engine; return one that was offered before and not yet taken, which the caller closes."""
         return self._offered.put(serving)
+
+    def let_go(self, timeout_s: float) -> bool:
+        """Have the engine let go that serves, to make room for another; return whether that was done in time.
+
+        Frames wait meanwhile, and newer ones replace them.
+        """
+        with self._changed:
+            self._leaving.set()
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: not self._leaving.is_set(), timeout_s)
 
     def run(self, stop: Event) -> None:
         """Turn until `stop` is set, then close the engine."""
@@ -140,6 +155,8 @@ class Loop:
     def turn(self) -> None:
         """Take an engine that is offered; then turn the oldest frame into a result, or wait a little where there is none."""
         self._slot.turn(self._clock.monotonic_ns())
+        if self._leaving.is_set():
+            self._leave()
         self._take_offer()
         lane = self._oldest()
         if self._serving is None or lane is None:
@@ -147,10 +164,19 @@ class Loop:
         else:
             self._infer(self._serving, lane)
 
+    def _leave(self) -> None:
+        old, self._serving = self._serving, None
+        if old is not None:
+            self._left_ns = self._clock.monotonic_ns()
+            self._listener.left(old)
+        with self._changed:
+            self._leaving.clear()
+            self._changed.notify_all()
+
     def _take_offer(self) -> None:
         if self._offered.peek() is None:
             return
-        started = self._clock.monotonic_ns()
+        started, self._left_ns = self._left_ns or self._clock.monotonic_ns(), 0
         offered = self._offered.take()
         if offered is not None:
             old, self._serving = self._serving, offered
@@ -162,7 +188,11 @@ class Loop:
 
     def _wait(self) -> None:
         with self._changed:
-            if self._offered.peek() is None and (self._serving is None or self._oldest() is None):
+            if (
+                self._offered.peek() is None
+                and not self._leaving.is_set()
+                and (self._serving is None or self._oldest() is None)
+            ):
                 self._changed.wait(IDLE_S)
 
     def _infer(self, serving: Serving, lane: Lane) -> None:

@@ -104,14 +104,15 @@ def _examine(request: ipc.Examine, path: Path, copied: Copied | None, channel: T
         if refused is not None:
             channel.send(refused)
             return
-        info, verified = gates.info, gates.verified
+        info, verified, private_mb = gates.info, gates.verified, gates.running.private_mb
     del gates
     gc.collect()
     if copied is not None:
         Shelf(Path(request.store_dir)).put(copied, digest)
     root, size_bytes = (copied.root, copied.size_bytes) if copied else ("", 0)
     fds = [each for each in (fd, twin.fd if twin else None) if each is not None]
-    channel.send(ipc.Examined(description, info, root, size_bytes, verified, twin.description if twin else None), fds)
+    by_twin = twin.description if twin else None
+    channel.send(ipc.Examined(description, info, root, size_bytes, verified, by_twin, private_mb), fds)
 
 
 def _try(gates: Gates, channel: ToAsker) -> ipc.ExamineFailed | None:

@@ -109,16 +109,25 @@ class LoopListener:
         self._teller = teller
         self._good_left = dict.fromkeys(voices, 0)
         self._degraded = ""
+        self._made_room = False
         self.retired: list[Engine] = []
 
     def taken(self, serving: Serving, old: Serving | None, pause_ms: float) -> None:
         """Tell that a new engine serves; keep the old one for the main thread to close (closing holds the GIL)."""
         info = serving.engine.info
         self._degraded = serving.degraded
-        taken = ipc.Taken(self._key, serving.ref, info, old is not None, pause_ms, degraded=serving.degraded)
+        swapped, self._made_room = old is not None or self._made_room, False
+        taken = ipc.Taken(self._key, serving.ref, info, swapped, pause_ms, degraded=serving.degraded)
         self._teller.tell(("taken", self._key), taken)
         if old is not None:
             self.retired += old.engines
+
+    def left(self, old: Serving) -> None:
+        """Tell that nothing serves for a moment, because there is no memory for two models."""
+        self._made_room = True
+        for voice in self._voices.values():
+            voice.engine("waiting", "its model is being changed, and there is no memory for two at a time")
+        self.retired += old.engines
 
     def fell_back(self, old: Serving, twin: Serving | None, why: str) -> None:
         """Tell that an accelerator failed and what serves instead."""

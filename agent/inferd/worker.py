@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -27,6 +27,7 @@ from inferd.samples import Keeper
 from inferd.snapshot import ToViewer, Viewer
 from inferd.system.channel import Channel, Closed
 from inferd.system.clock import Clock, SystemClock
+from inferd.system.memory import available_bytes
 from inferd.system.progress import Busy, Progress, Slot
 from inferd.system.threads import Condition, Event, join_all, start
 from inferd.voices import LoopListener, PipelineVoice, Teller, ToControl
@@ -37,6 +38,8 @@ TURN_S = 0.2  # how often the main thread shows that it turns; well below any de
 REPORT_S = 0.5  # how often counters are drained
 JOIN_S = 0.7  # how long threads have to end; control waits a little longer before it kills
 COUNTS = ("counts",)
+SPARE_MB = 32.0  # left for the frames in flight, when two models are held for a moment
+LET_GO_S = 5.0  # how long an engine at work may keep its room
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Context:
     clock: Clock
     teller: Teller
     exchange: Exchange = field(default_factory=Exchange)
+    available_bytes: Callable[[], int] = available_bytes
 
 
 class Group:
@@ -55,6 +59,7 @@ class Group:
         """Start the threads; frames wait until an engine is offered."""
         self.pipelines = tuple(pipelines)
         self._clock = context.clock
+        self._available_bytes = context.available_bytes
         self._slot = slot
         self._stop = Event()
         self._changed = Condition()
@@ -74,8 +79,10 @@ class Group:
         """Load and warm a model, and the twin that comes with it, and offer it to the loop.
 
         Raises:
-            InferdError: it does not load, or does not fit a pipeline; what served before still does.
+            InferdError: it does not load, or does not fit a pipeline; what served before still does, unless it had to
+                make room: control offers that one again.
         """
+        self._make_room(offer)
         serving = self._serving(offer, path)
         if offer.twin is not None:
             alone = msgspec.structs.replace(
@@ -90,6 +97,19 @@ class Group:
         never_taken = self._loop.offer(serving)
         for engine in never_taken.engines if never_taken is not None else ():
             engine.close()
+
+    def _make_room(self, offer: ipc.Offer) -> None:
+        """Let go of what serves where there is no memory for it and what is offered at a time; say so before."""
+        free_mb = self._available_bytes() / 1e6
+        if not self._loop.serves or not offer.needs_mb or not free_mb or free_mb >= offer.needs_mb + SPARE_MB:
+            return
+        new = offer.description.ref.title
+        log.warning(
+            "no memory for two: %.0f MB free, %s takes %.0f; what serves ends first", free_mb, new, offer.needs_mb
+        )
+        if not self._loop.let_go(LET_GO_S):
+            log.warning("what serves is still at work after %.0f s; both are held at a time", LET_GO_S)
+        self.mind()
 
     def _serving(self, offer: ipc.Offer, path: str) -> Serving:
         """Load a model and make what each pipeline's frames go through.
