@@ -11,7 +11,7 @@ import pytest
 from fixtures import broker
 from inferd.config.settings import Mqtt
 from inferd.parts import LINKS, Link, find
-from inferd.records import Message
+from inferd.records import Incoming, Message
 from inferd.system.clock import SystemClock
 from inferd.telemetry.backoff import Backoff
 from inferd.telemetry.memory import MemoryLink
@@ -36,6 +36,9 @@ class World(Protocol):
     def mend(self) -> None:
         """Mend the way; the link comes back in its own time."""
 
+    def ask(self, topic: str, payload: bytes) -> None:
+        """Publish to a topic below the device, as somebody who asks it."""
+
     def close(self) -> None:
         """End everything."""
 
@@ -53,6 +56,9 @@ class MemoryWorld:
 
     def mend(self) -> None:
         self.memory.mend()
+
+    def ask(self, topic: str, payload: bytes) -> None:
+        self.memory.hear(Incoming(f"inferd/{DEVICE}/{topic}", payload))
 
     def close(self) -> None:
         self.link.close(CLOSE_S)
@@ -83,6 +89,9 @@ class MqttWorld:
 
     def mend(self) -> None:
         self._gate.mend()
+
+    def ask(self, topic: str, payload: bytes) -> None:
+        self._listener.say(f"inferd/{DEVICE}/{topic}", payload)
 
     def close(self) -> None:
         self.link.close(CLOSE_S)
@@ -212,3 +221,30 @@ def test_what_is_published_after_close_is_counted_as_dropped(world: World) -> No
     world.link.close(CLOSE_S)
     world.link.publish(Message("cam/result", b"{}"))
     assert world.link.dropped() == 1
+
+
+def test_what_is_asked_of_the_device_is_heard_once(world: World) -> None:
+    arrives(world, "status", b"online")
+    world.ask("request/ping", b'{"id":"1"}')
+    heard: list[Incoming] = []
+
+    def has_heard() -> bool:
+        heard.extend(world.link.incoming())
+        return bool(heard)
+
+    broker.eventually(has_heard, "the request")
+    assert [(one.topic, one.payload, one.retained) for one in heard] == [
+        (f"inferd/{DEVICE}/request/ping", b'{"id":"1"}', False)
+    ]
+    assert world.link.incoming() == []
+
+
+def test_there_are_no_news_of_a_link_that_works(world: World) -> None:
+    world.link.publish(Message("event", b"{}", 1))
+    arrives(world, "event", b"{}")
+    assert world.link.news() == []
+
+
+def test_a_whole_topic_is_left_as_it_is(world: World) -> None:
+    world.link.publish(Message("elsewhere/config", b"{}", 1, absolute=True))
+    arrives(world, "elsewhere/config", b"{}")

@@ -19,7 +19,7 @@ from inferd.records import Lane, Message
 from inferd.system.clock import Clock
 from inferd.system.files import DISK, Disk
 from inferd.system.threads import Lock
-from inferd.telemetry.frames import LANES, Cursor, Delivered, Record
+from inferd.telemetry.frames import LANES, Cursor, Delivered, Record, frame
 from inferd.telemetry.ledger import Ledger
 from inferd.telemetry.place import Place
 from inferd.telemetry.segments import Segments
@@ -207,7 +207,7 @@ class Spool:
             self._tail.turn_over()
             self._dirty_since_ns = None
         try:
-            self._make_room(segments, sum(len(record.payload) for record in batch))
+            self._make_room(segments, sum(len(frame(record)) for record in batch))
             segments.append(batch)
             with self._lock:
                 self._ledger.committed(batch)
