@@ -24,6 +24,7 @@ COMMANDS = {
     "status": "inferd.cli.status:status",
     "watch": "inferd.cli.watch:watch",
     "doctor": "inferd.cli.doctor:doctor",
+    "selftest": "inferd.cli.selftest:selftest",
     "support-bundle": "inferd.cli.support:support_bundle",
     "install": "inferd.cli.install:install",
     "uninstall": "inferd.cli.install:uninstall",
