@@ -145,7 +145,10 @@ class Seed:
             WorkerError: the seed is gone or does not answer; a new one is needed.
         """
         self.wait_ready()
-        self._channel.send(Fork(entry, name, limits), fds)
+        try:
+            self._channel.send(Fork(entry, name, limits), fds)
+        except Closed:
+            raise self._gone() from None
         while (answer := self._receive(FORK_S)) is not None:
             message, received = answer
             if isinstance(message, Forked):
@@ -204,12 +207,16 @@ class Seed:
             return f"closed its channel{when}"
         return f"was killed by {signal.Signals(-code).name}{when}" if code < 0 else f"ended with exit code {code}{when}"
 
+    def _gone(self) -> WorkerError:
+        """Return the error that says how the seed ended."""
+        self.ready = False
+        return WorkerError("seed", f"the process that workers are forked from {self._how_it_ended()}")
+
     def _receive(self, timeout_s: float) -> tuple[ToControl, list[int]] | None:
         try:
             received = self._channel.receive(timeout_s)
         except Closed:
-            self.ready = False
-            raise WorkerError("seed", f"the process that workers are forked from {self._how_it_ended()}") from None
+            raise self._gone() from None
         if received is None:
             return None
         message = received[0]
