@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fixtures.power import Files, GrowingDisk, after_a_power_cut, put_below, read_below
@@ -13,8 +14,10 @@ from inferd.records import Lane, Message
 from inferd.system.clock import CountingClock
 from inferd.telemetry import frames
 from inferd.telemetry.frames import Record
+from inferd.telemetry.metrics import assemble
 from inferd.telemetry.place import Place
 from inferd.telemetry.spool import COMMIT_RECORDS, Spool
+from inferd.wire.telemetry import Header, Metrics, encode
 
 COMMIT_S = 5.0
 
@@ -136,6 +139,35 @@ def a_story(folder: Path, *, syncs: bool = True) -> Story:
         story.commit()
         story.deliver(7)
     return story
+
+
+def minute(seq: int) -> Message:
+    """Return the metrics of a minute in which there were `seq` swaps so far."""
+    body = assemble(60.0 * seq, 60.0, system={}, agent={}, processes={}, pipelines={"cam": {"engine_swaps": seq}})
+    return Message("metrics", encode(Header(1, "pi", "", "c0ffeec0ffee", seq), body), 1)
+
+
+@pytest.mark.slow
+def test_a_power_cut_while_metrics_are_thinned_loses_no_minute_and_tells_none_twice(tmp_path: Path) -> None:
+    story = Story(tmp_path / "agent", limit_bytes=40_000)
+    committed: list[tuple[int, int]] = [(0, 0)]
+    for seq in range(1, 31):
+        story.spool.put("metrics", minute(seq))
+        story.clock.advance(COMMIT_S)
+        story.spool.turn()
+        committed.append((len(story.disk.calls), seq))
+    levels = {path.stem[-1] for path in (story.folder / "spool/metrics").iterdir()}
+    assert len(levels) > 1, "nothing was thinned"
+    for calls in range(len(story.disk.calls) + 1):
+        least = max(seq for at, seq in committed if at <= calls)
+        for number, files in enumerate(after_a_power_cut(story.before, story.disk.calls[:calls])):
+            folder = tmp_path / f"{calls}-{number}"
+            put_below(story.folder / "spool", folder / "spool", files)
+            spool = spool_at(folder, CountingClock(), limit_bytes=10**7)
+            bodies = [msgspec.json.decode(payload, type=Metrics) for payload in drained(spool).values()]
+            spool.close()
+            shutil.rmtree(folder)
+            assert sum(body.interval_s for body in bodies) / 60 in (least, least + 1), f"{calls}-{number}"
 
 
 @pytest.mark.slow
