@@ -95,7 +95,8 @@ def first_boot(machine: nspawn.Machine, inside: Path, out: Path) -> Report:
 @pytest.fixture(scope="module")
 def read_only_boot(machine: nspawn.Machine, inside: Path, out: Path, first_boot: Report) -> Report:
     assert first_boot
-    state = machine.root / "var/lib/inferd"
+    state = machine.root.with_name("state")  # a folder below the read-only root would be read-only as well
+    subprocess.run(["cp", "-a", str(machine.root / "var/lib/inferd"), str(state)], check=True)
     machine.boot(inside, "readonly", out, ["--read-only", f"--bind={state}:/var/lib/inferd"])
     return _report(out / "readonly.json")
 
