@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,6 +38,7 @@ from inferd.voices import LoopListener, PipelineVoice, Teller
 from inferd.wire.manifest import Filter
 from inferd_tools import bench_telemetry
 from inferd_tools.bench_stages import stage_rows
+from inferd_tools.bench_swap import swap_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = Path(os.environ.get("INFERD_ASSETS", ROOT.parent / "shared" / "assets"))
@@ -59,7 +61,7 @@ def main() -> None:
     for what, figure in stage_rows(ASSETS / "models", ASSETS / "images"):
         row(what, figure)
     recovery()
-    for what, figure in bench_telemetry.rows():
+    for what, figure in chain(swap_rows(ASSETS / "models"), bench_telemetry.rows()):
         row(what, figure)
 
 
