@@ -7,7 +7,7 @@ VENV_OLD := .venv-tflite-runtime
 SECONDS_ARG := $(if $(SECONDS),--seconds $(SECONDS),)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-tflite-runtime check bench soak deb nspawn docs format clean
+.PHONY: help run test test-tflite-runtime check bench soak deb nspawn arm docs format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -37,6 +37,9 @@ deb: $(VENV)/.dev  ## build the Debian package into dist/ (RELEASE=bookworm|trix
 
 nspawn: $(VENV)/.dev  ## prove the package in a booted Debian; needs root, minutes (INFERD_RELEASES="bookworm trixie")
 	@$(BIN)/python -m pytest -s -m soak --override-ini addopts=-ra tests/systemd
+
+arm: $(VENV)/.dev  ## prove core, agent and package on emulated ARM; needs root, minutes (ARCH=arm64|armhf for one)
+	@$(BIN)/python -m inferd_tools.arm $(if $(ARCH),--arch $(ARCH))
 
 docs: $(VENV)/.dev  ## write the generated parts of docs/
 	@$(BIN)/python -m inferd_tools.docs --write

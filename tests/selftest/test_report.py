@@ -41,7 +41,7 @@ def test_a_meter_that_is_missing_says_why() -> None:
 
 
 def test_a_runtime_that_is_missing_is_told() -> None:
-    assert "  onnxruntime       not installed" in list(lines(report()))
+    assert "  onnxruntime             not installed" in list(lines(report()))
 
 
 def test_an_accelerator_that_is_missing_fails_nothing() -> None:

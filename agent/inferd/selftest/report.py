@@ -139,7 +139,7 @@ def lines(report: Report) -> Iterator[str]:
     yield f"  {board.processor or board.architecture}, {board.cores} cores{memory}, {board.architecture}"
     yield f"  {board.os}, Linux {board.kernel}, Python {board.python}"
     yield "Runtimes"
-    yield from (f"  {name:<18}{version or 'not installed'}" for name, version in report.runtimes.items())
+    yield from (f"  {name:<24}{version or 'not installed'}" for name, version in report.runtimes.items())
     yield "Digits model, milliseconds"
     yield from (f"  {one.what:<18}{_timed(one)}" for one in report.timed)
     yield f"Load on all cores for {report.heat.seconds:.0f} s"
