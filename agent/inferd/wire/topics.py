@@ -53,7 +53,9 @@ STATUS = Topic(
 )
 INFO = Topic("info", 1, True, "what this device is and runs, sent at start and whenever it changes")
 METRICS = Topic("metrics", 1, False, "figures of the last interval, every `metrics.interval_s`", "metrics")
-ROLLUP = Topic("rollup", 1, False, "in place of `metrics`, every hour, where `metrics.metered` says so; short", "metrics")
+ROLLUP = Topic(
+    "rollup", 1, False, "in place of `metrics`, every hour, where `metrics.metered` says so; short", "metrics"
+)
 EVENT = Topic("event", 1, False, "something happened: a worker died, a model was refused, a source failed", "event")
 PIPELINE_STATUS = Topic("<pipeline>/status", 1, True, "whether a pipeline runs, and if not, why")
 STATE = Topic("<pipeline>/state", 1, True, "the settled answer, for dashboards")
