@@ -30,8 +30,8 @@ def test_what_cannot_be_written_down_is_not_tried_and_what_serves_goes_on(tmp_pa
         refuse_writes(it, 0)
         it.drop("second")
         assert wait_for(lambda: bundles(it) == 2, WAIT_S)
-        heard = it.results()
-        assert wait_for(lambda: it.results() > heard + 300, WAIT_S)
+        heard = it.results.count
+        assert wait_for(lambda: it.results.count > heard + 300, WAIT_S)
         assert it.state() == before
         assert it.running.children()["inferd-worker"] == worker
         refuse_writes(it, resource.RLIM_INFINITY)

@@ -9,24 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.campaigns import mutated
 from inferd import ipc
 from inferd.bundled import bundled
 from inferd.config import settings
 from inferd.examination import ENVIRONMENT, PRELOAD, Accepted, examine
 from inferd.following import release
 from inferd.system.seed import Seed
-
-FLIPS = 8
-
-
-def mutated(model: bytes, draw: random.Random) -> bytes:
-    """Cut a model off, or change some of its bytes."""
-    if draw.random() < 0.3:
-        return model[: draw.randrange(len(model))]
-    changed = bytearray(model)
-    for _ in range(draw.randint(1, FLIPS)):
-        changed[draw.randrange(len(changed))] = draw.randrange(256)
-    return bytes(changed)
 
 
 def vet_mutations(folder: Path, times: int, seed: int) -> dict[str, int]:
