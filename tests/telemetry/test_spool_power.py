@@ -148,10 +148,11 @@ def minute(seq: int) -> Message:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_a_power_cut_while_metrics_are_thinned_loses_no_minute_and_tells_none_twice(tmp_path: Path) -> None:
-    story = Story(tmp_path / "agent", limit_bytes=40_000)
+    story = Story(tmp_path / "agent", limit_bytes=28_000)
     committed: list[tuple[int, int]] = [(0, 0)]
-    for seq in range(1, 31):
+    for seq in range(1, 23):
         story.spool.put("metrics", minute(seq))
         story.clock.advance(COMMIT_S)
         story.spool.turn()
@@ -160,7 +161,7 @@ def test_a_power_cut_while_metrics_are_thinned_loses_no_minute_and_tells_none_tw
     assert len(levels) > 1, "nothing was thinned"
     for calls in range(len(story.disk.calls) + 1):
         least = max(seq for at, seq in committed if at <= calls)
-        for number, files in enumerate(after_a_power_cut(story.before, story.disk.calls[:calls])):
+        for number, files in enumerate(after_a_power_cut(story.before, story.disk.calls[:calls], step_bytes=499)):
             folder = tmp_path / f"{calls}-{number}"
             put_below(story.folder / "spool", folder / "spool", files)
             spool = spool_at(folder, CountingClock(), limit_bytes=10**7)
