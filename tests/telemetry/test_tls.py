@@ -24,7 +24,10 @@ CLOSE_S = 5.0
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "mosquitto"
 LOCAL = "DNS:localhost,IP:127.0.0.1"
 
-pytestmark = pytest.mark.skipif(broker.PROGRAM is None or OPENSSL is None, reason="apt-get install mosquitto openssl")
+pytestmark = [
+    pytest.mark.slow,  # all together: openssl makes a key for each broker
+    pytest.mark.skipif(broker.PROGRAM is None or OPENSSL is None, reason="apt-get install mosquitto openssl"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +171,6 @@ def test_a_device_without_a_certificate_is_told_what_is_missing(
     assert "mqtt.cert_file" in warnings(caplog)[0]
 
 
-@pytest.mark.slow
 def test_inference_goes_on_while_the_certificate_is_wrong(tmp_path: Path, authority: Authority) -> None:
     pair = authority.sign("old", LOCAL, days=-1)
     with tls_broker(tmp_path, authority, pair) as running:
