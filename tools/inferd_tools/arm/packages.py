@@ -27,8 +27,7 @@ def root_of(kind: Kind, cache: Path, project: Path) -> Path:
     """Return the folder of a kind's root, made the first time."""
     folder = cache / kind.name
     if not (folder / FINISHED).exists():
-        if not (folder / "usr/bin/python3").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
             _debian(kind, folder)
         shutil.rmtree(folder / SITE, ignore_errors=True)
         _wheels(kind, folder / SITE, project)
@@ -49,7 +48,11 @@ def wanted(kind: Kind, project: Path) -> list[Requirement]:
 def _debian(kind: Kind, folder: Path) -> None:
     variant = "minbase" if kind.configured else "extract"
     made = [f"--architectures={kind.name}", f"--variant={variant}", f"--include={','.join(kind.debian)}"]
-    subprocess.run(["mmdebstrap", "--quiet", *made, "bookworm", str(folder), DEBIAN], check=True)
+    unfinished = folder.with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mmdebstrap", "--quiet", *made, "bookworm", str(unfinished), DEBIAN], check=True)
+    unfinished.rename(folder)
 
 
 def _wheels(kind: Kind, site: Path, project: Path) -> None:
