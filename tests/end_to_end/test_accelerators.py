@@ -173,10 +173,10 @@ def test_a_delegate_for_an_ordinary_model_leaves_that_model_on_the_cpu_when_it_f
     assert active(whole) == [("cpu", True)]
 
 
-def test_infer_runs_the_twin_and_says_so(tmp_path: Path) -> None:
+def test_infer_refuses_what_needs_a_tpu_and_names_the_twin(tmp_path: Path) -> None:
     model, picture = bundle(tmp_path / "models"), tmp_path / "digit.png"
     cv2.imwrite(str(picture), np.load(DIGITS / "golden.npz")["picture"][0])
     command = [sys.executable, "-m", "inferd", "infer", str(model), str(picture)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=50, check=True)
-    assert "its CPU twin runs here" in done.stderr
-    assert "classify by digits" in done.stdout
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 1
+    assert "is compiled for the Edge TPU, which does not run here; its CPU twin does: digits" in done.stderr
