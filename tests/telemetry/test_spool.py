@@ -238,6 +238,15 @@ def test_what_the_bound_cost_is_told(tmp_path: Path) -> None:
     assert around.spool.news() == []
 
 
+def test_more_than_fits_is_bounded_when_it_comes_all_at_once(tmp_path: Path) -> None:
+    around = Around(tmp_path, limit_bytes=20_000)
+    for _ in range(400):
+        around.put("event", b"x" * 300)
+    around.commit()
+    assert around.spool.size_bytes <= 20_000
+    assert around.spool.dropped["event"] == 400 - len(around.take_all())
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
 def test_a_disk_that_refuses_is_told_and_everything_waits_in_memory(tmp_path: Path, number: int) -> None:
     disk = FailingDisk()

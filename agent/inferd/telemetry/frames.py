@@ -7,7 +7,7 @@ whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 from zlib import crc32
 
@@ -86,6 +86,20 @@ def parse(data: bytes, seed: int = 0) -> tuple[list[Item], int]:
             break
         position += _HEAD.size + len(body)
     return items, position
+
+
+def pieces(records: Sequence[Record], most_bytes: int) -> Iterator[list[Record]]:
+    """Yield records in their order, in pieces of about `most_bytes`, so that there is room for each before it is written."""
+    piece: list[Record] = []
+    size_bytes = 0
+    for record in records:
+        piece.append(record)
+        size_bytes += len(record.payload)
+        if size_bytes >= most_bytes:
+            yield piece
+            piece, size_bytes = [], 0
+    if piece:
+        yield piece
 
 
 def _body_at(data: bytes, position: int, seed: int) -> bytes | None:

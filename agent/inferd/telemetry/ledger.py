@@ -96,6 +96,10 @@ class Ledger:
                 self._beyond.add(record.number)
         if batch:
             self.drained = False
+
+    def prune(self) -> None:
+        """Forget what was delivered out of turn and is behind us by now."""
+        done = self.done
         self._beyond = set(sorted(number for number in self._beyond if number > done)[-MAX_BEYOND:])
 
     def rewind(self) -> None:

@@ -19,7 +19,7 @@ from inferd.records import Lane, Message
 from inferd.system.clock import Clock
 from inferd.system.files import DISK, Disk
 from inferd.system.threads import Lock
-from inferd.telemetry.frames import LANES, Cursor, Delivered, Record, frame
+from inferd.telemetry.frames import LANES, Cursor, Delivered, Record, frame, pieces
 from inferd.telemetry.ledger import Ledger
 from inferd.telemetry.place import Place
 from inferd.telemetry.segments import Segments
@@ -61,6 +61,7 @@ class Spool:
         """
         self.dropped: Counter[Lane] = Counter()
         self._place = place
+        self._segment_bytes = min(MAX_SEGMENT_BYTES, place.limit_bytes // SEGMENTS)
         self._clock = clock
         self._wake = wake
         self._tell_ready = tell_ready
@@ -150,8 +151,7 @@ class Spool:
         self._tail.close()
 
     def _opened(self) -> Segments:
-        segment_bytes = min(MAX_SEGMENT_BYTES, self._place.limit_bytes // SEGMENTS)
-        return Segments(self._place.folder, segment_bytes, self._disk)
+        return Segments(self._place.folder, self._segment_bytes, self._disk)
 
     def _write(self) -> None:
         """Commit if it is time; not for a while after the disk refused."""
@@ -207,10 +207,11 @@ class Spool:
             self._tail.turn_over()
             self._dirty_since_ns = None
         try:
-            self._make_room(segments, sum(len(frame(record)) for record in batch))
-            segments.append(batch)
-            with self._lock:
-                self._ledger.committed(batch)
+            for piece in pieces(batch, self._segment_bytes):
+                self._make_room(segments, sum(len(frame(record)) for record in piece))
+                segments.append(piece)
+                with self._lock:
+                    self._ledger.committed(piece)
             self._tidy(segments)
         except OSError:
             with self._lock:
@@ -222,6 +223,7 @@ class Spool:
     def _tidy(self, segments: Segments) -> None:
         """Remove what is delivered, and remember how far that is, as long as there is anything left to be delivered."""
         with self._lock:
+            self._ledger.prune()
             cursor = self._ledger.cursor
         segments.forget_through(cursor.done)
         if segments.size_bytes and cursor != segments.cursor:
