@@ -184,6 +184,17 @@ def test_what_is_delivered_out_of_turn_is_skipped(around: Around) -> None:
     assert around.take_all() == [b"1", b"3"]
 
 
+def test_what_was_acknowledged_before_its_elders_is_not_taken_again_after_a_rewind(around: Around) -> None:
+    for payload in (b"1", b"2", b"3"):
+        around.put("event", payload)
+    around.commit()
+    taken = [around.take(), around.take()]
+    assert taken[1] is not None
+    around.spool.delivered(taken[1].number)
+    around.spool.rewind()
+    assert around.take_all() == [b"1", b"3"]
+
+
 def test_when_everything_is_delivered_the_files_go(around: Around) -> None:
     for _ in range(100):
         around.put("event", b"x" * 100)

@@ -85,7 +85,7 @@ class Ledger:
     def delivered(self, number: int) -> None:
         """Count a record as delivered."""
         self._taken.discard(number)
-        if not self._let_go(number) and number > self.position:
+        if not self._let_go(number) and number > self.done:
             self._beyond.add(number)
 
     def committed(self, batch: Sequence[Record]) -> None:
