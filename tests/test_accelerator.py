@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inferd.accelerator import HEALTHY_S, LONGEST_PAUSE_S, Standing, fell, rose
+from inferd.control.accelerator import HEALTHY_S, LONGEST_PAUSE_S, Standing, fell, rose
 
 S = 1_000_000_000
 

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from inferd import ipc
-from inferd.alerting import Alerting
-from inferd.announce import Announcer
 from inferd.config import settings
 from inferd.config.check_alerts import wrong_alerts
-from inferd.figures import Figures
+from inferd.control.alerting import Alerting
+from inferd.control.announce import Announcer
+from inferd.control.figures import Figures
 from inferd.histogram import Histogram
 from inferd.meters.background import AtOnce
 from inferd.records import STAGES

@@ -3,12 +3,12 @@ from __future__ import annotations
 from fixtures.agent import wait_for
 from fixtures.cameras import printing
 from fixtures.turning import Voice, pipeline
-from inferd.capture import Capture, settle
 from inferd.config import settings
 from inferd.pipeline import Lane
 from inferd.records import Wanted
 from inferd.system.clock import SystemClock
 from inferd.system.threads import Condition, Event, start
+from inferd.worker.capture import Capture, settle
 
 
 def capture(lane: Lane, stop: Event) -> Voice:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from inferd.config import settings
-from inferd.discovery import JITTER_S, Discovery
+from inferd.control.discovery import JITTER_S, Discovery
 from inferd.records import Incoming, Message
 from inferd.system.clock import CountingClock
 from inferd.wire import telemetry

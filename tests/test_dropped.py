@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inferd.config import settings
-from inferd.dropped import DropFolder
+from inferd.control.dropped import DropFolder
 from inferd.system.clock import SystemClock
 
 AT_ONCE = settings.Models(look_every_s=1e-6, settle_s=1e-6)

@@ -9,7 +9,7 @@ import pytest
 
 from inferd import ipc
 from inferd.config.settings import Metrics
-from inferd.figures import Figures
+from inferd.control.figures import Figures
 from inferd.histogram import Histogram
 from inferd.meters.background import AtOnce
 from inferd.records import STAGES

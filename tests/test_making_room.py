@@ -18,9 +18,9 @@ from inferd.errors import InferdError
 from inferd.system.channel import Channel, channel_pair
 from inferd.system.clock import SystemClock
 from inferd.system.progress import Progress
-from inferd.vet import describe_fake
-from inferd.voices import Teller, ToControl
-from inferd.worker import SPARE_MB, Context, Group
+from inferd.vet.child import describe_fake
+from inferd.worker.process import SPARE_MB, Context, Group
+from inferd.worker.voices import Teller, ToControl
 
 NEEDS_MB = 100.0
 FOR_ONE, FOR_TWO = NEEDS_MB + SPARE_MB - 1, NEEDS_MB + SPARE_MB + 1

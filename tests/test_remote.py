@@ -10,11 +10,11 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as some
 
-from inferd.announce import Announcer
 from inferd.config.settings import Mqtt
+from inferd.control.announce import Announcer
+from inferd.control.remote import Remote
 from inferd.errors import StoreError
 from inferd.records import Incoming
-from inferd.remote import Remote
 from inferd.system.clock import CountingClock
 from inferd.telemetry.memory import MemoryLink
 from inferd.wire.requests import VERBS

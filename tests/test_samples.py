@@ -11,7 +11,7 @@ from fixtures.agent import run_whole
 from fixtures.turning import fake, pipeline
 from inferd.config import settings
 from inferd.records import Frame
-from inferd.samples import Ring, encode
+from inferd.worker.samples import Ring, encode
 
 
 def test_the_oldest_make_room(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from inferd.control.state_format import FILE, FORMAT, claim
 from inferd.errors import ConfigError
-from inferd.state_format import FILE, FORMAT, claim
 
 
 def test_a_new_folder_is_marked(tmp_path: Path) -> None:

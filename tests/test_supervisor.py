@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from inferd.supervisor import Patience, Pauses
+from inferd.control.supervisor import Patience, Pauses
 from inferd.system.progress import Busy, Reading
 
 SECOND = 1_000_000_000

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from inferd.control.watchdog import Watchdog
 from inferd.histogram import HistogramData
 from inferd.ipc import Counts, PipelineCounts
 from inferd.records import STAGES
 from inferd.system.clock import CountingClock
 from inferd.system.sd_notify import Notifier
-from inferd.watchdog import Watchdog
 
 DEADLINE_S = 10.0
 TRIAL_S = 200.0

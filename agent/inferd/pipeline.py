@@ -3,8 +3,8 @@
     frame ─▶ preprocess, into the engine's own memory ─▶ invoke ─▶ task, out of the engine's memory ─▶ result
 
 `tick` is that turn. A `Lane` is one pipeline's share of a loop thread: the place where its newest frame waits, the rules
-by which its results leave, and what it counted. `capture.py` fills it, `loop.py` turns it without end, `oneshot.py` uses
-the same `tick` for `inferd infer`.
+by which its results leave, and what it counted. In `worker/`, `capture.py` fills it, `loop.py` turns it without end, and
+`oneshot.py` uses the same `tick` for `inferd infer`.
 """
 
 from __future__ import annotations

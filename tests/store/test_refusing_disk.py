@@ -10,8 +10,8 @@ import pytest
 
 from fixtures.refusing import RefusingDisk, refusals
 from inferd.config import settings
+from inferd.control.life import Life
 from inferd.errors import StoreError
-from inferd.life import Life
 from inferd.store import slots
 from inferd.store.shelf import Shelf
 from inferd.store.state import State, Verdict, Version

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from inferd.control.examination import ENVIRONMENT, PRELOAD
 from inferd.errors import WorkerError
-from inferd.examination import ENVIRONMENT, PRELOAD
 from inferd.system.processes import Limits
 from inferd.system.seed import Seed
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from inferd.mending import STICKS, mend
 from inferd.system import usb
+from inferd.worker.mending import STICKS, mend
 
 
 def plug_in(root: Path, port: str = "2-1", ids: str = "18d1:9302") -> Path:

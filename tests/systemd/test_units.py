@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from inferd.dropped import GROUP
+from inferd.control.dropped import GROUP
 from inferd.system.files import SHARED
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"

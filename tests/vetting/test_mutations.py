@@ -13,8 +13,8 @@ from fixtures.campaigns import mutated
 from inferd import ipc
 from inferd.bundled import bundled
 from inferd.config import settings
-from inferd.examination import ENVIRONMENT, PRELOAD, Accepted, examine
-from inferd.following import release
+from inferd.control.examination import ENVIRONMENT, PRELOAD, Accepted, examine
+from inferd.control.following import release
 from inferd.system.seed import Seed
 
 

@@ -15,11 +15,11 @@ from fixtures.making_tflite import FULLY_CONNECTED, INT4, INT8, ModelMade, Tenso
 from inferd import ipc
 from inferd.bundled import bundled
 from inferd.config import settings
-from inferd.examination import ENVIRONMENT, LIMITS, PRELOAD, Accepted, Rejected, examine
-from inferd.following import release
-from inferd.gates import OLD_RUNTIME
+from inferd.control.examination import ENVIRONMENT, LIMITS, PRELOAD, Accepted, Rejected, examine
+from inferd.control.following import release
 from inferd.runtime.library import find_runtime
 from inferd.system.seed import Seed
+from inferd.vet.gates import OLD_RUNTIME
 from inferd.wire.vetting import VetReport
 
 pytestmark = pytest.mark.slow

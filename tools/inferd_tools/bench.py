@@ -25,7 +25,6 @@ from ai_edge_litert.interpreter import Interpreter
 
 from inferd import ipc
 from inferd.config import settings
-from inferd.loop import Loop, Serving
 from inferd.pipeline import Lane, build_steps
 from inferd.runtime.litert import LiteRt
 from inferd.sources.synthetic import Synthetic
@@ -34,8 +33,9 @@ from inferd.system.channel import Channel, channel_pair
 from inferd.system.clock import SystemClock
 from inferd.system.progress import Progress
 from inferd.system.threads import Condition
-from inferd.voices import LoopListener, PipelineVoice, Teller
 from inferd.wire.manifest import Filter
+from inferd.worker.loop import Loop, Serving
+from inferd.worker.voices import LoopListener, PipelineVoice, Teller
 from inferd_tools import bench_telemetry
 from inferd_tools.bench_stages import stage_rows
 from inferd_tools.bench_swap import swap_rows

@@ -21,7 +21,7 @@ import psutil
 
 from inferd.bundled import bundled
 from inferd.config import settings
-from inferd.figures import Figures
+from inferd.control.figures import Figures
 from inferd.system.clock import CountingClock
 
 TIMES = 400

@@ -12,9 +12,9 @@ import msgspec
 
 from inferd import ipc
 from inferd.config.load import load, state_dir
-from inferd.control_socket import NAME, SYSTEM_FOLDER, ask, folder_of
+from inferd.control.control_socket import NAME, SYSTEM_FOLDER, ask, folder_of
+from inferd.control.requests import ListedKey, ListedModel
 from inferd.errors import StoreError
-from inferd.requests import ListedKey, ListedModel
 from inferd.store.state import LogLine
 
 CONFIG = click.option(

@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from inferd.control.examination import ENVIRONMENT, PRELOAD
 from inferd.errors import WorkerError
-from inferd.examination import ENVIRONMENT, PRELOAD
 from inferd.system.seed import Seed
 
 

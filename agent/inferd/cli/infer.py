@@ -15,8 +15,8 @@ from inferd.cli.catalogue import drop_folder
 from inferd.cli.children import quiet_seed
 from inferd.cli.results import lines_of
 from inferd.config import settings
+from inferd.control.examination import LOAD_S, Accepted, Rejected, examine
 from inferd.errors import ModelError, WorkerError
-from inferd.examination import LOAD_S, Accepted, Rejected, examine
 from inferd.fitting import fitting_engine
 from inferd.records import Tick
 from inferd.system.channel import Channel, Closed, channel_pair
@@ -175,7 +175,7 @@ def _answers(seed: Seed, accepted: Accepted, request: ipc.Infer) -> Iterator[ipc
         WorkerError: the child died before it was done.
     """
     ours, theirs = channel_pair()
-    child = seed.fork("inferd.oneshot:main", "inferd-infer", [theirs.fileno()])
+    child = seed.fork("inferd.worker.oneshot:main", "inferd-infer", [theirs.fileno()])
     theirs.close()
     channel: Channel[ipc.FromOneshot, ipc.Infer] = Channel(ours, ipc.FromOneshot)  # type: ignore[arg-type]  # a union
     channel.send(request, [accepted.blob_fd] if accepted.blob_fd is not None else [])

@@ -13,7 +13,7 @@ from inferd.cli.asking import ASKING
 from inferd.cli.catalogue import get, list_models
 from inferd.cli.children import quiet_seed
 from inferd.config import settings
-from inferd.examination import LOAD_S, Accepted, Rejected, examine
+from inferd.control.examination import LOAD_S, Accepted, Rejected, examine
 from inferd.records import EngineInfo, TensorSpec
 from inferd.wire.manifest import ModelDescription
 

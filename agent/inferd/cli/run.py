@@ -12,16 +12,16 @@ import click
 import msgspec
 
 from inferd import __version__
-from inferd.announce import Announcer
 from inferd.bundled import digits_pipeline
 from inferd.config import settings
 from inferd.config.load import Loaded, device_id, load, state_dir
-from inferd.control_socket import folder_of
-from inferd.doors import Doors
+from inferd.control.announce import Announcer
+from inferd.control.control_socket import folder_of
+from inferd.control.doors import Doors
+from inferd.control.service import Service
+from inferd.control.state_format import claim
 from inferd.errors import StoreError
 from inferd.parts import LINKS, Link, find
-from inferd.service import Service
-from inferd.state_format import claim
 from inferd.system.clock import SystemClock
 from inferd.system.files import hold_folder
 from inferd.system.journal import formatter

@@ -10,7 +10,7 @@ import click
 from inferd import ipc
 from inferd.cli.results import lines_of
 from inferd.config.load import load, state_dir
-from inferd.control_socket import NAME, SYSTEM_FOLDER, ask, folder_of
+from inferd.control.control_socket import NAME, SYSTEM_FOLDER, ask, folder_of
 from inferd.errors import WorkerError
 from inferd.system.files import write_atomic
 from inferd.system.memory_file import read_memory_file

@@ -10,7 +10,7 @@ import msgspec
 
 from inferd import ipc
 from inferd.cli.snapshot import _folder as folder_of_agent
-from inferd.control_socket import ask
+from inferd.control.control_socket import ask
 from inferd.errors import WorkerError
 from inferd.telemetry.seen import DeviceSeen
 

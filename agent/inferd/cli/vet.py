@@ -13,7 +13,7 @@ import msgspec
 from inferd import ipc
 from inferd.cli.children import quiet_seed
 from inferd.config import settings
-from inferd.examination import LOAD_S, Rejected, examine
+from inferd.control.examination import LOAD_S, Rejected, examine
 from inferd.wire.manifest import BudgetSection
 from inferd.wire.vetting import VetReport
 

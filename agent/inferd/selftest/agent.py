@@ -18,7 +18,7 @@ import msgspec
 
 from inferd import ipc
 from inferd.bundled import bundled
-from inferd.control_socket import ask
+from inferd.control.control_socket import ask
 from inferd.errors import InferdError, WorkerError
 from inferd.selftest.report import Agent
 from inferd.system.clock import Clock

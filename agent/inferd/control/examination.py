@@ -24,9 +24,9 @@ PRELOAD = (
     "cv2",
     "ai_edge_litert.interpreter",
     "inferd.runtime.litert",
-    "inferd.worker",
-    "inferd.vet",
-    "inferd.oneshot",
+    "inferd.worker.process",
+    "inferd.vet.child",
+    "inferd.worker.oneshot",
 )
 ENVIRONMENT = {
     # One thread each: a fork of a process with threads inherits their locks, and the runtime brings its own threads.
@@ -119,7 +119,7 @@ class Examination:
         self._gates: list[Gate] = []
         self._channel: Channel[ipc.FromVet, ipc.Examine] = Channel(ours, ipc.FromVet)  # type: ignore[arg-type]  # a union
         try:
-            self.child: Child = seed.fork("inferd.vet:main", "inferd-vet", [theirs.fileno()], limits)
+            self.child: Child = seed.fork("inferd.vet.child:main", "inferd-vet", [theirs.fileno()], limits)
         finally:
             theirs.close()
         with contextlib.suppress(Closed):  # a child that is dead already tells by its end

@@ -13,12 +13,12 @@ import msgspec
 from inferd import ipc
 from inferd.bundled import bundled
 from inferd.config import settings
-from inferd.dropped import DropFolder
+from inferd.control.dropped import DropFolder
+from inferd.control.examination import LIMITS, Accepted, Examination, Rejected
+from inferd.control.following import Followed, Job, release
+from inferd.control.life import Life
+from inferd.control.serving import AGAIN_NS, Serving
 from inferd.errors import ModelRefused
-from inferd.examination import LIMITS, Accepted, Examination, Rejected
-from inferd.following import Followed, Job, release
-from inferd.life import Life
-from inferd.serving import AGAIN_NS, Serving
 from inferd.store import slots
 from inferd.store.items import Item
 from inferd.store.state import State, Verdict, Version

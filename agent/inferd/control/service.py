@@ -17,31 +17,31 @@ from pathlib import Path
 import msgspec
 
 from inferd import ipc
-from inferd.accelerators import Accelerators, News
-from inferd.alerting import Alerting
-from inferd.announce import Announcer
-from inferd.answers import Answers, Control
 from inferd.config import settings
-from inferd.control_socket import ControlSocket
-from inferd.doors import Doors
-from inferd.dropped import DropFolder
+from inferd.control.accelerators import Accelerators, News
+from inferd.control.alerting import Alerting
+from inferd.control.announce import Announcer
+from inferd.control.answers import Answers, Control
+from inferd.control.control_socket import ControlSocket
+from inferd.control.doors import Doors
+from inferd.control.dropped import DropFolder
+from inferd.control.examination import ENVIRONMENT, PRELOAD, circumstances
+from inferd.control.figures import Figures
+from inferd.control.following import Followed
+from inferd.control.life import Life
+from inferd.control.models import Models, names
+from inferd.control.narrate import Narrator
+from inferd.control.remote import Remote
+from inferd.control.requests import Requests
+from inferd.control.supervisor import LONGEST_JITTER, REAP_S, Pauses, Supervisor
+from inferd.control.watchdog import Watchdog
 from inferd.errors import ConfigError, ForkRefused, WorkerError
-from inferd.examination import ENVIRONMENT, PRELOAD, circumstances
-from inferd.figures import Figures
-from inferd.following import Followed
-from inferd.life import Life
-from inferd.models import Models, names
-from inferd.narrate import Narrator
-from inferd.remote import Remote
-from inferd.requests import Requests
-from inferd.supervisor import LONGEST_JITTER, REAP_S, Pauses, Supervisor
 from inferd.system import machine
 from inferd.system.clock import Clock
 from inferd.system.processes import Exit
 from inferd.system.sd_notify import Notifier
 from inferd.system.seed import START_S, Seed
 from inferd.system.signals import Signals
-from inferd.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inferd import ipc
-from inferd.accelerated import Accelerated
 from inferd.config import settings
-from inferd.examination import Accepted
+from inferd.control.accelerated import Accelerated
+from inferd.control.examination import Accepted
 from inferd.fitting import fitting_engine
 from inferd.system.clock import Clock
 from inferd.system.seed import Seed

@@ -12,7 +12,6 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from inferd.cascade import Exchange
 from inferd.errors import EngineError, InferdError, ModelError, NonFiniteOutput, SourceError
 from inferd.parts import Engine
 from inferd.pipeline import Lane, Seen, Steps, scene_ns, tick
@@ -21,6 +20,7 @@ from inferd.system.clock import Clock
 from inferd.system.progress import Busy, Slot
 from inferd.system.threads import Condition, Event, Latest
 from inferd.tasks.schedule import is_open
+from inferd.worker.cascade import Exchange
 
 CPU = "cpu"
 GIVE_UP_AFTER = 3  # failures in a row of an accelerator without a twin; with one, the first is enough

@@ -9,7 +9,6 @@ from typing import Protocol
 
 import msgspec
 
-from inferd.cascade import Exchange
 from inferd.config import settings
 from inferd.config.settings import kind_of
 from inferd.errors import EndOfInput, FrameError, FrameUnfinished, SourceError, SourceTimeout
@@ -19,6 +18,7 @@ from inferd.records import Frame, PipelineState, Wanted
 from inferd.sources.pacing import Pacer
 from inferd.system.clock import Clock
 from inferd.system.threads import Event
+from inferd.worker.cascade import Exchange
 
 READ_S = 1.0  # how long a read may wait before it is asked whether to stop
 SILENT_S = 10.0  # a live source that gives nothing for so long is opened anew

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import msgspec
 
 from inferd import ipc
+from inferd.control.following import Followed
+from inferd.control.models import Models, names
 from inferd.errors import InferdError, StoreError
-from inferd.following import Followed
-from inferd.models import Models, names
 from inferd.store import by_hand
 from inferd.store.state import LogLine, Slots, State, Version
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 
-from inferd.announce import Announcer
 from inferd.config import settings
-from inferd.figures import Figures
+from inferd.control.announce import Announcer
+from inferd.control.figures import Figures
 from inferd.health.alerts import Alerts, Change
 from inferd.system.clock import Clock
 

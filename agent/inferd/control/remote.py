@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from inferd.announce import Announcer
+from inferd.control.announce import Announcer
 from inferd.errors import InferdError
 from inferd.records import Incoming
 from inferd.system.clock import Clock

@@ -18,11 +18,9 @@ import msgspec
 from inferd import ipc
 from inferd.config import settings
 from inferd.errors import InferdError, StoreError
-from inferd.gates import Gates
 from inferd.pipeline import build_steps
 from inferd.records import ModelRef
 from inferd.runtime.fake import read_fake
-from inferd.stand import Subject
 from inferd.store.bundle import Bundle, find_bundle
 from inferd.store.describe import describe
 from inferd.store.manifest_file import MANIFEST_MAX_BYTES, parse_manifest
@@ -31,7 +29,9 @@ from inferd.store.shelf import Copied, Shelf
 from inferd.store.twins import find_twin
 from inferd.system.channel import Channel
 from inferd.system.clock import SystemClock
-from inferd.twinned import on_cpu, open_twin
+from inferd.vet.gates import Gates
+from inferd.vet.stand import Subject
+from inferd.vet.twinned import on_cpu, open_twin
 from inferd.wire.manifest import FileFacts, InputSection, Manifest, ModelDescription, OutputSection
 
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)

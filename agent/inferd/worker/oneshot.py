@@ -11,7 +11,6 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from inferd import ipc
-from inferd.capture import open_source, settle
 from inferd.config import settings
 from inferd.errors import EndOfInput, EngineError, FrameError, InferdError, ModelError, SourceError
 from inferd.parts import ENGINES, PaintsPixels, Task, find
@@ -21,6 +20,7 @@ from inferd.system.channel import Channel
 from inferd.system.clock import Clock, SystemClock
 from inferd.tasks.draw import bgr, draw, png
 from inferd.tasks.follow import Follower
+from inferd.worker.capture import open_source, settle
 
 ToCli = Channel[ipc.Infer, ipc.FromOneshot]
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from inferd.arrays import dequantize
-from inferd.golden import Golden, finite, largest_excess, probes, read_golden, run, same
 from inferd.records import Array, EngineInfo
-from inferd.stand import Stand, same_inputs
+from inferd.vet.golden import Golden, finite, largest_excess, probes, read_golden, run, same
+from inferd.vet.stand import Stand, same_inputs
 from inferd.wire.manifest import ModelDescription
 from inferd.wire.vetting import Gate, failed, not_judged, passed
 

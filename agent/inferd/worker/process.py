@@ -16,21 +16,21 @@ from dataclasses import dataclass, field
 import msgspec
 
 from inferd import ipc
-from inferd.capture import Capture
-from inferd.cascade import Exchange
 from inferd.config import settings
 from inferd.errors import InferdError
-from inferd.loop import Loop, MarkedEngine, Serving
 from inferd.parts import ENGINES, Engine, find
 from inferd.pipeline import Lane, build_steps
-from inferd.samples import Keeper
-from inferd.snapshot import ToViewer, Viewer
 from inferd.system.channel import Channel, Closed
 from inferd.system.clock import Clock, SystemClock
 from inferd.system.memory import available_bytes
 from inferd.system.progress import Busy, Progress, Slot
 from inferd.system.threads import Condition, Event, join_all, start
-from inferd.voices import LoopListener, PipelineVoice, Teller, ToControl
+from inferd.worker.capture import Capture
+from inferd.worker.cascade import Exchange
+from inferd.worker.loop import Loop, MarkedEngine, Serving
+from inferd.worker.samples import Keeper
+from inferd.worker.snapshot import ToViewer, Viewer
+from inferd.worker.voices import LoopListener, PipelineVoice, Teller, ToControl
 
 log = logging.getLogger(__name__)
 

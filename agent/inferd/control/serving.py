@@ -10,16 +10,16 @@ from collections.abc import Collection
 
 from inferd import ipc
 from inferd.config import settings
+from inferd.control.examination import Accepted
+from inferd.control.following import Followed, names, release
+from inferd.control.life import Life
+from inferd.control.supervisor import Death
 from inferd.errors import StoreError
-from inferd.examination import Accepted
-from inferd.following import Followed, names, release
 from inferd.histogram import HistogramData
-from inferd.life import Life
 from inferd.store import slots
 from inferd.store.slots import Wish
 from inferd.store.state import Slots
 from inferd.store.trial import Failed, Passed, Terms, Watched
-from inferd.supervisor import Death
 from inferd.system.clock import Clock
 
 log = logging.getLogger(__name__)

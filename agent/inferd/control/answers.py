@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import msgspec
 
 from inferd import __version__, ipc
+from inferd.control.remote import Answer
+from inferd.control.requests import Requests
 from inferd.errors import ConfigError
-from inferd.remote import Answer
-from inferd.requests import Requests
 from inferd.wire.requests import Arguments, Interval, OfModel, OfPipeline, Pin
 
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from inferd import ipc
-from inferd.accelerator import Standing, fell, rose
 from inferd.config import settings
+from inferd.control.accelerator import Standing, fell, rose
+from inferd.control.examination import WRONG_PAIR, Accepted
 from inferd.errors import WorkerError
-from inferd.examination import WRONG_PAIR, Accepted
 from inferd.fitting import fitting_engine
 from inferd.system.channel import Channel, channel_pair
 from inferd.system.memory import available_bytes
 from inferd.system.processes import Limits
 from inferd.system.seed import Child, Seed
-from inferd.twinned import on_cpu
+from inferd.vet.twinned import on_cpu
 
 # A warm model took 1.5 to 4 times its file on what we tried (packed weights, tensors); the rest stays for everybody else.
 WARM_FACTOR = 4
@@ -115,7 +115,9 @@ class Accelerated:
         """
         engine = fitting_engine(self.accepted.description, self.asked)
         message = ipc.Probe(self.accepted.description.ref.name, engine)
-        self.probe = _fork(seed, "inferd.probe:main", "inferd-probe", message, _fds(self.accepted.blob_fd), due_ns)
+        self.probe = _fork(
+            seed, "inferd.worker.probe:main", "inferd-probe", message, _fds(self.accepted.blob_fd), due_ns
+        )
 
     def begin_step(self, seed: Seed, due_ns: int) -> bool:
         """Begin what comes before the next attempt; return whether there is such a step that was not done yet.
@@ -127,7 +129,7 @@ class Accelerated:
         if step not in ("usb_reset", "port_power") or self._mended_attempt == self.standing.attempts:
             return False
         self._mended_attempt = self.standing.attempts
-        self.mending = _fork(seed, "inferd.mending:main", "inferd-mend", ipc.Mend(step), [], due_ns)
+        self.mending = _fork(seed, "inferd.worker.mending:main", "inferd-mend", ipc.Mend(step), [], due_ns)
         return True
 
     def lose_children(self) -> None:

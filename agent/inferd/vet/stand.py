@@ -11,10 +11,10 @@ from pathlib import Path
 from inferd import ipc
 from inferd.errors import InferdError
 from inferd.fitting import fitting_engine
-from inferd.golden import Golden, probes, read_golden, run
 from inferd.parts import ENGINES, Engine, find
 from inferd.records import Array, EngineInfo
 from inferd.system.clock import Clock
+from inferd.vet.golden import Golden, probes, read_golden, run
 from inferd.wire.manifest import BudgetSection, ModelDescription
 
 PAIRS = 15  # of invokes, to compare two models

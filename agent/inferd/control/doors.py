@@ -10,7 +10,7 @@ import msgspec
 
 from inferd import ipc
 from inferd.config import settings
-from inferd.discovery import Discovery
+from inferd.control.discovery import Discovery
 from inferd.errors import LinkError
 from inferd.parts import Link
 from inferd.records import Incoming, LinkNews, Message

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from inferd import ipc
-from inferd.loop import Serving
 from inferd.parts import Engine
 from inferd.pipeline import Lane
 from inferd.records import Answer, ModelRef, PipelineState, Tick
 from inferd.system.channel import Channel
 from inferd.system.threads import Lock
+from inferd.worker.loop import Serving
 
 ToControl = Channel[ipc.ToWorker, ipc.FromWorker]
 GOOD_AGAIN = 20  # so many frames in a row must give a result before a degraded pipeline is called running

@@ -112,7 +112,7 @@ class Supervisor:
         progress = Progress.create()
         try:
             self._child = seed.fork(
-                "inferd.worker:main", "inferd-worker", [theirs.fileno(), progress.fd], WORKER_LIMITS
+                "inferd.worker.process:main", "inferd-worker", [theirs.fileno(), progress.fd], WORKER_LIMITS
             )
         finally:
             theirs.close()

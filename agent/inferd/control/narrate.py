@@ -6,18 +6,18 @@ import logging
 from collections.abc import Sequence
 
 from inferd import __version__, ipc
-from inferd.accelerators import News
-from inferd.announce import Announcer
 from inferd.config import settings
-from inferd.examination import Accepted
-from inferd.figures import Figures
-from inferd.models import Concluded, Followed, Models, names
+from inferd.control.accelerators import News
+from inferd.control.announce import Announcer
+from inferd.control.examination import Accepted
+from inferd.control.figures import Figures
+from inferd.control.models import Concluded, Followed, Models, names
+from inferd.control.supervisor import Death
+from inferd.control.watchdog import Teller, Watchdog
 from inferd.records import PipelineState
 from inferd.store.state import LogKind, LogLine
-from inferd.supervisor import Death
 from inferd.system import machine
 from inferd.telemetry.rollup import EVERY_S, LEAST_BYTES, DayBudget, thin
-from inferd.watchdog import Teller, Watchdog
 from inferd.wire import telemetry, topics
 
 log = logging.getLogger(__name__)

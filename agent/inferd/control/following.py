@@ -16,7 +16,7 @@ import msgspec
 
 from inferd import ipc
 from inferd.config import settings
-from inferd.examination import Accepted, Examination
+from inferd.control.examination import Accepted, Examination
 from inferd.store.bundle import SUFFIXES
 from inferd.store.items import Item
 from inferd.store.slots import Wish

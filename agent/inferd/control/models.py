@@ -10,15 +10,15 @@ import logging
 from collections.abc import Sequence
 
 from inferd.config import settings
-from inferd.dropped import DropFolder
-from inferd.following import Followed, group, names
-from inferd.life import Life
+from inferd.control.dropped import DropFolder
+from inferd.control.following import Followed, group, names
+from inferd.control.life import Life
+from inferd.control.vetting import FACTORY, Concluded, Vetting, note_refused
 from inferd.store import slots
 from inferd.store.items import Item
 from inferd.system.clock import Clock
 from inferd.system.progress import SLOTS
 from inferd.system.seed import Seed
-from inferd.vetting import FACTORY, Concluded, Vetting, note_refused
 
 __all__ = ["Concluded", "Followed", "Models", "names"]
 

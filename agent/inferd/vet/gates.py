@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from inferd.behaviour import Behaviour
-from inferd.contract import breach
 from inferd.errors import EngineError, InferdError, ModelError
 from inferd.fitting import EDGETPU_OP
-from inferd.golden import probes, run
 from inferd.pipeline import build_steps
-from inferd.stand import Loaded, load
 from inferd.store.bundle import find_bundle
 from inferd.store.octets import ModelFile
 from inferd.store.preflight import hazards
 from inferd.system.processes import private_mb
+from inferd.vet.behaviour import Behaviour
+from inferd.vet.contract import breach
+from inferd.vet.golden import probes, run
+from inferd.vet.stand import Loaded, load
 from inferd.wire.vetting import Gate, GateName, failed, not_judged, passed
 
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
