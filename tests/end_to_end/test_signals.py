@@ -70,7 +70,7 @@ def test_sounds_become_words(assets: Path, tmp_path: Path, kind: str) -> None:
     clips = [assets / "audio" / f"{name}_1000ms.wav" for name in ("yes", "silence", "noise", "no")]
     results = infer(model, *clips)
     assert [best(result) for result in results[:3]] == ["yes", "silence", "unknown"]
-    # This model itself takes this speaker's "no" for "go": with tf.signal's own features as well (0.952 against 0.041).
+    # This model itself takes this speaker's "no" for "go": with tf.signal's own features as well (docs/parts.md, Signals).
     assert {label["label"] for label in results[3]["labels"][:2]} == {"go", "no"}
 
 
