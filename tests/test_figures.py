@@ -87,6 +87,23 @@ def test_a_pipeline_that_is_gone_is_no_longer_told(figures: Figures) -> None:
     assert told(figures)["pipelines"] == {}
 
 
+def test_an_alert_may_watch_what_a_result_costs_now(clock: CountingClock, tmp_path: Path) -> None:
+    chip = tmp_path / "sys/class/hwmon/hwmon0"
+    chip.mkdir(parents=True)
+    (chip / "name").write_text("ina226\n")
+    (chip / "power1_input").write_text("3000000\n")
+    figures = Figures(clock, Metrics(), tmp_path, tmp_path, AtOnce)
+    for _ in range(5):
+        clock.advance(1.0)
+        figures.tick()
+    assert figures.sightings(())["inference_energy_mj", ""] is None
+    figures.add(counts(10))
+    fps = figures.sightings(())["fps", "cam"]
+    assert fps is not None
+    assert figures.sightings(())["inference_energy_mj", ""] == pytest.approx(3000.0 / fps)
+    figures.close()
+
+
 def test_a_result_costs_its_share_of_what_the_device_drew_and_measured_is_never_estimated(
     clock: CountingClock, tmp_path: Path
 ) -> None:

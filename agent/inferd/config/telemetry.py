@@ -16,6 +16,7 @@ AlertKind = Literal[
     "memory_available_mb",
     "disk_free_mb",
     "power_w",
+    "inference_energy_mj",
     "result_age_s",
     "degraded",
 ]
@@ -67,8 +68,8 @@ class Alert(Table, frozen=True):
     Attributes:
         name: how it is called in events.
         when: what is watched: "latency_p95_ms", "fps", "drop_pct", "result_age_s" or "degraded" (runs otherwise than it was
-            meant to) of a pipeline; "temperature_c", "throttled", "memory_available_mb", "disk_free_mb" or "power_w" of
-            the device.
+            meant to) of a pipeline; "temperature_c", "throttled", "memory_available_mb", "disk_free_mb", "power_w" or
+            "inference_energy_mj" (what the device draws for each result) of the device.
         pipeline: whose; "" is every pipeline, each by itself.
         above: it begins above this value; for "throttled" and "degraded" nothing is said.
         below: or below this one.

@@ -212,7 +212,10 @@ class Figures:
             for pipeline, figures in self._pipelines.items()
             for name, value in {**figures.now(now_ns), "degraded": float(pipeline in degraded)}.items()
         }
-        return device | pipelines
+        fps = sum(value or 0.0 for (name, _), value in pipelines.items() if name == "fps")
+        watts = device.get(("power_w", ""))
+        energy_mj = 1e3 * watts / fps if watts is not None and fps else None
+        return {**device, **pipelines, ("inference_energy_mj", ""): energy_mj}
 
     def _energy_by_result(self, interval_s: float) -> Readings:
         """Return what each result of this interval cost; energy of a part of it stands for the whole."""

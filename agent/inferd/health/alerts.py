@@ -12,6 +12,7 @@ UNITS = {"latency_p95_ms": "ms", "fps": "frames a second", "drop_pct": "%", "tem
     "memory_available_mb": "MB",
     "disk_free_mb": "MB",
     "result_age_s": "s",
+    "inference_energy_mj": "mJ",
 }
 WORDS = {
     "latency_p95_ms": "the p95 of its latency",
@@ -24,6 +25,7 @@ WORDS = {
     "memory_available_mb": "memory that can still be had",
     "disk_free_mb": "room on the disk",
     "power_w": "what the device draws",
+    "inference_energy_mj": "what the device draws for each result",
 }
 
 
