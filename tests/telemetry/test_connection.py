@@ -14,7 +14,7 @@ from inferd.errors import LinkError
 from inferd.records import Message
 from inferd.system.clock import Clock, CountingClock, SystemClock
 from inferd.telemetry.connection import WINDOW, Connection
-from inferd.telemetry.outbox import Outgoing
+from inferd.telemetry.parcels import Outgoing
 from inferd.wire import topics
 
 

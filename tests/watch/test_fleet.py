@@ -72,7 +72,7 @@ def test_a_device_that_is_off_shows_no_figures_of_another_time() -> None:
         ("inferd/x/info", b"[]"),
         ("inferd/x/cam/status", b'{"status": 7}'),
         ("inferd/x/some/other/thing", b"{}"),
-        ("inferd/x/replay/event", b"{}"),
+        ("inferd/x/replay", b"[]"),
         ("other/x/status", b"online"),
         ("inferd/x", b"online"),
         ("inferd/x/event", b"\xff\xfe"),

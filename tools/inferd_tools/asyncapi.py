@@ -14,6 +14,7 @@ import yaml
 
 from inferd import __version__
 from inferd.telemetry.metrics import GROUP_LABELS, LABEL_VALUES, METRICS, Group, Metric
+from inferd.telemetry.parcels import MOST_TOGETHER
 from inferd.wire import requests, telemetry, topics
 from inferd.wire.result import Inference, Whence
 from inferd.wire.topics import TOPICS, Topic
@@ -34,15 +35,15 @@ BODIES: Mapping[str, tuple[type[msgspec.Struct], ...]] = {
 }
 DESCRIPTION = """\
 What a device that runs inferd says over MQTT, and what may be asked of it. Every topic is below `<prefix>/<device>/`; what
-the broker missed comes later below `<prefix>/<device>/replay/`, under the same names, with its own `time`. A message that
-comes twice has the same `device`, `boot_id` and `seq`. docs/mqtt.md says it in sentences.
+the broker missed comes later on `replay`, in batches, each message with its own `time`. A message that comes twice has the
+same `device`, `boot_id` and `seq`. docs/mqtt.md says it in sentences.
 """
 
 
 def asyncapi() -> str:
     """Return the document as YAML."""
     examples: Json = msgspec.json.decode(EXAMPLES.read_bytes())
-    told = [one for topic in TOPICS for one in _spoken(topic, examples)]
+    told = [_spoken(topic, examples) for topic in TOPICS]
     asked = [one for verb in requests.VERBS for one in _asked(verb, examples)]
     document = {
         "asyncapi": "3.0.0",
@@ -86,22 +87,10 @@ PARAMETERS: Json = {
 }
 
 
-def _spoken(topic: Topic, examples: Json) -> Iterable[Json]:
-    """Yield the channel of a topic that the device speaks on, and the one of what was missed of it."""
-    example = examples.get(topic.path)
-    name = _name(topic.path)
-    yield _channel(
-        topic.path, name, _message(topic, example), "send", _mqtt(topic.qos, retain=topic.retain), topic.about
-    )
-    if not topic.retain:
-        missed = f"{topics.REPLAY}{topic.path}"
-        about = f"`{topic.path}` of earlier, which the broker missed"
-        replay = _channel(missed, _name(missed), {}, "send", _mqtt(1, retain=False), about)
-        replay["channel"]["messages"] = {name: {"$ref": f"#/components/messages/{name}"}}
-        replay["operations"][f"send_{_name(missed)}"]["messages"] = [
-            {"$ref": f"#/channels/{_name(missed)}/messages/{name}"}
-        ]
-        yield {**replay, "messages": {}}
+def _spoken(topic: Topic, examples: Json) -> Json:
+    """Return the channel of a topic that the device speaks on."""
+    message = _message(topic, examples.get(topic.path))
+    return _channel(topic.path, _name(topic.path), message, "send", _mqtt(topic.qos, retain=topic.retain), topic.about)
 
 
 def _asked(verb: str, examples: Json) -> Iterable[Json]:
@@ -157,9 +146,25 @@ def _message(topic: Topic, example: Any) -> Json:  # Any: JSON, or text
     if topic is topics.STATUS:
         said = {"type": "string", "enum": [topics.ONLINE.decode(), topics.OFFLINE.decode()]}
         return {**_payload(said, topic.about, example), "contentType": "text/plain"}
+    if topic is topics.REPLAY:
+        return _payload(_batch(), topic.about, example)
+    return _payload(_said(topic), topic.about, example)
+
+
+def _said(topic: Topic) -> Json:
     bodies: list[type[msgspec.Struct]] = [telemetry.Header, *BODIES[topic.path]]
-    parts = [{"$ref": f"{SCHEMAS}{one.__name__}"} for one in bodies]
-    return _payload({"allOf": parts}, topic.about, example)
+    return {"allOf": [{"$ref": f"{SCHEMAS}{one.__name__}"} for one in bodies]}
+
+
+def _batch() -> Json:
+    """Return the schema of what was missed: all that is not retained may stand in it."""
+    missed = [_said(topic) for topic in TOPICS if not topic.retain and topic is not topics.REPLAY]
+    record = {
+        "type": "object",
+        "required": ["topic", "message"],
+        "properties": {"topic": {"type": "string"}, "message": {"anyOf": missed}},
+    }
+    return {"type": "array", "minItems": 1, "maxItems": MOST_TOGETHER, "items": record}
 
 
 def _payload(schema: Json, about: str, example: Any) -> Json:  # Any: JSON, or text

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from inferd.config.settings import Mqtt
+from inferd.control.control_socket import NAME
 from inferd.demo.broker import find_broker, free_port
 from inferd.telemetry.subscriber import Subscriber
 from inferd.wire.requests import VERBS
@@ -62,6 +63,7 @@ def main() -> int:
         if found.settings is None:
             print(found.told)
             return 1
+        miss(folder)
         heard = {**capture(found.settings, folder, metered=True), **capture(found.settings, folder, metered=False)}
     wanted = [topic.path for topic in TOPICS] + [f"{way}{verb}" for verb in VERBS for way in (REQUEST, RESPONSE)]
     missing = [path for path in wanted if path not in heard]
@@ -70,11 +72,16 @@ def main() -> int:
     return int(bool(missing))
 
 
+def miss(folder: Path) -> None:
+    """Have the device run without a broker for a moment, so that there is something to replay."""
+    agent = _started(folder, free_port(0), metered=False)
+    _until((folder / "state" / NAME).exists)
+    agent.terminate()
+    agent.wait()
+
+
 def capture(broker: Mqtt, folder: Path, *, metered: bool) -> Heard:
     """Return what a device said, by the path of its topic; and, unless it is on a metered line, what it was asked."""
-    file = folder / "inferd.toml"
-    said = {"device": DEVICE, "pipeline": PIPELINE, "port": broker.port, "here": HERE, "folder": folder}
-    file.write_text(CONFIG.format(metered=str(metered).lower(), **said))
     heard: Heard = {}
     with Subscriber(broker, [f"{broker.prefix}/{DEVICE}/#"]) as ear:
 
@@ -82,7 +89,7 @@ def capture(broker: Mqtt, folder: Path, *, metered: bool) -> Heard:
             return _take(ear, broker, folder, heard) and path in heard
 
         _until(lambda: ear.ready)
-        agent = subprocess.Popen([sys.executable, "-m", "inferd", "run", "--config", str(file)], env=dict(os.environ))  # noqa: S603 - our own
+        agent = _started(folder, broker.port, metered=metered)
         try:
             _until(partial(hears, "<pipeline>/state"))
             for verb in () if metered else VERBS:
@@ -100,13 +107,21 @@ def capture(broker: Mqtt, folder: Path, *, metered: bool) -> Heard:
     return heard
 
 
+def _started(folder: Path, port: int, *, metered: bool) -> subprocess.Popen[bytes]:
+    file = folder / "inferd.toml"
+    said = {"device": DEVICE, "pipeline": PIPELINE, "port": port, "here": HERE, "folder": folder}
+    file.write_text(CONFIG.format(metered=str(metered).lower(), **said))
+    command = [sys.executable, "-m", "inferd", "run", "--config", str(file)]
+    return subprocess.Popen(command, env=dict(os.environ))  # noqa: S603 - our own
+
+
 def _take(ear: Subscriber, broker: Mqtt, folder: Path, heard: Heard) -> bool:
     for one in ear.take():
         below = one.topic.removeprefix(f"{broker.prefix}/{DEVICE}/")
         text = one.payload.decode().replace(str(HERE), "/opt/inferd").replace(str(folder), "/var/lib/inferd")
         path = below.replace(f"{PIPELINE}/", "<pipeline>/", 1) if below.startswith(f"{PIPELINE}/") else below
         if text and not below.startswith(REQUEST) and text != "offline":
-            heard[path] = json.loads(text) if text.startswith("{") else text
+            heard[path] = json.loads(text) if text.startswith(("{", "[")) else text
     return True
 
 

@@ -11,7 +11,7 @@ import errno
 import selectors
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -26,7 +26,7 @@ from inferd.records import Incoming, Message
 from inferd.system.clock import Clock
 from inferd.system.wakeup import Wakeup
 from inferd.telemetry.faults import Refused, TakenOver, explain, mend
-from inferd.telemetry.outbox import Outgoing
+from inferd.telemetry.parcels import Parcel, Seal
 from inferd.telemetry.tls import context
 from inferd.wire.topics import client_id, full_topic
 
@@ -39,8 +39,6 @@ MAX_HEARD = 256
 TAKEN_OVER = "Session taken over"
 _CREDENTIALS = ("Bad user name or password", "Not authorized")
 _VERSIONS = {"3.1.1": MQTTProtocolVersion.MQTTv311, "5": MQTTProtocolVersion.MQTTv5}
-
-Seal = Callable[[Message], Message]
 
 
 class Connection:
@@ -79,7 +77,7 @@ class Connection:
         """
         self.accepted = False
         self.heard: list[Incoming] = []
-        self.acknowledged: list[Outgoing] = []
+        self.acknowledged: list[Parcel] = []
         self.complaints: set[str] = set()
         self._settings = settings
         self._device = device
@@ -88,7 +86,7 @@ class Connection:
         self._seal = seal
         self._refusal = ""
         self._ended = ""
-        self._unacknowledged: dict[int, tuple[Outgoing, int]] = {}
+        self._unacknowledged: dict[int, tuple[Parcel, int]] = {}
         self._client = self._make_client(password, will)
         self._selector = selectors.DefaultSelector()
         self._socket = self._open()
@@ -127,15 +125,15 @@ class Connection:
         self._client.loop_misc()
         self._raise_if_over()
 
-    def send(self, outgoing: Outgoing) -> bool:
-        """Hand a message over; False where the connection was lost over it, which the next `turn` tells."""
-        message = self._seal(outgoing.message) if self._seal else outgoing.message
+    def send(self, parcel: Parcel) -> bool:
+        """Hand a parcel over; False where the connection was lost over it, which the next `turn` tells."""
+        message = parcel.packed(self._seal)
         topic = message.topic
         if not message.absolute:
             topic = full_topic(self._settings.prefix, self._device, topic)
         sent = self._client.publish(topic, message.payload, message.qos, message.retain, self._properties(message))
         if message.qos:
-            self._unacknowledged[sent.mid] = (outgoing, self._clock.monotonic_ns())
+            self._unacknowledged[sent.mid] = (parcel, self._clock.monotonic_ns())
             return True  # it comes back with `undelivered`
         return sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
 
@@ -151,9 +149,9 @@ class Connection:
         """Whether the broker has acknowledged all that wants it, and the network taken the rest."""
         return not self._unacknowledged and not self._client.want_write()
 
-    def undelivered(self) -> list[Outgoing]:
+    def undelivered(self) -> list[Parcel]:
         """Return what the broker has not acknowledged, oldest first."""
-        return [outgoing for outgoing, _ in self._unacknowledged.values()]
+        return [parcel for parcel, _ in self._unacknowledged.values()]
 
     def leave(self) -> None:
         """Tell the broker that we go, so that it keeps the will to itself."""

@@ -1,11 +1,11 @@
 """The link to an MQTT broker. Inference never waits for it: `publish` puts a message into an outbox, a thread sends it.
 
-publish ─▶ Outbox ─▶ owner thread: connect ─▶ retained, online ─▶ events, metrics, results ─▶ replay/... ─▶ offline
+publish ─▶ Outbox ─▶ owner thread: connect ─▶ retained, online ─▶ events, metrics, results ─▶ replay ─────▶ offline
    │                      ▲                                                                       │
    ▼                      └──────────── pause, longer each time ◀── connection lost ──────────────┘
  Spool: keeps on disk what must not be lost, until the broker has acknowledged it
 
-What could not leave within FRESH_S of being published has missed its moment: it goes to `replay/<its topic>`, behind all
+What could not leave within FRESH_S of being published has missed its moment: it goes to `replay` in batches, behind all
 that is live, so that no dashboard takes old for new.
 """
 
@@ -25,7 +25,7 @@ from inferd.system.wakeup import Wakeup
 from inferd.telemetry.backoff import Backoff
 from inferd.telemetry.connection import FOR_LIVE, Connection
 from inferd.telemetry.faults import Refused, TakenOver
-from inferd.telemetry.outbox import Outgoing
+from inferd.telemetry.parcels import Outgoing, Parcel
 from inferd.telemetry.place import Place
 from inferd.telemetry.seal import sealer
 from inferd.telemetry.stock import Stock
@@ -213,7 +213,7 @@ class MqttLink:
         acknowledged, way.acknowledged = way.acknowledged, []
         for one in acknowledged:
             self._stock.delivered(one)
-            if one.message.retain and one.message.topic == topics.INFO.path:
+            if isinstance(one, Outgoing) and one.message.retain and one.message.topic == topics.INFO.path:
                 self._twins.arrived()
 
     def _hear(self, way: Connection) -> None:
@@ -232,15 +232,15 @@ class MqttLink:
         for _ in range(AT_ONCE):
             if not way.has_room():
                 return False
-            outgoing = self._next(way)
-            if outgoing is None:
+            parcel = self._next(way)
+            if parcel is None:
                 return False
-            if not way.send(outgoing):
-                self._stock.outbox.give_back([outgoing])
+            if not way.send(parcel):
+                self._stock.outbox.give_back([parcel])
                 return False
         return True
 
-    def _next(self, way: Connection) -> Outgoing | None:
+    def _next(self, way: Connection) -> Parcel | None:
         """Return what leaves next: what is live, then what was missed."""
         live = self._stock.next_live(window=way.has_window())
         if live is not None or not way.has_window(FOR_LIVE):

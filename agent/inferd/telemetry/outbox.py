@@ -4,44 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
-
-import msgspec
 
 from inferd.records import Message
 from inferd.system.threads import Lock
-from inferd.telemetry.frames import Record
-from inferd.wire.topics import REPLAY
+from inferd.telemetry.parcels import Batch, Outgoing, Parcel, together
 
 MAX_LASTING = 256  # events and metrics (qos 1); at 20 kB each that is 5 MB in the worst case
 MAX_RETAINED = 512  # topics; a device has two and three for each pipeline
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message on its way.
-
-    Attributes:
-        message: what is sent.
-        number: of its record in the spool, which keeps it until it is delivered; 0 where it is in memory only.
-        since_ns: when it was published, monotonic.
-        late: whether it was missed and goes to `replay/...`.
-    """
-
-    message: Message
-    number: int = 0
-    since_ns: int = 0
-    late: bool = False
-
-
-def missed(message: Message) -> Message:
-    """Return a message as it is sent when its moment has passed: never to its live topic."""
-    return msgspec.structs.replace(message, topic=f"{REPLAY}{message.topic}")
-
-
-def missed_record(record: Record) -> Outgoing:
-    """Return a record of the spool as it is sent."""
-    return Outgoing(missed(Message(record.topic, record.payload, 1)), record.number, late=True)
 
 
 class Outbox:
@@ -60,7 +29,7 @@ class Outbox:
         self._changed: dict[str, Message] = {}
         self._lasting: deque[Outgoing] = deque()
         self._live: deque[Outgoing] = deque()
-        self._late: deque[Outgoing] = deque()
+        self._late: deque[Message] = deque()
         self._max_live = max_live
 
     def __len__(self) -> int:
@@ -94,10 +63,11 @@ class Outbox:
         with self._lock:
             return self._live.popleft() if self._live else None
 
-    def take_late(self) -> Outgoing | None:
-        """Return the next message that was missed; None where none waits."""
+    def take_late(self) -> Batch | None:
+        """Return what leaves next of what was missed; None where nothing waits."""
         with self._lock:
-            return self._late.popleft() if self._late else None
+            missed = together(lambda: self._late.popleft() if self._late else None)
+        return Batch(tuple(missed)) if missed else None
 
     def age(self, before_ns: int) -> None:
         """Count what was published before as missed; what the spool has is left to it."""
@@ -112,14 +82,13 @@ class Outbox:
         with self._lock:
             return min((one.number for one in self._lasting if one.number), default=None)
 
-    def give_back(self, outgoing: Iterable[Outgoing]) -> None:
-        """Take messages again that were lost on their way, oldest first; retained ones are sent again anyway."""
+    def give_back(self, parcels: Iterable[Parcel]) -> None:
+        """Take again what was lost on its way, oldest first; what is retained or in the spool is sent again anyway."""
         with self._lock:
-            for one in reversed([one for one in outgoing if not one.message.retain]):
-                if one.late:
-                    if not one.number:
-                        self._late.appendleft(one)
-                else:
+            for one in reversed(list(parcels)):
+                if isinstance(one, Batch):
+                    self._late.extendleft(reversed(one.messages if not one.numbers else ()))
+                elif not one.message.retain:
                     (self._lasting if one.message.qos else self._live).appendleft(one)
             self._trim()
 
@@ -135,7 +104,7 @@ class Outbox:
 
     def _miss(self, one: Outgoing) -> None:
         if not one.number:
-            self._late.append(Outgoing(missed(one.message), 0, one.since_ns, late=True))
+            self._late.append(one.message)
             self._trim()
 
     def _forget_oldest_topic(self) -> None:

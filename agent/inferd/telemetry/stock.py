@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from inferd.records import LinkNews, Message
 from inferd.system.clock import Clock
 from inferd.system.threads import Lock
-from inferd.telemetry.outbox import Outbox, Outgoing, missed_record
+from inferd.telemetry.outbox import Outbox
+from inferd.telemetry.parcels import Batch, Outgoing, Parcel, batch_of, together
 from inferd.telemetry.place import Place
 from inferd.telemetry.storage import Storage
 
@@ -47,23 +48,25 @@ class Stock:
         self.outbox.age(self._clock.monotonic_ns() - self._fresh_ns)
         return self.outbox.take() if window else self.outbox.take_live()
 
-    def next_missed(self, on_their_way: Sequence[Outgoing]) -> Outgoing | None:
+    def next_missed(self, on_their_way: Sequence[Parcel]) -> Batch | None:
         """Return what leaves next of what has missed its moment; what was sent live and may yet arrive has not."""
         if self._storage is not None:
-            sent = [one.number for one in on_their_way if one.number and not one.late]
+            spool = self._storage.spool
+            sent = [one.number for one in on_their_way if isinstance(one, Outgoing) and one.number]
             with self._handing:
-                kept = self.outbox.oldest_kept() or FOREVER
-                record = self._storage.spool.take(min([*sent, kept]))
-            if record is not None:
-                return missed_record(record)
+                before = min([*sent, self.outbox.oldest_kept() or FOREVER])
+                records = together(lambda: spool.take(before))
+            if records:
+                return batch_of(records)
         return self.outbox.take_late()
 
-    def delivered(self, outgoing: Outgoing) -> None:
-        """Count a message as being with the broker."""
-        if outgoing.number and self._storage:
-            self._storage.spool.delivered(outgoing.number)
+    def delivered(self, parcel: Parcel) -> None:
+        """Count it as being with the broker."""
+        if self._storage:
+            for number in parcel.numbers:
+                self._storage.spool.delivered(number)
 
-    def lost(self, on_their_way: Sequence[Outgoing]) -> None:
+    def lost(self, on_their_way: Sequence[Parcel]) -> None:
         """Take back what the broker has not acknowledged."""
         self.outbox.give_back(on_their_way)
         if self._storage:

@@ -16,7 +16,6 @@ ONLINE = b"online"
 OFFLINE = b"offline"
 REQUEST = "request/"
 RESPONSE = "response/"
-REPLAY = "replay/"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _NAME_RULE = "use letters, digits, - and _, at most 64, the first a letter or digit"
@@ -61,11 +60,14 @@ PIPELINE_STATUS = Topic("<pipeline>/status", 1, True, "whether a pipeline runs, 
 STATE = Topic("<pipeline>/state", 1, True, "the settled answer, for dashboards")
 RESULT = Topic("<pipeline>/result", 0, False, "one inference, as the report rules let it out")
 MODEL = Topic("<pipeline>/model", 1, True, "the model that serves a pipeline, and what runs it")
+REPLAY = Topic(
+    "replay", 1, False, "what the broker missed, later: messages in batches, each under the name of its topic"
+)
 
 ALERT = replace(EVENT, lane="alert")  # as any event, but the last that is given up
 KEPT_RESULT = replace(RESULT, qos=1, lane="result")
 
-TOPICS = (STATUS, INFO, METRICS, ROLLUP, EVENT, PIPELINE_STATUS, STATE, RESULT, MODEL)
+TOPICS = (STATUS, INFO, METRICS, ROLLUP, EVENT, PIPELINE_STATUS, STATE, RESULT, MODEL, REPLAY)
 
 RESERVED = frozenset({"status", "info", "metrics", "rollup", "event", "request", "response", "replay"})
 """First levels below the device that no pipeline may be called."""
