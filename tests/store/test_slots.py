@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from inferd.errors import StoreError
 from inferd.store import by_hand, slots
 from inferd.store.slots import Wish
-from inferd.store.state import State, Verdict, Version
+from inferd.store.state import FACTORY, State, Verdict, Version
 
 KEY, RUN = "cam", "litert 2.3 cpu"
 ANY = Wish(None)
@@ -128,6 +128,12 @@ def test_an_older_version_serves_once_the_newer_ones_file_holds_it() -> None:
 def test_a_model_whose_file_is_removed_goes_on_serving() -> None:
     state = slots.retire(serving("a"), "cat", 0.0)
     assert state.of(KEY).serving == "a"
+
+
+def test_the_factorys_model_never_takes_the_place_of_one_whose_file_is_removed() -> None:
+    state = slots.commit(tried(dropped(State(), "factory", item=FACTORY), "factory"), KEY, 0.0)
+    state = slots.commit(tried(dropped(state, "a"), "a"), KEY, 0.0)
+    assert slots.choose(slots.retire(state, "cat", 0.0), KEY, ANY, RUN) == ""
 
 
 def test_bytes_that_come_again_count_as_new() -> None:

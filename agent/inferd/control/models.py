@@ -13,9 +13,10 @@ from inferd.config import settings
 from inferd.control.dropped import DropFolder
 from inferd.control.following import Followed, group, names
 from inferd.control.life import Life
-from inferd.control.vetting import FACTORY, Concluded, Vetting, note_refused
+from inferd.control.vetting import Concluded, Vetting, note_refused
 from inferd.store import slots
 from inferd.store.items import Item
+from inferd.store.state import FACTORY
 from inferd.system.clock import Clock
 from inferd.system.progress import SLOTS
 from inferd.system.seed import Seed

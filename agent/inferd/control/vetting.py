@@ -21,14 +21,13 @@ from inferd.control.serving import AGAIN_NS, Serving
 from inferd.errors import ModelRefused
 from inferd.store import slots
 from inferd.store.items import Item
-from inferd.store.state import State, Verdict, Version
+from inferd.store.state import FACTORY, State, Verdict, Version
 from inferd.system.clock import Clock
 from inferd.system.processes import Exit
 from inferd.system.seed import Seed
 
 log = logging.getLogger(__name__)
 
-FACTORY = "the model that comes with inferd"
 VET_DEATHS = 2
 WRONG_ACCELERATOR = "wrong_accelerator"  # the code of a model that needs one which does not work here
 

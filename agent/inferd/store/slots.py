@@ -17,7 +17,7 @@ from functools import reduce
 
 import msgspec
 
-from inferd.store.state import LogKind, Quarantined, State, Trial, Verdict, Version
+from inferd.store.state import FACTORY, LogKind, Quarantined, State, Trial, Verdict, Version
 
 BOX_DEATHS = 2  # a model that took the device down so often is not tried again
 AGENT_DEATHS = 10  # inferd alone may be killed by anybody, so this many are needed to suspect the model
@@ -100,7 +100,10 @@ def may_serve(state: State, key: str, digest: str, verdict_key: str) -> bool:
 
 
 def choose(state: State, key: str, wish: Wish, verdict_key: str) -> str:
-    """Return the model that should go on trial now; "" for none."""
+    """Return the model that should go on trial now; "" for none.
+
+    The factory's is the last resort: it never takes the place of a model that serves, not even of one whose file is gone.
+    """
     slots = state.of(key)
     if slots.trial is not None:
         return ""
@@ -112,15 +115,18 @@ def choose(state: State, key: str, wish: Wish, verdict_key: str) -> str:
         return slots.pin if slots.pin != slots.active and ready(slots.pin) else ""
     if slots.asked and slots.asked != slots.active and ready(slots.asked):
         return slots.asked
+    active = state.versions.get(slots.active)
     fitting = [
         one
         for one in sorted(state.versions.values(), key=lambda version: version.arrived)
-        if wish.fits(one) and ready(one.digest) and one.digest not in slots.passed_over
+        if wish.fits(one)
+        and ready(one.digest)
+        and one.digest not in slots.passed_over
+        and not (active and one.items == (FACTORY,))
     ]
     if not fitting:
         return ""
     best = reduce(lambda before, one: one if newer(one, before) else before, fitting)
-    active = state.versions.get(slots.active)
     stays = active is not None and wish.fits(active) and not newer(best, active)
     return "" if stays or best.digest == slots.active else best.digest
 

@@ -11,6 +11,7 @@ import msgspec
 
 SCHEMA_VERSION = 1
 LOG_LINES = 200
+FACTORY = "the model that comes with inferd"  # what it has for an item: the last resort
 LogKind = Literal[
     "model.arrived",
     "model.retired",
