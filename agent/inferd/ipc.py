@@ -352,3 +352,12 @@ class InferDone(Message, frozen=True):
 
 
 FromOneshot = Inferred | InputFailed | InferDone
+class Closer(msgspec.Struct, frozen=True):
+    """A model that looks closer at what another found; the last descriptor beside is its own."""
+
+    description: ModelDescription
+    engine: Engine
+
+
+        closer: what is to look at each object; None where nothing is.
+    closer: Closer | None = None

@@ -6,7 +6,7 @@ that hold arrays never leave the worker. This module imports no array library: c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,6 +43,7 @@ class Frame:
         capture_ns: what reading and decoding this frame cost, nanoseconds.
         origin: the file (and index) this frame came from; empty for live sources.
         crop: the object that it was cut out for, where it is a part of another pipeline's frame.
+        answer: who waits for what is seen in it, None where it gives no result; for any thread, and called once.
         position_s: where this frame stands in a recording, seconds from its start; None for live sources.
         rate_hz: samples a second of a signal; 0.0 for pictures and where nobody knows it.
     """
@@ -56,6 +57,7 @@ class Frame:
     origin: str = ""
     position_s: float | None = None
     crop: Box | None = None
+    answer: Callable[[Result | None], None] | None = None
     rate_hz: float = 0.0
 
 
@@ -121,13 +123,23 @@ class Label(msgspec.Struct, frozen=True):
 
 
 class Box(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A found object; `box` is y0, x0, y1, x1 normalised to the source picture, `track` its number while it is followed."""
+    """A found object.
+
+    Attributes:
+        id: of its class.
+        label: the class.
+        score: 0..1.
+        box: y0, x0, y1, x1 normalised to the source picture.
+        track: its number while it is followed.
+        closer: what pipelines that look closer say it is, by their names.
+    """
 
     id: int
     label: str
     score: float
     box: tuple[float, float, float, float]
     track: int | None = None
+    closer: dict[str, Label] | None = None
 
 
 class ZoneCount(msgspec.Struct, frozen=True):

@@ -61,6 +61,103 @@ def test_each_animal_that_is_found_is_looked_at_closer(assets: Path, tmp_path: P
     assert ("dog", "dog") in found
 
 
+JOINED = """
+state_dir = "{state}"
+[mqtt]
+enabled = false
+[[pipeline]]
+name = "{finds}"
+model = "{assets}/models/detect/{finder}"
+source = {{kind = "images", path = "{pictures}"}}
+pace = {{mode = "fixed", fps = 1.0}}
+report = {{max_per_s = 0}}
+overrides = {{threshold = 0.5}}
+[[pipeline]]
+name = "closer"
+model = "{assets}/models/classify/mobilenet_v2_1.0_224_quant.tflite"
+source = {{kind = "crops", of = "{finds}", join_s = 5.0}}
+report = {{when = "never"}}
+"""
+
+SILENT = """
+state_dir = "{state}"
+[mqtt]
+enabled = false
+[[pipeline]]
+name = "first"
+model = "{assets}/models/detect/coco_ssd_mobilenet_v1_quant.tflite"
+source = {{kind = "images", path = "{assets}/images/pets.jpg", fps = 1.0}}
+report = {{max_per_s = 0}}
+[[pipeline]]
+name = "closer"
+model = "fake"
+engine = {{kind = "fake", fake = {{invoke_ms = 2000, input_shape = [1, 8, 8, 3]}}}}
+source = {{kind = "crops", of = "first", join_s = 0.2}}
+"""
+
+
+def joined(folder: Path, assets: Path, finder: str, *pictures: str) -> list[list[tuple[str, str]]]:
+    """Run a cascade; return for each result what was found, and what the second model says of it."""
+    shown = folder / "pictures"
+    shown.mkdir()
+    for number, name in enumerate(pictures):
+        (shown / f"{number}{Path(name).suffix}").symlink_to(assets / "images" / name)
+    config = JOINED.format(state=folder / "state", assets=assets, pictures=shown, finds="first", finder=finder)
+    (folder / "inferd.toml").write_text(config)
+    command = [sys.executable, "-m", "inferd", "run", "--print", "--until-end", "--config", str(folder / "inferd.toml")]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert not [one for one in told if one.get("pipeline") == "closer" and "labels" in one]
+    results = [one["boxes"] for one in told if one.get("pipeline") == "first" and "boxes" in one]
+    return [
+        [(box["label"], box.get("closer", {}).get("closer", {}).get("label", "")) for box in one] for one in results
+    ]
+
+
+def test_one_result_says_what_was_found_and_what_the_second_model_sees_in_it(assets: Path, tmp_path: Path) -> None:
+    results = joined(tmp_path, assets, "coco_ssd_mobilenet_v1_quant.tflite", "pets.jpg", "pets.jpg", "dogs.jpg")
+    assert len(results) == 3
+    assert results[1] == [("dog", "Italian greyhound"), ("dog", "Boston bull, Boston terrier")]
+    assert {breed for _, breed in results[2]} == {"Tibetan terrier, chrysanthemum dog"}
+
+
+def test_faces_are_looked_at_closer_in_one_result(assets: Path, tmp_path: Path) -> None:
+    results = joined(tmp_path, assets, "face_detection_short_range.tflite", "face.jpg", "face.jpg", "grace_hopper.bmp")
+    assert [len(faces) for faces in results] == [2, 2, 1]
+    assert all(label == "face" and seen for label, seen in results[1] + results[2])
+
+
+def test_a_second_model_that_answers_too_late_holds_no_result_up(assets: Path, tmp_path: Path) -> None:
+    (tmp_path / "inferd.toml").write_text(SILENT.format(state=tmp_path / "state", assets=assets))
+    command = [
+        sys.executable,
+        "-m",
+        "inferd",
+        "run",
+        "--print",
+        "--until-end",
+        "--config",
+        str(tmp_path / "inferd.toml"),
+    ]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=50, check=False)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    results = [one for one in told if one.get("pipeline") == "first" and "boxes" in one]
+    assert results
+    assert not [box for one in results for box in one["boxes"] if "closer" in box]
+
+
+def test_infer_has_a_second_model_look_at_each_object(assets: Path) -> None:
+    models = assets / "models"
+    command = [sys.executable, "-m", "inferd", "infer", "--json", "--threshold", "0.5"]
+    command += [str(models / "detect/coco_ssd_mobilenet_v1_quant.tflite"), str(assets / "images/pets.jpg")]
+    command += ["--closer", str(models / "classify/mobilenet_v2_1.0_224_quant.tflite")]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    seen = [label["label"] for box in json.loads(done.stdout)["boxes"] for label in box["closer"].values()]
+    assert seen == ["Italian greyhound", "Boston bull, Boston terrier"]
+
+
 def test_crops_of_a_pipeline_that_is_not_there_are_a_configuration_error(assets: Path, tmp_path: Path) -> None:
     done = run(tmp_path, assets, of="animal")
     assert done.returncode == 78

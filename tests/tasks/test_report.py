@@ -126,3 +126,9 @@ def test_outside_of_its_schedule_nothing_leaves_and_nothing_is_there() -> None:
     closed = [reporter.judge(top("cat"), n * 1000 * MS, counts=False) for n in (1, 2)]
     assert [verdict.report for verdict in closed] == [False, False]
     assert [verdict.settled for verdict in closed] == [Answer({}), None]
+
+
+def test_never_lets_nothing_leave_and_settles_all_the_same() -> None:
+    rules = Report(when="never", hold=1, window=1)
+    assert reports(rules, [top("cat")] * 3) == [False] * 3
+    assert settled(rules, [top("cat")] * 2) == [{"cat": 1}, None]

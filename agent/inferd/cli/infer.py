@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import click
+from msgspec.structs import replace
 
 from inferd import ipc
 from inferd.cli.catalogue import drop_folder
@@ -47,6 +48,7 @@ def numbers(_ctx: click.Context, _option: click.Parameter, text: str | None) -> 
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per input.")
 @click.option("--draw", metavar="DIR", default="", help="Write each picture with its results drawn on it to DIR.")
 @click.option("--track", is_flag=True, help="Number the objects of a video, the same in each frame.")
+@click.option("--closer", type=click.Path(path_type=Path), metavar="MODEL", help="A second model looks at each object.")
 @click.option("--task", type=click.Choice(typing.get_args(Task)), help="What the model does.")
 @click.option("--labels", metavar="FILE", help="A file of labels: one a line, or `id label` lines.")
 @click.option("--resize", type=click.Choice(["stretch", "letterbox", "crop"]), help="How a picture is made to fit.")
@@ -77,6 +79,7 @@ def infer(
     draw: str,
     track: bool,  # noqa: FBT001 - as above
     threads: int,
+    closer: Path | None,
     **said: object,
 ) -> None:
     r"""Run MODEL on pictures, folders of pictures, videos, sounds, readings or tensors, and print what it says.
@@ -102,16 +105,35 @@ def infer(
     overrides = settings.Overrides(**said)  # type: ignore[arg-type]  # click has checked each by its option
     engine = settings.Engine(threads=threads)
     with quiet_seed() as seed:
-        verdict = examine(seed, ipc.Examine(str(model_named(model)), overrides, engine, ""), LOAD_S)
-        if isinstance(verdict, Rejected):
-            raise verdict.error
-        if verdict.twin is not None:
-            why = f"is compiled for the Edge TPU, which does not run here; its CPU twin does: {verdict.twin.ref.name}"
-            raise ModelError(verdict.description.ref.name, why)
-        engine = fitting_engine(verdict.description, engine)
-        request = ipc.Infer(verdict.description, engine, tuple(sources), draw, settings.Track(enabled=track))
-        failed = _show_all(seed, verdict, request, as_json=as_json)
+        accepted = [_accepted(seed, model, overrides, engine)]
+        request = ipc.Infer(
+            accepted[0].description,
+            fitting_engine(accepted[0].description, engine),
+            tuple(sources),
+            draw,
+            settings.Track(enabled=track),
+        )
+        if closer is not None:
+            accepted.append(_accepted(seed, closer, settings.Overrides(), engine))
+            description = accepted[1].description
+            request = replace(request, closer=ipc.Closer(description, fitting_engine(description, engine)))
+        failed = _show_all(seed, accepted, request, as_json=as_json)
     sys.exit(1 if failed else 0)
+
+
+def _accepted(seed: Seed, model: Path, overrides: settings.Overrides, engine: settings.Engine) -> Accepted:
+    """Return a model that runs on pictures here, examined.
+
+    Raises:
+        ModelError: it is refused, or is not for this processor.
+    """
+    verdict = examine(seed, ipc.Examine(str(model_named(model)), overrides, engine, ""), LOAD_S)
+    if isinstance(verdict, Rejected):
+        raise verdict.error
+    if verdict.twin is not None:
+        why = f"is compiled for the Edge TPU, which does not run here; its CPU twin does: {verdict.twin.ref.name}"
+        raise ModelError(verdict.description.ref.name, why)
+    return verdict
 
 
 def model_named(model: Path) -> Path:
@@ -152,23 +174,24 @@ def source_of(text: str) -> settings.Source:
     return settings.ImagesSource(path=text)
 
 
-def _show_all(seed: Seed, accepted: Accepted, request: ipc.Infer, *, as_json: bool) -> int:
+def _show_all(seed: Seed, models: Sequence[Accepted], request: ipc.Infer, *, as_json: bool) -> int:
     """Print every result; return how many inputs gave none."""
     needs_picture = any(not isinstance(source, settings.NpzSource) for source in request.sources)
-    if accepted.description.missing and (needs_picture or accepted.description.manifest.model.task != "raw"):
-        raise ModelError(accepted.description.ref.name, "; ".join(accepted.description.missing))
+    for one in (accepted.description for accepted in models):
+        if one.missing and (needs_picture or one.manifest.model.task != "raw"):
+            raise ModelError(one.ref.name, "; ".join(one.missing))
     failed = 0
-    for message in _answers(seed, accepted, request):
+    for message in _answers(seed, models, request):
         match message:
             case ipc.Inferred():
-                click.echo(_as_json(message.tick, accepted) if as_json else _as_text(message, accepted))
+                click.echo(_as_json(message.tick, models[0]) if as_json else _as_text(message, models[0]))
             case ipc.InputFailed():
                 failed += 1
                 click.echo(f"inferd: {message.why}", err=True)
     return failed
 
 
-def _answers(seed: Seed, accepted: Accepted, request: ipc.Infer) -> Iterator[ipc.FromOneshot]:
+def _answers(seed: Seed, models: Sequence[Accepted], request: ipc.Infer) -> Iterator[ipc.FromOneshot]:
     """Yield what the one-shot child says until it is done.
 
     Raises:
@@ -178,12 +201,12 @@ def _answers(seed: Seed, accepted: Accepted, request: ipc.Infer) -> Iterator[ipc
     child = seed.fork("inferd.worker.oneshot:main", "inferd-infer", [theirs.fileno()])
     theirs.close()
     channel: Channel[ipc.FromOneshot, ipc.Infer] = Channel(ours, ipc.FromOneshot)  # type: ignore[arg-type]  # a union
-    channel.send(request, [accepted.blob_fd] if accepted.blob_fd is not None else [])
+    channel.send(request, [accepted.blob_fd for accepted in models if accepted.blob_fd is not None])
     while True:
         try:
             received = channel.receive(None)
         except Closed:
-            raise WorkerError(accepted.description.ref.name, _death(seed, child)) from None
+            raise WorkerError(request.description.ref.name, _death(seed, child)) from None
         assert received is not None  # noqa: S101 - without a timeout there is a message or an exception
         yield received[0]
         if isinstance(received[0], ipc.InferDone):

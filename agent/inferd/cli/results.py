@@ -14,6 +14,7 @@ def lines_of(result: Result) -> list[str]:
         corners = ", ".join(f"{value:.3f}" for value in box.box)
         number = f" #{box.track}" if box.track else ""
         lines.append(f"  {box.score:.3f}  {box.label or box.id}{number}  y0, x0, y1, x1 = {corners}")
+        lines += [f"    {by}: {seen.score:.3f}  {seen.label or seen.id}" for by, seen in (box.closer or {}).items()]
     lines += [
         f"  {output.name} {list(output.shape)} {output.dtype}: {_first(output.values)}"
         for output in result.outputs or ()

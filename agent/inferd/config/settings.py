@@ -209,6 +209,8 @@ class CropsSource(Settings, frozen=True, tag_field="kind", tag="crops"):
         min_score: objects with a lower score are left out.
         most: at most so many of a frame, the best first.
         every_s: an object that is followed is looked at again after so long; 0 is in every frame.
+        join_s: a result of the first pipeline waits at most so long for what is seen in its objects, and says it of each
+            (as `closer`); 0 joins nothing.
     """
 
     of: str
@@ -217,6 +219,7 @@ class CropsSource(Settings, frozen=True, tag_field="kind", tag="crops"):
     min_score: float = 0.0
     most: int = 4
     every_s: float = 0.0
+    join_s: float = 0.0
 
 
 Source = (
@@ -351,7 +354,7 @@ class Report(Settings, frozen=True):
     """Which results leave the device.
 
     Attributes:
-        when: "every" result, or only when the answer changes ("change").
+        when: "every" result, only when the answer changes ("change"), or "never".
         hold: a changed answer counts when `hold` of the last `window` results agree on it.
         window: see `hold`.
         min_score: results whose best score is lower are not reported.
@@ -359,7 +362,7 @@ class Report(Settings, frozen=True):
         keep: whether results that the broker misses are kept on the disk, in the room of `mqtt.spool_mb`.
     """
 
-    when: Literal["every", "change"] = "every"
+    when: Literal["every", "change", "never"] = "every"
     hold: int = 3
     window: int = 5
     min_score: float = 0.0

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from inferd.config import settings
 from inferd.errors import EndOfInput, FrameUnfinished, SourceError
-from inferd.records import Box, Frame
+from inferd.records import Box, Frame, Result
 from inferd.system.clock import Clock
 from inferd.system.threads import Condition
 
 MOST_WAITING = 8  # crops; the oldest makes room
 LAST_FRAME_NS = 2_000_000_000  # after the other pipeline's source ended, its last frame is still in its model
 SMALLEST_PX = 4  # a side of a crop; less shows nothing
+
+Ask = Callable[[Box], Callable[[Result | None], None]]
 
 
 class Crops:
@@ -30,6 +32,7 @@ class Crops:
             clock: tells when an object was looked at last.
         """
         self.of = options.of
+        self.join_s = options.join_s
         self._options = options
         self._clock = clock
         self._changed = Condition()
@@ -55,16 +58,28 @@ class Crops:
             raise EndOfInput(self.of, "its input is through")
         raise FrameUnfinished(self.of, f"{self.of} has found nothing to look at closer")
 
-    def give(self, frame: Frame, boxes: Sequence[Box]) -> int:
-        """Take what was found in a frame, the best first; return how many older crops had to make room."""
+    def give(self, frame: Frame, boxes: Sequence[Box], ask: Ask | None = None) -> int:
+        """Take what was found in a frame, the best first.
+
+        Args:
+            frame: the whole of it.
+            boxes: what was found in it.
+            ask: called for each object that is taken; gives who waits for what is seen in it. None where nobody does.
+
+        Returns:
+            How many older crops had to make room.
+        """
         crops = [crop for box in self._wanted(boxes) if (crop := cut(frame, box, self._options.margin)) is not None]
+        if ask is not None:
+            crops = [replace(crop, answer=ask(crop.crop)) for crop in crops if crop.crop is not None]
         with self._changed:
             self._waiting.extend(crops)
-            lost = max(0, len(self._waiting) - MOST_WAITING)
-            for _ in range(lost):
-                self._waiting.popleft()
+            lost = [self._waiting.popleft() for _ in range(len(self._waiting) - MOST_WAITING)]
             self._changed.notify_all()
-        return lost
+        for crop in lost:
+            if crop.answer is not None:
+                crop.answer(None)
+        return len(lost)
 
     def end(self) -> None:
         """Take it that no more will come."""

@@ -152,7 +152,8 @@ class _Pen:
         taken: list[Plate] = []
         for box in boxes:
             number = f"#{box.track} " if box.track else ""
-            text = self._fitting(f"{number}{box.label} {box.score:.0%}", 1.0, self._width - 2 * self._pad)
+            closer = "".join(f", {label.label} {label.score:.0%}" for label in (box.closer or {}).values())
+            text = self._fitting(f"{number}{box.label} {box.score:.0%}{closer}", 1.0, self._width - 2 * self._pad)
             taken.append(self._place(box, text, taken))
             self._plate(taken[-1], text, class_color(box.track or box.id))
 

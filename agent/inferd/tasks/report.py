@@ -44,6 +44,7 @@ class Reporter:
 
         "every": all that reach `min_score` leave, no more than `max_per_s`. "change": a result leaves when the settled
         answer changes, or as soon after that as `max_per_s` allows. A result without labels and boxes always changes.
+        "never": none leaves, and the answer is settled all the same.
         Zones settle with the labels; a crossed line changes the answer at once, for it cannot be taken back. A result that
         does not count (outside of its schedule) never leaves, and the answer is that nothing is there.
         """
@@ -55,7 +56,7 @@ class Reporter:
             self._owed |= changed or answer is None
             wanted = self._owed
         else:
-            wanted = not best_score(result) < self._rules.min_score
+            wanted = self._rules.when == "every" and not best_score(result) < self._rules.min_score
         report = wanted and self._may_leave(now_ns)
         self._owed &= not report
         return Verdict(report, self._told() if changed else None)

@@ -35,7 +35,7 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
         task: "classify", "detect", "raw", ...
         crop: the object of another pipeline that was looked at closer; boxes and points lie on the crop then.
         labels: best first.
-        boxes: best first; y0, x0, y1, x1 normalised to the source picture.
+        boxes: best first; y0, x0, y1, x1 normalised to the source picture; `closer` is what pipelines that look closer say.
         keypoints: y, x normalised to the source picture, and a score.
         mask: a segmentation's shape and the share of the picture each label covers.
         embedding: the vector.
@@ -175,7 +175,8 @@ def _label(label: Label) -> Label:
 
 def _box(box: Box) -> Box:
     y0, x0, y1, x1 = (round(edge, _DIGITS) for edge in box.box)
-    return Box(box.id, box.label, round(box.score, _DIGITS), (y0, x0, y1, x1), box.track)
+    closer = {pipeline: _label(label) for pipeline, label in box.closer.items()} if box.closer else None
+    return Box(box.id, box.label, round(box.score, _DIGITS), (y0, x0, y1, x1), box.track, closer)
 
 
 def _point(point: tuple[float, float, float]) -> tuple[float, float, float]:

@@ -96,7 +96,7 @@ class Capture:
                 continue
             try:
                 with closing(open_source(options, self._clock)) as source:
-                    self._exchange.join(source, self._lane.counters)
+                    self._exchange.join(source, self._lane.pipeline.name, self._lane.counters)
                     self._pump(source)
             except EndOfInput:
                 if self._lane.pipeline.pace.at_end == "stop":

@@ -13,18 +13,19 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from inferd.errors import EngineError, InferdError, ModelError, NonFiniteOutput, SourceError
-from inferd.parts import Engine
+from inferd.parts import Engine, Task
 from inferd.pipeline import Lane, Seen, Steps, scene_ns, tick
-from inferd.records import Answer, Frame, ModelRef, Tick
+from inferd.records import Answer, Frame, ModelRef, Result, Tick
 from inferd.system.clock import Clock
 from inferd.system.progress import Busy, Slot
 from inferd.system.threads import Condition, Event, Latest
 from inferd.tasks.schedule import is_open
-from inferd.worker.cascade import Exchange
+from inferd.worker.cascade import Exchange, Held, Outgoing
 
 CPU = "cpu"
 GIVE_UP_AFTER = 3  # failures in a row of an accelerator without a twin; with one, the first is enough
 IDLE_S = 0.25  # how often an idle loop says that it lives
+FOREVER_NS = 1 << 62
 
 
 class MarkedEngine:
@@ -120,6 +121,7 @@ class Loop:
         self._clock = clock
         self._listener = listener
         self._exchange = exchange or Exchange()
+        self._outgoing = {name: Outgoing(changed) for name in lanes}
         self._serving: Serving | None = None
         self._leaving = Event()
         self._left_ns = 0
@@ -145,9 +147,11 @@ class Loop:
             return self._changed.wait_for(lambda: not self._leaving.is_set(), timeout_s)
 
     def run(self, stop: Event) -> None:
-        """Turn until `stop` is set, then close the engine."""
+        """Turn until `stop` is set, then tell what still waits and close the engine."""
         while not stop.is_set():
             self.turn()
+        for lane in self._lanes.values():
+            self._let_out(lane, FOREVER_NS)
         for serving in (self._serving, self._offered.take()):
             for engine in serving.engines if serving is not None else ():
                 engine.close()
@@ -158,6 +162,9 @@ class Loop:
         if self._leaving.is_set():
             self._leave()
         self._take_offer()
+        now_ns = self._clock.monotonic_ns()
+        for waiting in self._lanes.values():
+            self._let_out(waiting, now_ns)
         lane = self._oldest()
         if self._serving is None or lane is None:
             self._wait()
@@ -193,51 +200,71 @@ class Loop:
                 and not self._leaving.is_set()
                 and (self._serving is None or self._oldest() is None)
             ):
-                self._changed.wait(IDLE_S)
+                now_ns = self._clock.monotonic_ns()
+                due_s = (outgoing.due_s(now_ns) for outgoing in self._outgoing.values())
+                self._changed.wait(min([IDLE_S, *(one for one in due_s if one is not None)]))
 
     def _infer(self, serving: Serving, lane: Lane) -> None:
         lane.inferring = True  # before the frame is taken: whoever waits for the last one looks at both
-        try:
-            frame = lane.frames.take()
-            if frame is not None and self._fit(serving, lane, frame):
-                self._infer_frame(serving, lane, frame)
-        finally:
-            lane.inferring = False
+        frame = lane.frames.take()
+        if frame is not None:
+            result = self._infer_frame(serving, lane, frame) if self._fit(serving, lane, frame) else None
+            if frame.answer is not None:
+                frame.answer(result)
+        self._let_out(lane, self._clock.monotonic_ns())
 
-    def _infer_frame(self, serving: Serving, lane: Lane, frame: Frame) -> None:
+    def _infer_frame(self, serving: Serving, lane: Lane, frame: Frame) -> Result | None:
+        """Return the result of a frame, which is on its way out; None where it gives none, which was told."""
+        name = lane.pipeline.name
         try:
-            turn = tick(frame, serving.steps[lane.pipeline.name], self._clock.monotonic_ns)
+            turn = tick(frame, serving.steps[name], self._clock.monotonic_ns)
         except SourceError as exc:
             self._lose(lane, "preprocess_error", exc)
         except EngineError as exc:
-            self._fail(serving, lane, frame, exc)
+            return self._fail(serving, lane, frame, exc)
         except NonFiniteOutput as exc:
             self._lose(lane, "nonfinite_output", exc)
         except ModelError as exc:
             self._lose(lane, "decode_error", exc)
         else:
             result = lane.follower.follow(turn.result, scene_ns(frame))
-            turn = turn if result is turn.result else replace(turn, result=result)
-            self._exchange.give(lane.pipeline.name, frame, turn.result)
-            lane.show(frame, turn, serving.ref, serving.steps[lane.pipeline.name].task)
-            self._tell(lane, serving.ref, turn)
-            if lane.pipeline.samples.keep_mb:
-                lane.keep_hard(Seen(frame, turn, serving.ref, None), self._clock.monotonic_ns())
+            seen = Seen(frame, turn if result is turn.result else replace(turn, result=result), serving.ref, None)
+            self._hold(lane, seen, serving.steps[name].task)
+            return result
+        return None
 
-    def _fail(self, serving: Serving, lane: Lane, frame: Frame, error: EngineError) -> None:
+    def _hold(self, lane: Lane, seen: Seen, task: Task) -> None:
+        """Put a result on its way out, behind what others are to see in its objects."""
+        outgoing = self._outgoing[lane.pipeline.name]
+        question = self._exchange.give(lane.pipeline.name, seen.frame, seen.turn.result, outgoing)
+        wait_ns = 0 if question is None else round(question.wait_s * 1e9)
+        outgoing.put(Held(seen, task, question, self._clock.monotonic_ns() + wait_ns))
+
+    def _let_out(self, lane: Lane, now_ns: int) -> None:
+        """Tell the results that wait for nothing any more."""
+        outgoing = self._outgoing[lane.pipeline.name]
+        for held in outgoing.leaving(now_ns):
+            seen = held.joined()
+            lane.show(seen.frame, seen.turn, seen.ref, held.task)
+            self._tell(lane, seen.ref, seen.turn)
+            if lane.pipeline.samples.keep_mb:
+                lane.keep_hard(seen, self._clock.monotonic_ns())
+        lane.inferring = not outgoing.empty
+
+    def _fail(self, serving: Serving, lane: Lane, frame: Frame, error: EngineError) -> Result | None:
         """Have the twin answer this very frame, where there is one; give an accelerator up that only fails."""
         self._failed_in_a_row += 1
         on_cpu = serving.engine.info.accelerator == CPU
         if on_cpu or (serving.standby is None and self._failed_in_a_row < GIVE_UP_AFTER):
             self._lose(lane, "engine_error", error)
-            return
+            return None
         twin = serving.standby and dataclasses.replace(serving.standby, degraded=str(error))
         self._serving, self._failed_in_a_row = twin, 0
         self._listener.fell_back(serving, twin, str(error))
-        if twin is None:
-            self._lose(lane, "engine_error", error)
-        else:
-            self._infer_frame(twin, lane, frame)
+        if twin is not None:
+            return self._infer_frame(twin, lane, frame)
+        self._lose(lane, "engine_error", error)
+        return None
 
     def _lose(self, lane: Lane, cause: str, error: InferdError) -> None:
         lane.counters.dropped(cause)

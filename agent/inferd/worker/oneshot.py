@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -13,19 +13,24 @@ from msgspec.structs import replace
 from inferd import ipc
 from inferd.config import settings
 from inferd.errors import EndOfInput, EngineError, FrameError, InferdError, ModelError, SourceError
-from inferd.parts import ENGINES, PaintsPixels, Task, find
+from inferd.parts import ENGINES, Engine, PaintsPixels, Task, find
 from inferd.pipeline import Steps, build_steps, scene_ns, tick
 from inferd.records import Frame, Result
+from inferd.sources.crops import cut
 from inferd.system.channel import Channel
 from inferd.system.clock import Clock, SystemClock
 from inferd.tasks.draw import bgr, draw, png
 from inferd.tasks.follow import Follower
 from inferd.worker.capture import open_source, settle
+from inferd.worker.cascade import best
 
 ToCli = Channel[ipc.Infer, ipc.FromOneshot]
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+MARGIN = settings.CropsSource(of="").margin
 READ_S = 10.0  # files answer at once; what takes longer is told as a failed input
+
+Look = Callable[[Frame, Result], Result]
 
 
 def main(channel_fd: int) -> int:
@@ -43,14 +48,16 @@ def main(channel_fd: int) -> int:
     request, fds = received
     clock = SystemClock()
     try:
-        make = find("engine", ENGINES, request.engine.kind)
-        path = f"/proc/self/fd/{fds[0]}" if fds else ""
-        with closing(make(path, request.engine, clock, request.description.ref.name)) as engine:
+        with ExitStack() as stack:
+            paths = [f"/proc/self/fd/{fd}" for fd in fds] or [""]
+            engine = stack.enter_context(_load(request, paths[0], clock))
+            closer = stack.enter_context(_load(request.closer, paths[-1], clock)) if request.closer else None
             drawings = Drawings(request.draw_dir)
             for options in request.sources:
                 engine.reset()  # inputs of one command have nothing to do with each other, nor have the tasks' averages
                 steps = build_steps(request.description, engine, WHOLE_PICTURE)
-                _infer_all(options, steps, Follower(request.track), drawings, channel, clock)
+                look = _look_closer(request.closer, closer, clock) if request.closer and closer else None
+                _infer_all(options, steps, Follower(request.track), look, drawings, channel, clock)
             channel.send(ipc.InferDone(engine.info))
     except InferdError as exc:
         channel.send(ipc.InputFailed(str(exc)))
@@ -60,8 +67,38 @@ def main(channel_fd: int) -> int:
     return 0
 
 
+def _load(wanted: ipc.Infer | ipc.Closer, path: str, clock: Clock) -> AbstractContextManager[Engine]:
+    """Load a model; it is closed at the end of the context."""
+    engine: Engine = find("engine", ENGINES, wanted.engine.kind)(
+        path, wanted.engine, clock, wanted.description.ref.name
+    )
+    return closing(engine)
+
+
+def _look_closer(wanted: ipc.Closer, engine: Engine, clock: Clock) -> Look:
+    """Return what adds to each object of a result what the second model sees in it."""
+    steps = build_steps(wanted.description, engine, WHOLE_PICTURE)
+    name = wanted.description.ref.name
+
+    def look(frame: Frame, result: Result) -> Result:
+        boxes = [(box, cut(frame, box, MARGIN)) for box in result.boxes or ()]
+        seen = [
+            (box, None if crop is None else best(tick(crop, steps, clock.monotonic_ns).result)) for box, crop in boxes
+        ]
+        joined = tuple(box if label is None else replace(box, closer={name: label}) for box, label in seen)
+        return replace(result, boxes=joined) if joined else result
+
+    return look
+
+
 def _infer_all(
-    options: settings.Source, steps: Steps, follower: Follower, drawings: Drawings, channel: ToCli, clock: Clock
+    options: settings.Source,
+    steps: Steps,
+    follower: Follower,
+    look: Look | None,
+    drawings: Drawings,
+    channel: ToCli,
+    clock: Clock,
 ) -> None:
     """Send the result of each frame of one input; what fails is sent as well, and the next one follows."""
     try:
@@ -70,7 +107,8 @@ def _infer_all(
                 steps.engine.reset()  # pictures of one folder are strangers; frames, windows and samples follow each other
             try:
                 turn = tick(frame, steps, clock.monotonic_ns)
-                turn = replace(turn, result=follower.follow(turn.result, scene_ns(frame)))
+                result = follower.follow(turn.result, scene_ns(frame))
+                turn = replace(turn, result=result if look is None else look(frame, result))
             except (SourceError, EngineError, ModelError) as exc:
                 channel.send(ipc.InputFailed(str(exc)))
                 continue
