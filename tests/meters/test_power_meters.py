@@ -61,6 +61,14 @@ def test_a_chip_without_a_power_register_tells_volts_times_amperes(tmp_path: Pat
     assert found.read() == 4.25
 
 
+def test_a_chip_that_the_kernel_shows_as_iio_tells_its_register_times_its_scale(tmp_path: Path) -> None:
+    folder = tmp_path / "sys/bus/iio/devices/iio:device0"
+    files(folder, name="ina226", in_power2_raw=800, in_power2_scale="6.250000000")  # by ina2xx-adc of Linux 6.1
+    found = find_sensor(tmp_path)
+    assert found is not None
+    assert (found.name, found.read()) == ("ina226", 5.0)
+
+
 def test_channels_of_an_ina3221_without_a_rail_of_the_whole_board_are_added_up(tmp_path: Path) -> None:
     root = copytree(FIXTURES / "jetson", tmp_path / "root")
     chip = root / "sys/class/hwmon/hwmon1"

@@ -1,8 +1,8 @@
 """Power by a sensor on the board, or by what supplies it.
 
 Formats: the kernel's Documentation/hwmon/{ina2xx,ina238,ina3221}.rst and sysfs-interface.rst (µW, mV, mA);
-Documentation/ABI/testing/sysfs-class-power (µW, µV, µA); NVIDIA Jetson Linux Developer Guide, "Power Monitor" (names of
-the rails; before release 35 an IIO device with mW). A reading goes over I2C and takes 1 to 10 ms.
+Documentation/ABI/testing/sysfs-bus-iio (mW) and sysfs-class-power (µW, µV, µA); NVIDIA Jetson Linux Developer Guide,
+"Power Monitor" (names of the rails; before release 35 an IIO device with mW). A reading goes over I2C and takes 1 to 10 ms.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ def find_sensor(root: Path) -> Found | None:
             return Found(name, lambda chip=chip: _read(lambda: _single(chip), chip))  # type: ignore[misc]  # bound here
         if name == "ina3221":
             return Found(name, lambda chip=chip: _read(lambda: _triple(chip), chip))  # type: ignore[misc]  # as above
+    for power in sorted(root.glob("sys/bus/iio/devices/iio:device*/in_power*_raw")):
+        # Debian's kernel has ina2xx-adc and no hwmon driver for these chips.
+        if (name := text(power.parent / "name")) in CHIPS:
+            return Found(name, lambda power=power: _read(lambda: _iio(power), power.parent))  # type: ignore[misc]  # as above
     for chip in sorted(root.glob("sys/bus/i2c/drivers/ina3221x/*/iio:device*")):
         return Found("ina3221x", lambda chip=chip: _read(lambda: _old_jetson(chip), chip))  # type: ignore[misc]  # as above
     return None
@@ -71,6 +75,11 @@ def _number(path: Path) -> int:
 def _single(chip: Path) -> float:
     power = chip / "power1_input"
     return _number(power) / 1e6 if power.exists() else _volts_times_amperes(chip, 1)
+
+
+def _iio(power: Path) -> float:
+    scale = power.with_name(power.name.removesuffix("raw") + "scale")
+    return _number(power) * float(scale.read_text()) / 1e3
 
 
 def _triple(chip: Path) -> float:
