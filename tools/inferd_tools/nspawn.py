@@ -33,16 +33,36 @@ def missing() -> list[str]:
     return [package for program, package in NEEDED.items() if shutil.which(program) is None]
 
 
-def root_archive(codename: str, cache: Path) -> Path:
-    """Return the archive of a release's root, made the first time."""
-    archive = cache / f"{codename}.tar.zst"
+def root_archive(codename: str, cache: Path, name: str = "", packages: str = PACKAGES) -> Path:
+    """Return the archive of a release's root with these packages, made the first time; `name` tells it from others."""
+    archive = cache / f"{name or codename}.tar.zst"
     if not archive.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        unfinished = cache / f"{codename}.unfinished.tar.zst"
-        command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", codename, str(unfinished)]
+        unfinished = cache / f"{name or codename}.unfinished.tar.zst"
+        command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", codename, str(unfinished)]
         subprocess.run(command, check=True)
         unfinished.rename(archive)
     return archive
+
+
+def unpack(archive: Path, root: Path) -> None:
+    """Unpack a root as the folder `root`, which must not exist, and leave out what nobody waits for."""
+    root.mkdir(parents=True)
+    subprocess.run(["tar", "--zstd", "-xpf", str(archive), "-C", str(root), "--exclude=./dev/*"], check=True)
+    for unit in ("console-getty.service", "getty@.service", "apt-daily.timer", "apt-daily-upgrade.timer"):
+        (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
+    (root / "etc/machine-id").write_text("")
+    (root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")  # every installer writes it
+
+
+def run_at_boot(root: Path, name: str, unit: str) -> None:
+    """Have systemd start this unit with everything else."""
+    (root / "etc/systemd/system" / f"{name}.service").write_text(unit)
+    wanted = root / "etc/systemd/system/default.target.wants"
+    wanted.mkdir(exist_ok=True)
+    link = wanted / f"{name}.service"
+    link.unlink(missing_ok=True)
+    link.symlink_to(f"/etc/systemd/system/{name}.service")
 
 
 class Machine:
@@ -51,12 +71,7 @@ class Machine:
     def __init__(self, archive: Path, root: Path) -> None:
         """Unpack `archive` as `root`, which must not exist."""
         self.root = root
-        root.mkdir(parents=True)
-        subprocess.run(["tar", "--zstd", "-xpf", str(archive), "-C", str(root), "--exclude=./dev/*"], check=True)
-        for unit in ("console-getty.service", "getty@.service", "apt-daily.timer", "apt-daily-upgrade.timer"):
-            (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
-        (root / "etc/machine-id").write_text("")
-        (root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")  # every installer writes it
+        unpack(archive, root)
 
     def boot(self, inside: Path, name: str, out: Path, options: Sequence[str] = ()) -> int:
         """Boot, run `inside/name.py` after everything has started, and return its exit code.
@@ -67,13 +82,7 @@ class Machine:
             out: a folder that is seen as /out.
             options: more of systemd-nspawn's.
         """
-        unit = UNIT.format(name=name, limit_s=BOOT_S)
-        (self.root / "etc/systemd/system/verify.service").write_text(unit)
-        wanted = self.root / "etc/systemd/system/default.target.wants"
-        wanted.mkdir(exist_ok=True)
-        link = wanted / "verify.service"
-        link.unlink(missing_ok=True)
-        link.symlink_to("/etc/systemd/system/verify.service")
+        run_at_boot(self.root, "verify", UNIT.format(name=name, limit_s=BOOT_S))
         binds = [f"--bind={out}:/out", f"--bind-ro={inside}:/in"]
         command = ["systemd-nspawn", "-q", "--register=no", "--keep-unit", "--private-network", *binds]
         command += [*options, "-D", str(self.root), "--boot"]
