@@ -28,6 +28,7 @@ def test_nothing_is_lost_whatever_goes_wrong(tmp_path: Path, capsys: pytest.Capt
         print("", HEAD, *(one.row for one in outcomes), sep="\n")  # noqa: T201 - the table is what it is for
     assert [one.lost for one in outcomes] == [0] * len(outcomes)
     assert all(one.in_order for one in outcomes)
+    assert [one.old_as_new for one in outcomes] == [0] * len(outcomes)
     assert max(one.duplicates for one in outcomes) <= COUNT / 100
 
 

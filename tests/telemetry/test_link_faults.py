@@ -21,7 +21,7 @@ COUNT = 1000
 @pytest.mark.parametrize("cell", FAULTS)
 def test_nothing_is_lost_and_everything_comes_in_order(tmp_path: Path, cell: str) -> None:
     told = faulty(cell, tmp_path, COUNT)
-    assert (told.lost, told.in_order) == (0, True)
+    assert (told.lost, told.in_order, told.old_as_new) == (0, True, 0)
 
 
 def test_a_client_that_is_killed_again_and_again_loses_nothing(tmp_path: Path) -> None:
