@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.boards import CONFIG, SERVICE, TFLITE, Board, coral, elf, pc, pi4, pi5, with_python, zero2
+from fixtures.boards import CONFIG, LITERT, SERVICE, TFLITE, Board, coral, elf, pc, pi4, pi5, with_python, zero2
 from fixtures.making_tflite import CUSTOM, FLOAT_PICTURE, PICTURE, ModelMade, TensorMade, classifier
 from inferd.doctor.checks import CHECKS
 from inferd.doctor.rounds import examine
+from inferd.doctor.world import User
 from inferd.store.state import State
 from inferd.store.state_file import NAME, StateFile
 
@@ -61,7 +62,7 @@ def numpy_too_new(board: Board) -> None:
 
 
 def runtime_crashes(board: Board) -> None:
-    lines = "\n".join(map(json.dumps, (NUMPY, TFLITE[1], BEGUN)))
+    lines = "\n".join(map(json.dumps, (*LITERT[:2], BEGUN)))
     board.program("python3", f"[ $3 = runtime ] || exec cat {board.root}/recorded/$3\necho '{lines}'\nkill -SEGV $$")
 
 
@@ -101,6 +102,10 @@ def wrong_libedgetpu(board: Board) -> None:
 def no_libusb(board: Board) -> None:
     why = "libusb-1.0.so.0: cannot open shared object file: No such file or directory"
     board.record("edgetpu", {"step": "library", "state": "failed", "kind": "OSError", "why": why})
+
+
+def wrong_pair(board: Board) -> None:
+    board.record("runtime", *TFLITE)
 
 
 def no_device(board: Board) -> None:
@@ -272,6 +277,40 @@ def password_missing(board: Board) -> None:
     )
 
 
+TLS = """enabled = false
+tls = true
+ca_file = "/etc/inferd/ca.crt"
+cert_file = "/etc/inferd/device.crt"
+key_file = "/etc/inferd/device.key\""""
+
+
+def tls_files(board: Board) -> None:
+    for name, mode in (("ca.crt", 0o644), ("device.crt", 0o644), ("device.key", 0o600)):
+        board.own(f"/{board.write(f'/etc/inferd/{name}', 'PEM', mode).relative_to(board.root)}", SERVICE)
+    board.configure(CONFIG.replace("enabled = false", TLS))
+
+
+def certificate_missing(board: Board) -> None:
+    tls_files(board)
+    board.remove("/etc/inferd/ca.crt")
+
+
+def key_closed(board: Board) -> None:
+    tls_files(board)
+    board.own("/etc/inferd/device.key", User("root", 0, frozenset({0})))
+
+
+def key_open(board: Board) -> None:
+    tls_files(board)
+    (board.root / "etc/inferd/device.key").chmod(0o644)
+
+
+def credential_not_given(board: Board) -> None:
+    board.write("/run/credentials/inferd.service/other", "")
+    board.configure(CONFIG.replace("enabled = false", f"enabled = false\n{CREDENTIAL}"))
+
+
+CREDENTIAL = 'username = "a"\npassword_file = "$CREDENTIALS_DIRECTORY/mqtt-password"'
 FAULTS: list[tuple[Callable[[Path], Board], Inject, str, str]] = [
     (pi4, no_runtime, "runtime.missing", "-m pip install ai-edge-litert"),
     (zero2, no_runtime, "runtime.missing", "-m pip install tflite-runtime==2.14.0"),
@@ -288,6 +327,7 @@ FAULTS: list[tuple[Callable[[Path], Board], Inject, str, str]] = [
     (pi4, no_libedgetpu, "accelerator.library", "sudo apt-get install libedgetpu1-std:arm64"),
     (pi4, wrong_libedgetpu, "accelerator.architecture", "sudo apt-get install libedgetpu1-std:arm64"),
     (pi4, no_libusb, "accelerator.libusb", "sudo apt-get install libusb-1.0-0"),
+    (pi4, wrong_pair, "accelerator.pair", "built for tflite-runtime 2.14.0"),
     (pi4, no_device, "accelerator.device", "plug the Coral in"),
     (pi4, bare_device, "accelerator.firmware", "run one inference"),
     (pi4, closed_device, "accelerator.permission", "sudo inferd install"),
@@ -306,6 +346,10 @@ FAULTS: list[tuple[Callable[[Path], Board], Inject, str, str]] = [
     (pi4, broker_gone, "broker.unreachable", "sudo apt-get install mosquitto"),
     (pi4, password_open, "broker.password-file", "chmod o-rwx /etc/inferd/password"),
     (pi4, password_missing, "broker.password-file", "/etc/inferd/password"),
+    (pi4, credential_not_given, "broker.password-file", "LoadCredential=mqtt-password:FILE"),
+    (pi4, certificate_missing, "broker.tls-file", "mqtt.ca_file in /etc/inferd/inferd.toml"),
+    (pi4, key_closed, "broker.tls-file", "sudo chown inferd /etc/inferd/device.key"),
+    (pi4, key_open, "broker.tls-file", "chmod o-rwx /etc/inferd/device.key"),
     (pi4, closed_folder, "disk.permission", "sudo install -d -o inferd /var/lib/inferd/models"),
     (pi4, folder_in_memory, "disk.memory", "state_dir"),
     (pi4, card_read_only, "disk.read-only", "sudo mount -o remount,rw /"),

@@ -13,12 +13,14 @@ import pytest
 
 from fixtures import broker as brokers
 from fixtures.boards import CONFIG, Board, pi4
-from inferd.doctor.broker import CHECKS, BrokerFacts, read_broker
+from inferd.doctor import broker, broker_files
+from inferd.doctor.broker import BrokerFacts, read_broker
 from inferd.doctor.check import Fault
 from inferd.doctor.handshake import connect_packet, greet
 from inferd.doctor.rounds import examine
 from inferd.doctor.wanted import Broker, Tls
 
+CHECKS = (*broker_files.CHECKS, *broker.CHECKS)
 PATIENCE_S = 10.0
 
 pytestmark = pytest.mark.skipif(brokers.PROGRAM is None, reason="there is no mosquitto; apt-get install mosquitto")
@@ -28,10 +30,10 @@ needs_openssl = pytest.mark.skipif(
 
 
 class Secure(brokers.Mosquitto):
-    """A mosquitto that shows a certificate."""
+    """A mosquitto that shows a certificate, and asks for one where `more` says so."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._certificate = [f"certfile {folder}/{name}.crt", f"keyfile {folder}/server.key"]
+    def __init__(self, folder: Path, name: str, *more: str) -> None:
+        self._certificate = [f"certfile {folder}/{name}.crt", f"keyfile {folder}/server.key", *more]
         super().__init__(folder)
 
     def start(self) -> None:
@@ -96,8 +98,8 @@ def judged(broker: Broker) -> dict[str, Fault]:
     return {check.id: fault for check in CHECKS if check.reads == (read_broker,) for fault in check.judge(facts)}
 
 
-def secure(folder: Path, name: str) -> Iterator[Secure]:
-    running = Secure(folder, name)
+def secure(folder: Path, name: str, *more: str) -> Iterator[Secure]:
+    running = Secure(folder, name, *more)
     yield running
     running.kill()
 
@@ -183,6 +185,34 @@ def test_a_wrong_certificate_is_named(authority: Path, certificate: str, ca_file
 def test_a_good_certificate_is_well(authority: Path) -> None:
     for running in secure(authority, "good"):
         assert judged(over_tls(authority, running.port, "ca.crt")) == {}
+
+
+MUTUAL = 'ca_file = "/etc/inferd/ca.crt"\ncert_file = "/etc/inferd/device.crt"\nkey_file = "/etc/inferd/device.key"'
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        (MUTUAL, set()),
+        ('ca_file = "/etc/inferd/ca.crt"', {"broker.own-certificate"}),
+        (MUTUAL.replace("device.crt", "stranger.crt"), {"broker.own-certificate"}),
+        ('cert_file = "/etc/inferd/device.crt"\nkey_file = "/etc/inferd/device.key"', {"broker.authority"}),
+    ],
+    ids=["both known", "no certificate of ours", "one of another key", "no authority"],
+)
+def test_tls_is_tried_as_it_is_configured(authority: Path, board: Board, keys: str, named: set[str]) -> None:
+    for copied, name in (
+        ("ca.crt", "ca.crt"),
+        ("good.crt", "device.crt"),
+        ("ca.crt", "stranger.crt"),
+        ("server.key", "device.key"),
+    ):
+        file = board.write(f"/etc/inferd/{name}", (authority / copied).read_text(), 0o600)
+        shutil.chown(file, board.user.uid)
+    asks = (f"cafile {authority}/ca.crt", "require_certificate true")
+    for running in secure(authority, "good", *asks):
+        assert set(found(board, f'host = "localhost"\nport = {running.port}\ntls = true\n{keys}')) == named
 
 
 @needs_openssl

@@ -182,7 +182,9 @@ def test_a_device_that_is_not_among_those_there_are_is_named(tpu: FakeTpu) -> No
         ("BuildLabel(COMPILER=6.3.0 20170516,DATE=redacted), RuntimeVersion(14)", ("tflite-runtime", "2.11.0"), False),
         ("BuildLabel(COMPILER=6.3.0 20170516,DATE=redacted), RuntimeVersion(14)", ("ai-edge-litert", "2.3.0"), None),
         ("BuildLabel(COMPILER=12.2.0,DATE=redacted), RuntimeVersion(14)", ("ai-edge-litert", "2.3.0"), True),
-        ("BuildLabel(COMPILER=12.2.0,DATE=redacted), RuntimeVersion(14)", ("tflite-runtime", "2.14.0"), None),
+        ("BuildLabel(COMPILER=12.2.0,DATE=redacted), RuntimeVersion(14)", ("tflite-runtime", "2.14.0"), True),
+        ("BuildLabel(COMPILER=6.3.0 20170516,DATE=redacted), RuntimeVersion(14)", ("tflite-runtime", "2.14.0"), False),
+        ("BuildLabel(COMPILER=12.2.0,DATE=redacted), RuntimeVersion(14)", ("tflite-runtime", "2.12.0"), None),
     ],
 )
 def test_a_pair_of_library_and_runtime_is_judged_by_what_was_told(

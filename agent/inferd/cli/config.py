@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from inferd.config.link import SERVICE_CREDENTIALS
 from inferd.config.load import load
 from inferd.config.sample import sample as sample_text
 
@@ -26,6 +27,6 @@ def sample() -> None:
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 def check(file: Path | None) -> None:
     """Say whether FILE (or the configuration the service would read) is right."""
-    loaded = load(file, os.environ)
+    loaded = load(file, {"CREDENTIALS_DIRECTORY": SERVICE_CREDENTIALS, **os.environ})
     files = ", ".join(map(str, loaded.files)) or "no file (the built-in defaults)"
     click.echo(f"{files}: right, {len(loaded.config.pipeline)} pipelines")

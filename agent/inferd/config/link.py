@@ -53,6 +53,7 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 FILES = ("password_file", "ca_file", "cert_file", "key_file", "seal_key_file")
 CREDENTIALS = "$CREDENTIALS_DIRECTORY/"
+SERVICE_CREDENTIALS = "/run/credentials/inferd.service"  # where systemd has them, for who asks from outside the service
 
 
 def with_credentials(mqtt: Mqtt, folder: str) -> tuple[Mqtt, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import metadata
 
 from inferd.doctor.check import Check, Fault
 from inferd.doctor.hardware import USB3_MBPS, Holder, Tpu, find_tpus, has_usb3, holders, may_use
@@ -49,15 +48,6 @@ class TpuFacts:
         return self.library is not None and self.library.architecture == self.architecture
 
 
-@dataclass(frozen=True, slots=True)
-class PycoralFacts:
-    """The distribution called pycoral: its version and whether it is Google's; and how to remove it."""
-
-    version: str
-    googles: bool
-    remove: str
-
-
 def read_tpus(world: World) -> TpuFacts:
     """Look for devices, driver files, library and rights."""
     tpus = find_tpus(world)
@@ -85,15 +75,6 @@ def read_library(world: World) -> Steps | Unavailable:
     if library is None or library.architecture != world.python.architecture:
         return Steps({})
     return ask(world, "edgetpu", str(world.at(library.path)))
-
-
-def read_pycoral(world: World) -> PycoralFacts | None:
-    """Look whose pycoral is installed; None where none is."""
-    found = next(iter(metadata.distributions(name="pycoral", path=list(world.python.path))), None)
-    if found is None:
-        return None
-    googles = any(str(file) == "pycoral/utils/edgetpu.py" for file in found.files or ())
-    return PycoralFacts(found.version, googles, world.python.pip("uninstall --yes pycoral"))
 
 
 def judge_missing_library(facts: TpuFacts) -> Iterator[Fault]:
@@ -179,13 +160,6 @@ def judge_speed(facts: TpuFacts) -> Iterator[Fault]:
         if tpu.kind == "usb" and facts.usb3 and 0 < tpu.speed_mbps < USB3_MBPS:
             fact = f"the Edge TPU runs at {tpu.speed_mbps} Mbit/s: a USB 2 port or cable"
             yield Fault(fact, f"USB {tpu.place}", "plug it into a blue USB 3 port, with its own cable", "warning")
-
-
-def judge_pycoral(facts: PycoralFacts | None) -> Iterator[Fault]:
-    """Yield a fault where PyPI's pycoral is installed."""
-    if facts and not facts.googles:
-        fact = f"pycoral {facts.version} is not Google's library, but a tool of that name for coral reefs"
-        yield Fault(fact, "Python packages", facts.remove, "warning")
 
 
 def _join(group: str, user: str) -> str:
@@ -275,12 +249,5 @@ CHECKS = (
         "weights and frames cross the cable: at a tenth of the speed every inference waits for it",
         judge_speed,
         (read_tpus,),
-    ),
-    Check(
-        "accelerator.pycoral",
-        "whose package called pycoral is installed",
-        "PyPI's pycoral has nothing to do with the Edge TPU and hides Google's",
-        judge_pycoral,
-        (read_pycoral,),
     ),
 )

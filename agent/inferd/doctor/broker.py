@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 
 from inferd.config.load import device_id
 from inferd.doctor.check import Check, Fault
 from inferd.doctor.handshake import Greeting, Outcome, greet
-from inferd.doctor.hardware import may_read
-from inferd.doctor.wanted import Broker, tls_of
+from inferd.doctor.wanted import Broker, Tls, tls_of
 from inferd.doctor.world import World
 from inferd.records import Unavailable
 from inferd.wire.topics import client_id
@@ -47,22 +45,11 @@ class BrokerFacts:
         return self.broker is not None and self.broker.host in LOCAL
 
 
-@dataclass(frozen=True, slots=True)
-class PasswordFacts:
-    """The file of the broker's password; `path` is "" where none is configured."""
-
-    path: str
-    there: bool
-    readable: bool
-    open_to_all: bool
-    user: str
-
-
 def read_broker(world: World) -> BrokerFacts | Unavailable:
     """Greet the broker that is configured; with no configuration, none is missed."""
     broker = _configured(world) if world.is_configured else None
-    if broker and broker.password_file and world.read(broker.password_file) is None:
-        return Unavailable(f"{broker.password_file}: the broker's password cannot be read; run the doctor with sudo")
+    if broker and (closed := next((path for path in broker.files if world.read(path) is None), "")):
+        return Unavailable(f"{closed}: cannot be read; run the doctor with sudo")
     return BrokerFacts(
         broker=broker,
         greeting=_greet(world, broker) if broker else Greeting("welcome"),
@@ -70,37 +57,6 @@ def read_broker(world: World) -> BrokerFacts | Unavailable:
         mosquitto=world.which("mosquitto") is not None,
         today=datetime.fromtimestamp(world.clock.wall_s(), UTC).strftime("%Y-%m-%d"),
     )
-
-
-def read_password(world: World) -> PasswordFacts:
-    """Look at the password file, not into it."""
-    path = world.configured.mqtt.password_file
-    file = world.at(path) if path else None
-    there = file is not None and file.is_file()
-    return PasswordFacts(
-        path=path,
-        there=there,
-        readable=file is not None and there and may_read(file, world.user),
-        open_to_all=file is not None and there and bool(file.stat().st_mode & stat.S_IROTH),
-        user=world.user.name,
-    )
-
-
-def judge_password(facts: PasswordFacts) -> Iterator[Fault]:
-    """Yield a fault where the password file is missing, closed to us, or open to everybody."""
-    if facts.path and not facts.there:
-        mend = f"sudo install -m 600 -o {facts.user} /dev/stdin {facts.path}  # type the password, Enter, Ctrl-D"
-        yield Fault("the broker's password file is not there", facts.path, mend)
-    elif facts.path and not facts.readable:
-        mend = f"sudo chown {facts.user} {facts.path}"
-        yield Fault(f"user {facts.user} may not read the broker's password", facts.path, mend)
-    elif facts.open_to_all:
-        yield Fault(
-            "everybody on this device may read the broker's password",
-            facts.path,
-            f"chmod o-rwx {facts.path}",
-            "warning",
-        )
 
 
 def judge_reachable(facts: BrokerFacts) -> Iterator[Fault]:
@@ -169,6 +125,14 @@ def judge_authority(facts: BrokerFacts) -> Iterator[Fault]:
     )
 
 
+def judge_own(facts: BrokerFacts) -> Iterator[Fault]:
+    """Yield a fault where the broker wants a certificate of us, or another than ours."""
+    mend = f"set mqtt.cert_file and mqtt.key_file in {facts.file} to a pair that the broker's authority has signed"
+    yield from _when(
+        facts, ("own",), f"the broker does not take this device's certificate ({facts.greeting.said})", mend
+    )
+
+
 def _when(facts: BrokerFacts, outcomes: Iterable[Outcome], what: str, mend: str) -> Iterator[Fault]:
     if facts.greeting.outcome in outcomes:
         yield Fault(what, facts.address, mend)
@@ -192,7 +156,13 @@ def _configured(world: World) -> Broker | None:
 
 
 def _greet(world: World, broker: Broker) -> Greeting:
-    return greet(broker, _password(world, broker.password_file), min(REPLY_S, world.left_s()))
+    placed = replace(broker, tls=broker.tls and _placed(world, broker.tls))
+    return greet(placed, _password(world, broker.password_file), min(REPLY_S, world.left_s()))
+
+
+def _placed(world: World, tls: Tls) -> Tls:
+    """Return the files as they lie below the root."""
+    return Tls(*(str(world.at(file)) if file else "" for file in astuple(tls)))
 
 
 def _password(world: World, path: str) -> str:
@@ -201,13 +171,6 @@ def _password(world: World, path: str) -> str:
 
 
 CHECKS = (
-    Check(
-        "broker.password-file",
-        "whether the broker's password file is there, readable by the service, and by nobody else",
-        "without the password the broker refuses us; with it anybody could speak as this device",
-        judge_password,
-        (read_password,),
-    ),
     Check(
         "broker.unreachable",
         "whether the configured broker answers",
@@ -248,6 +211,13 @@ CHECKS = (
         "whether an authority that we trust has signed the broker's certificate",
         "anybody can make a certificate; only a trusted signature tells whose it is",
         judge_authority,
+        (read_broker,),
+    ),
+    Check(
+        "broker.own-certificate",
+        "whether the broker takes the certificate that this device shows it, where it asks for one",
+        "nothing reaches a broker that does not know this device",
+        judge_own,
         (read_broker,),
     ),
 )

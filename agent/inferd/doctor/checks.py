@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from inferd.doctor import accelerator, broker, configuration, disk, power, runtime, sources, system
+from inferd.doctor import (
+    accelerator,
+    accelerator_packages,
+    broker,
+    broker_files,
+    configuration,
+    disk,
+    power,
+    runtime,
+    sources,
+    system,
+)
 from inferd.doctor.check import Check
 
 ROOMS = ("config", "runtime", "models", "sources", "accelerator", "broker", "disk", "power", "system")
@@ -11,6 +22,8 @@ _ALL = (
     *runtime.CHECKS,
     *sources.CHECKS,
     *accelerator.CHECKS,
+    *accelerator_packages.CHECKS,
+    *broker_files.CHECKS,
     *broker.CHECKS,
     *disk.CHECKS,
     *power.CHECKS,

@@ -6,6 +6,7 @@ and would keep trying. The client id is not the service's: a broker ends the old
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ Outcome = Literal[
     "not-yet",
     "wrong-name",
     "authority",
+    "own",
     "tls",
     "other",
 ]
@@ -30,10 +32,14 @@ CONNECT, CONNACK, DISCONNECT = 0x10, 0x20, b"\xe0\x00"
 CLEAN_SESSION, HAS_PASSWORD, HAS_USER = 0x02, 0x40, 0x80
 BAD_LOGIN = {4, 5}  # CONNACK return codes: bad user name or password, not authorised
 KEEPALIVE_S = 10
+GONE = "it closed the connection"
 CONNACK_BYTES = 4
 # X509_V_ERR_* of openssl/x509_vfy.h
 VERIFY: dict[int, Outcome] = {9: "not-yet", 10: "expired", 62: "wrong-name", 64: "wrong-name"}
 AUTHORITY = {2, 18, 19, 20, 21}
+OWN = re.compile(
+    "ALERT.*(CERTIFICATE|UNKNOWN_CA)|KEY_VALUES_MISMATCH"
+)  # what OpenSSL calls a refusal of our certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +51,13 @@ class Greeting:
 
 
 def greet(broker: Broker, password: str, timeout_s: float) -> Greeting:
-    """Connect to a broker, log in, and leave."""
+    """Connect to a broker, log in, and leave. Files that are named are there and can be read."""
     try:
         with socket.create_connection((broker.host, broker.port), timeout_s) as plain:
             if broker.tls is None:
                 return _log_in(plain, broker, password)
             with _context(broker.tls).wrap_socket(plain, server_hostname=broker.host) as secure:
-                return _log_in(secure, broker, password)
+                return _log_in_encrypted(secure, broker, password)
     except OSError as exc:  # every error of sockets and of TLS is one
         return Greeting(outcome_of(exc), _said(exc))
 
@@ -63,7 +69,7 @@ def outcome_of(error: OSError) -> Outcome:
             unknown: Outcome = "authority" if error.verify_code in AUTHORITY else "tls"
             return VERIFY.get(error.verify_code, unknown)
         case ssl.SSLError():
-            return "tls"
+            return "own" if OWN.search(error.reason or "") else "tls"
         case socket.gaierror():
             return "no-name"
         case ConnectionRefusedError():
@@ -87,11 +93,20 @@ def connect_packet(client_id: str, username: str, password: str) -> bytes:
     return bytes([CONNECT]) + _length(len(body)) + body
 
 
+def _log_in_encrypted(stream: ssl.SSLSocket, broker: Broker, password: str) -> Greeting:
+    """Log in; with TLS 1.3 a broker judges our certificate after the handshake, and may be gone before we hear why."""
+    try:
+        return _log_in(stream, broker, password)
+    except (ssl.SSLEOFError, ConnectionError):
+        return Greeting("own", GONE)
+
+
 def _log_in(stream: socket.socket, broker: Broker, password: str) -> Greeting:
     stream.sendall(connect_packet(broker.client_id, broker.username, password))
     answer = _receive(stream)
     if len(answer) < CONNACK_BYTES or answer[0] != CONNACK:
-        return Greeting("other", "it does not speak MQTT" if answer else "it closed the connection")
+        gone: Outcome = "own" if broker.tls else "other"
+        return Greeting("other", "it does not speak MQTT") if answer else Greeting(gone, GONE)
     if answer[3] == 0:
         stream.sendall(DISCONNECT)
         return Greeting("welcome")
@@ -108,7 +123,7 @@ def _receive(stream: socket.socket) -> bytes:
 def _context(tls: Tls) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=tls.ca_file or None)
     if tls.cert_file:
-        context.load_cert_chain(tls.cert_file, tls.key_file or None)
+        context.load_cert_chain(tls.cert_file, tls.key_file or None, password="")
     return context
 
 

@@ -29,6 +29,12 @@ class RuntimeFacts:
     steps: Steps
     installed: bool
 
+    @property
+    def name(self) -> str:
+        """The distribution of the runtime, "" where none was imported."""
+        step = self.steps.get("import")
+        return step.name if step else ""
+
     def step(self, name: str) -> Step | None:
         """Return a step of the child, None where it was not reached."""
         return self.steps.get(name)
@@ -111,9 +117,9 @@ def judge_broken(facts: RuntimeFacts) -> Iterator[Fault]:
     numpy, step = facts.step("numpy"), facts.first_failed("import", "construct")
     if step is None or _is_missing(facts) or _is_numpy_too_new(facts) or (numpy and numpy.failed):
         return
-    name = f"{_name(facts)} {facts.steps.version('import')}".strip() or "the runtime"
+    name = f"{facts.name} {facts.steps.version('import')}".strip() or "the runtime"
     doing = "be imported" if step.step == "import" else "run a model"
-    again = facts.python.pip(f"install --force-reinstall --no-deps {wheel(facts.python) or _name(facts)}")
+    again = facts.python.pip(f"install --force-reinstall --no-deps {wheel(facts.python) or facts.name}")
     yield Fault(f"{name} cannot {doing} ({step.reason})", facts.python.executable, again)
 
 
@@ -141,7 +147,7 @@ def judge_delegation(facts: RuntimeFacts) -> Iterator[Fault]:
     """Yield a fault for each quantised model of which no delegate takes a single operator."""
     for step in facts.steps.taken.values():
         if step.step.startswith(MODEL) and step.warning:
-            better = wheel(facts.python) == "ai-edge-litert" and _name(facts) != "ai-edge-litert"
+            better = wheel(facts.python) == "ai-edge-litert" and facts.name != "ai-edge-litert"
             mend = (
                 facts.python.pip("install ai-edge-litert")
                 if better
@@ -158,12 +164,7 @@ def _is_missing(facts: RuntimeFacts) -> bool:
 def _is_numpy_too_new(facts: RuntimeFacts) -> bool:
     step = facts.step("construct")
     new = not facts.steps.version("numpy").startswith("1.")
-    return bool(step and step.kind == "SystemError" and _name(facts) == "tflite-runtime" and new)
-
-
-def _name(facts: RuntimeFacts) -> str:
-    step = facts.step("import")
-    return step.name if step else ""
+    return bool(step and step.kind == "SystemError" and facts.name == "tflite-runtime" and new)
 
 
 def _path(step: Step) -> str:

@@ -44,6 +44,12 @@ class Broker:
     client_id: str
     tls: Tls | None = None
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that a connection needs."""
+        shown = (self.tls.ca_file, self.tls.cert_file, self.tls.key_file) if self.tls else ()
+        return tuple(path for path in (self.password_file, *shown) if path)
+
 
 @dataclass(frozen=True, slots=True)
 class Listening:
@@ -59,15 +65,9 @@ def plain(table: msgspec.Struct) -> dict[str, object]:
     return {**({"kind": tag} if tag else {}), **msgspec.structs.asdict(table)}
 
 
-def tls_of(mqtt: msgspec.Struct) -> Tls | None:
-    """Return how TLS is wanted: `tls` as a switch beside `ca_file` ..., or as a table of its own; None for none."""
-    keys = plain(mqtt)
-    inner = keys.get("tls")
-    if isinstance(inner, msgspec.Struct):
-        keys = plain(inner)
-    wanted = bool(keys.get("enabled", True)) if isinstance(inner, msgspec.Struct) else bool(inner)
-    names = {name: str(keys.get(name) or "") for name in ("ca_file", "cert_file", "key_file")}
-    return Tls(**names) if wanted or (inner is None and names["ca_file"]) else None
+def tls_of(mqtt: settings.Mqtt) -> Tls | None:
+    """Return how TLS is wanted, None for a plain connection."""
+    return Tls(mqtt.ca_file, mqtt.cert_file, mqtt.key_file) if mqtt.tls else None
 
 
 def ports(config: msgspec.Struct) -> tuple[Listening, ...]:

@@ -17,13 +17,15 @@ from pathlib import Path
 
 from inferd.bundled import bundled, digits_pipeline
 from inferd.config import settings
-from inferd.config.load import Loaded, load
+from inferd.config.link import SERVICE_CREDENTIALS
+from inferd.config.load import SYSTEM_STATE_DIR, Loaded, load
 from inferd.doctor.programs import Ran, run
 from inferd.errors import ConfigError
 from inferd.system.clock import Clock
 
 SYSTEM_FILE = "etc/inferd/inferd.toml"
 USER = "inferd"  # whom the service runs as
+OF_SERVICE = {"STATE_DIRECTORY": str(SYSTEM_STATE_DIR), "CREDENTIALS_DIRECTORY": SERVICE_CREDENTIALS}
 POINTER_32_BIT = 4
 PROGRAM_FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
@@ -192,9 +194,9 @@ def configuration_file(root: Path, explicit: Path | None, environment: Mapping[s
 
 
 def configuration(file: Path | None) -> Loaded | ConfigError:
-    """Return what is configured, or what is wrong with it."""
+    """Return what is configured, as the service would read it, or what is wrong with it."""
     try:
-        return load(file, {}) if file else Loaded(settings.Config(), ())
+        return load(file, OF_SERVICE) if file else Loaded(settings.Config(), ())
     except ConfigError as exc:
         return exc
 

@@ -44,8 +44,25 @@ class Pair(NamedTuple):
 
 GOOGLES = "COMPILER=6.3.0 20170516"  # the compiler of Google's own release 16.0
 PAIRS = (
-    Pair("Google 16.0", GOOGLES, "tflite-runtime", ("2.5.0",), works=True, source="google-coral/edgetpu#660"),
-    Pair("Google 16.0", GOOGLES, "tflite-runtime", ("2.11",), works=False, source="google-coral/edgetpu#731"),
+    Pair("Google 16.0", GOOGLES, "tflite-runtime", ("2.5.",), works=True, source="google-coral/edgetpu#660"),
+    Pair("Google 16.0", GOOGLES, "tflite-runtime", ("2.11.0",), works=False, source="google-coral/edgetpu#731"),
+    Pair("Google 16.0", GOOGLES, "tflite-runtime", ("2.11.1",), works=True, source="google-coral/edgetpu#812"),
+    Pair(
+        "Google 16.0",
+        GOOGLES,
+        "tflite-runtime",
+        ("2.12.", "2.13.", "2.14.", "2.15."),
+        works=False,
+        source="google-coral/edgetpu#812",
+    ),
+    Pair(
+        "feranick, for TensorFlow 2.13.1",
+        "",
+        "tflite-runtime",
+        ("2.13.", "2.14.", "2.15."),
+        works=True,
+        source="google-coral/edgetpu#812",
+    ),
     Pair(
         "feranick, for TensorFlow 2.19.1", "", "ai-edge-litert", ("",), works=True, source="google-ai-edge/LiteRT#3611"
     ),
