@@ -84,3 +84,9 @@ def test_a_hang_leaves_other_threads_running_until_the_process_is_killed() -> No
         assert child.stdout.readline() == "alive\n"
         child.kill()
         assert child.wait(10) == -signal.SIGKILL
+
+
+def test_a_leak_takes_memory_with_every_invoke() -> None:
+    grown = "memory = lambda: int(open('/proc/self/statm').read().split()[1]); fake = engine(leak_from=2, leak_mb=32)\n"
+    grown += "fake.invoke(); before = memory(); fake.invoke(); fake.invoke(); sys.exit((memory() - before) * 4096 >> 20 < 60)"
+    assert ends_with(grown) == 0

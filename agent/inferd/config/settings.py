@@ -275,6 +275,8 @@ class FakeEngine(Settings, frozen=True):
         slow_from: take `slow_ms` at this invoke and every later one.
         slow_ms: see `slow_from`.
         memory_mb: what loading takes of memory.
+        leak_from: take `leak_mb` more of memory at this invoke and every later one, and never give it back.
+        leak_mb: see `leak_from`.
     """
 
     scores: tuple[float, ...] = (0.1, 0.9)
@@ -291,6 +293,8 @@ class FakeEngine(Settings, frozen=True):
     slow_from: int = 0
     slow_ms: float = 0.0
     memory_mb: int = 0
+    leak_from: int = 0
+    leak_mb: int = 0
 
 
 class Engine(Settings, frozen=True):

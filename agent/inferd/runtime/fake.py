@@ -50,6 +50,7 @@ class Fake:
         self._clock = clock
         self._invokes = 0
         self._ballast = bytearray(self._fake.memory_mb << 20)
+        self._leaked: list[bytes] = []
         clock.pause(self._fake.load_ms * S_PER_MS)
         if self._fake.crash_at_load:
             _crash()
@@ -98,6 +99,8 @@ class Fake:
             raise EngineError(self._name, f"fails at invoke {self._invokes}, as it was told to; set fail_at to 0")
         if self._invokes == self._fake.crash_at:
             _crash()
+        if 0 < self._fake.leak_from <= self._invokes:
+            self._leaked.append(b"\xff" * (self._fake.leak_mb << 20))  # zeros would be promised, not taken
         while self._invokes == self._fake.hang_at:
             self._clock.pause(HANG_S)
 
