@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import tarfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fixtures.boards import CONFIG, Board, pi4
+from inferd import ipc
+from inferd.control.control_socket import ControlSocket
 from inferd.doctor.checks import CHECKS
 from inferd.doctor.rounds import examine
 from inferd.doctor.secrets import HIDDEN, mask_table, mask_text
@@ -77,6 +83,46 @@ def test_the_archive_can_be_unpacked_and_lies_in_one_folder(board: Board, tmp_pa
     file.write_bytes(pack(list(packed(board).values()), "inferd-support-kitchen", 0.0))
     with tarfile.open(file) as archive:
         assert {name.partition("/")[0] for name in archive.getnames()} == {"inferd-support-kitchen"}
+
+
+def test_what_the_running_agent_tells_is_in_the_bundle(board: Board) -> None:
+    folder = board.root / "run/inferd"
+    told = {"list": [{"key": "cam", "follows": "digits"}], "log": [{"kind": "model.active"}]}
+    status = {"metrics": {"fps": 14.6}, "pipelines": {"cam": {"why": f"rtsp://admin:{SECRET}@192.168.1.20 is silent"}}}
+    with answering(folder, told, status):
+        found = packed(board)
+    assert msgspec.json.decode(found["agent/models.json"].content) == told["list"]
+    assert msgspec.json.decode(found["agent/model-log.json"].content) == told["log"]
+    agent = msgspec.json.decode(found["agent/status.json"].content)
+    assert agent["metrics"] == {"fps": 14.6}
+    assert agent["pipelines"]["cam"]["why"] == f"rtsp://{HIDDEN}@192.168.1.20 is silent"
+
+
+def test_an_agent_that_does_not_run_is_said(board: Board) -> None:
+    assert "no agent runs there" in packed(board)["agent/status.json"].why_not
+
+
+@contextmanager
+def answering(folder: Path, told: Mapping[str, object], status: object) -> Iterator[None]:
+    """Have a control socket in a folder that answers three questions, as control's turn does."""
+    ears, stop = ControlSocket(folder), threading.Event()
+
+    def serve() -> None:
+        while not stop.is_set():
+            for asked in ears.take():
+                request = asked.request
+                answer = told[request.verb] if isinstance(request, ipc.AskModels) else status
+                asked.tell(ipc.ToldModels(msgspec.json.encode(answer).decode()))
+            stop.wait(0.01)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        server.join()
+        ears.close()
 
 
 def test_a_path_to_a_secret_is_none() -> None:

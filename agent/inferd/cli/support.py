@@ -29,7 +29,8 @@ def support_bundle(file: Path | None, output: Path | None) -> None:
     """Pack what helps somebody else to help you into one file, without secrets and without pictures.
 
     It holds the doctor's report, versions, the configuration with secrets hidden, names and sizes of stored files, what the
-    models are, and the end of the log. Nothing is sent anywhere; look into it before you do: tar xzf FILE.
+    models are, the running agent's figures and its models' states, and the end of the log. Nothing is sent anywhere; look into
+    it before you do: tar xzf FILE.
     """
     report = examine(around(file, WITHIN_S), CHECKS)
     world = around(file, PACK_S)

@@ -32,3 +32,12 @@ def mask_table(value: Any, key: str = "") -> Any:  # Any: what TOML gives
 def mask_text(text: str) -> str:
     """Return a text in which logins in URLs and values after words like password= are hidden."""
     return IN_LINE.sub(rf"\g<key>{HIDDEN}", IN_URL.sub(rf"\g<scheme>{HIDDEN}@", text))
+
+
+def mask_sentences(value: Any) -> Any:  # Any: what JSON gives
+    """Return a copy in which every text is masked; keys stay, for these are words of our own."""
+    if isinstance(value, Mapping):
+        return {key: mask_sentences(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [mask_sentences(inner) for inner in value]
+    return mask_text(value) if isinstance(value, str) else value

@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
+from inferd.doctor import running
 from inferd.doctor.check import Report
 from inferd.doctor.configuration import read_models
 from inferd.doctor.disk import state_folder
-from inferd.doctor.secrets import mask_table, mask_text
+from inferd.doctor.secrets import mask_sentences, mask_table, mask_text
 from inferd.doctor.system import find_unit
 from inferd.doctor.world import World
 from inferd.install.layout import UNIT
@@ -42,10 +43,8 @@ def parts(world: World, report: Report) -> Iterator[Part]:
     yield Part("versions.txt", _versions(world).encode())
     yield from _configuration(world)
     models = read_models(world)
-    if isinstance(models, Unavailable):
-        yield Part("models.json", why_not=models.why)
-    else:
-        yield _json("models.json", [_plain(model) for model in models])
+    yield _told("models.json", models if isinstance(models, Unavailable) else [_plain(model) for model in models])
+    yield from (_told(f"agent/{name}.json", answer) for name, answer in running.told(world).items())
     yield Part("state.txt", _listing(world.at(state_folder(world))).encode())
     yield Part("machine.txt", _machine(world).encode())
     yield _log(world)
@@ -126,6 +125,14 @@ def _plain(model: Any) -> dict[str, Any]:  # Any: a dataclass with an error in i
 
 def _simple(value: object) -> object:
     return str(value) if isinstance(value, Exception) else value
+
+
+def _told(name: str, told: object) -> Part:
+    """Return what was told as JSON without secrets: a sentence may hold the address of a camera, login included."""
+    if isinstance(told, Unavailable):
+        return Part(name, why_not=told.why)
+    part = _json(name, mask_sentences(told))
+    return part if len(part.content) < PART_BYTES else Part(name, why_not=f"has more than {PART_BYTES:,} bytes")
 
 
 def _json(name: str, value: object) -> Part:
