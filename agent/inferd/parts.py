@@ -99,6 +99,14 @@ class WatchesInput(Protocol):
 
 
 @runtime_checkable
+class Remembers(Protocol):
+    """A preprocess or task that carries something over from frame to frame. On the same thread as its other calls."""
+
+    def forget(self) -> None:
+        """Begin anew: the next frame does not follow the one before."""
+
+
+@runtime_checkable
 class PaintsPixels(Protocol):
     """A task whose answer is a picture, of which its results only tell the sums."""
 

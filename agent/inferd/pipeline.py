@@ -17,6 +17,7 @@ from functools import partial
 import numpy as np
 
 from inferd.config import settings
+from inferd.continuity import Memory, memory_of
 from inferd.errors import NonFiniteOutput
 from inferd.fitting import with_scales
 from inferd.histogram import Histogram
@@ -48,6 +49,7 @@ class Steps:
     wanted: Wanted = NOTHING_WANTED
     quality: Quality = field(default_factory=lambda: Quality(QualitySection()))
 
+    memory: Memory = field(default_factory=Memory)
 
 def tick(frame: Frame, steps: Steps, now_ns: Callable[[], int]) -> Tick:
     """Take one frame through the model.
@@ -67,6 +69,7 @@ def tick(frame: Frame, steps: Steps, now_ns: Callable[[], int]) -> Tick:
     """
     started = now_ns()
     geometry = steps.engine.write(partial(steps.preprocess, frame))
+    steps.memory.follow(frame)
     filled = now_ns()
     steps.engine.invoke()
     invoked = now_ns()
@@ -116,9 +119,10 @@ def build_steps(
     task: Task = find("task", TASKS, description.manifest.model.task or "raw")(description, info)
     preprocess = build_preprocess(description, info, roi)
     if isinstance(task, WatchesInput):
+    memory = memory_of(description, engine, preprocess, task)
         preprocess = _Watched(preprocess, task)
     rules = over(description.manifest.quality, quality or QualitySection())
-    return Steps(preprocess, engine, task, wanted(description, engine.info), Quality(rules))
+    return Steps(preprocess, engine, task, wanted(description, engine.info), Quality(rules), memory)
 
 
 class _Watched:

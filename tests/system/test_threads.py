@@ -10,6 +10,13 @@ def test_a_newer_item_replaces_one_that_nobody_took() -> None:
     assert place.take() == "new"
 
 
+def test_where_there_is_room_for_a_few_the_oldest_makes_way() -> None:
+    place: Latest[str] = Latest()
+    place.room = 2
+    assert [place.put(item) for item in ("first", "second", "third")] == [None, None, "first"]
+    assert [place.take(), place.peek(), place.take(), place.take()] == ["second", "third", "third", None]
+
+
 def test_an_item_is_taken_once() -> None:
     place: Latest[str] = Latest()
     place.put("item")

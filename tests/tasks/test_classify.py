@@ -69,3 +69,13 @@ def test_any_number_of_leading_axes_is_fine() -> None:
 def test_a_model_without_outputs_is_named() -> None:
     with pytest.raises(ModelError, match="has no output"):
         Classify(describe(), engine_info([], []))
+
+
+def test_what_was_averaged_is_forgotten() -> None:
+    spec = TensorSpec("out", (1, 1), "float32", (1, 1))
+    task = Classify(describe(output_section=OutputSection(average=5)), engine_info([], [spec]))
+    task.decode([np.array([[0.0]], np.float32)], Geometry())
+    task.forget()
+    told = task.decode([np.array([[1.0]], np.float32)], Geometry()).labels
+    assert told is not None
+    assert told[0].score == 1.0

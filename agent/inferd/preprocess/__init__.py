@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from inferd.errors import ModelError, SourceError
-from inferd.parts import Preprocess
+from inferd.parts import Preprocess, Remembers
 from inferd.preprocess.image import ImagePreprocess
 from inferd.preprocess.signal import SignalPreprocess, is_signal, wanted_window
 from inferd.preprocess.tensors import TensorPreprocess
@@ -29,6 +29,11 @@ def build(description: ModelDescription, info: EngineInfo, roi: Roi) -> Preproce
     except ModelError as exc:  # no fault as long as no picture comes: tensors need no manifest
         pictures = _Refused("is a picture", exc)
     return _ByFrame(pictures, _signal(description, info), tensors)
+
+
+def carries_over(description: ModelDescription) -> bool:
+    """Whether windows of a signal are heard as one: what is computed of one depends on those before it."""
+    return "microfrontend" in (description.manifest.signal.features or ())
 
 
 def _signal(description: ModelDescription, info: EngineInfo) -> Preprocess:
@@ -84,6 +89,11 @@ class _ByFrame:
         if is_signal(frame):
             return self._signals(frame, inputs)
         return self._pictures(frame, inputs)
+
+    def forget(self) -> None:
+        """Begin anew: the next window follows none."""
+        if isinstance(self._signals, Remembers):
+            self._signals.forget()
 
 
 class _Refused:

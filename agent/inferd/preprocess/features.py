@@ -8,6 +8,7 @@ import numpy as np
 
 from inferd.errors import ModelError
 from inferd.preprocess import spectra
+from inferd.preprocess.microfrontend import MicroFrontend
 from inferd.preprocess.vibration import STATISTICS, band_powers, strongest
 from inferd.records import Array
 from inferd.wire.manifest import Feature, SignalSection, Statistic
@@ -29,6 +30,8 @@ def computer(section: SignalSection) -> Compute:
         ModelError: what a feature needs is not said, or contradicts itself.
     """
     kinds: tuple[Feature, ...] = section.features or ("samples",)
+    if "microfrontend" in kinds and len(kinds) > 1:
+        raise ModelError("signal.features", "has others beside microfrontend, which stands alone")
     computes = [MAKERS[kind](section) for kind in kinds]
     if len(computes) == 1:
         return computes[0]
@@ -94,6 +97,7 @@ MAKERS: dict[Feature, Callable[[SignalSection], Compute]] = {
     "spectrum": _spectrum,
     "mel": _mel,
     "mfcc": _mfcc,
+    "microfrontend": MicroFrontend,
     "bands": _bands,
     "statistics": _statistics,
     "peaks": _peaks,

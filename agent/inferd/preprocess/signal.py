@@ -9,6 +9,7 @@ import numpy as np
 
 from inferd.arrays import quantize, saturate
 from inferd.errors import ModelError, SourceError
+from inferd.parts import Remembers
 from inferd.preprocess.denoise import signal_filter
 from inferd.preprocess.features import computer
 from inferd.preprocess.pca import projection
@@ -67,6 +68,12 @@ class SignalPreprocess:
         values = values.reshape(self._spec.shape)
         inputs[0][...] = quantize(values, self._spec) if self._spec.quantized else saturate(values, self._spec.dtype)
         return Geometry()
+
+    def forget(self) -> None:
+        """Begin anew, where something is remembered."""
+        compute: object = self._compute
+        if isinstance(compute, Remembers):
+            compute.forget()
 
     def features(self, frame: Frame) -> Array:
         """Return what is computed of a window, real numbers float64, before they become the tensor's.

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
@@ -48,46 +49,51 @@ def join_all(threads: Iterable[threading.Thread], timeout_s: float) -> list[str]
 
 
 class Latest(Generic[T]):
-    """A place for one item: a newer one replaces an older one that nobody took. Any number of threads on either side.
+    """A place for one item, or for the newest few: a newer one replaces the oldest that nobody took.
 
+    Any number of threads on either side.
     Several of them may share one Condition, so that one reader can wait for all of them at once.
     """
 
     def __init__(self, changed: threading.Condition | None = None) -> None:
         """Take the Condition that is notified on every `put` and `take`."""
         self._changed = changed or threading.Condition()
-        self._item: T | None = None
+        self._items: deque[T] = deque()
+        self.room = 1
+        """How many items there is a place for. Whoever reads them may change it."""
 
     def put(self, item: T) -> T | None:
-        """Leave an item; return the one it replaced, None where the place was empty."""
+        """Leave an item; return the one it replaced, None where there was room."""
         with self._changed:
-            replaced, self._item = self._item, item
+            replaced = self._items.popleft() if len(self._items) >= self.room else None
+            self._items.append(item)
             self._changed.notify_all()
         return replaced
 
     def take(self) -> T | None:
-        """Return the item and leave the place empty; None where it already is."""
+        """Return the oldest item and free its place; None where there is none."""
         with self._changed:
-            item, self._item = self._item, None
+            item = self._items.popleft() if self._items else None
             if item is not None:
                 self._changed.notify_all()
         return item
 
     def peek(self) -> T | None:
-        """Return the item and leave it where it is."""
-        return self._item
+        """Return the oldest item and leave it where it is."""
+        with self._changed:
+            return self._items[0] if self._items else None
 
     def wait_take(self, timeout_s: float) -> T | None:
         """Wait for an item and take it; None where none came in `timeout_s`."""
         with self._changed:
-            self._changed.wait_for(lambda: self._item is not None, timeout_s)
+            self._changed.wait_for(lambda: self._items, timeout_s)
         return self.take()
 
     def wait_empty(self, stop: threading.Event, timeout_s: float) -> bool:
-        """Wait until the item is taken; return False where `timeout_s` passed or `stop` was set first."""
+        """Wait until all items are taken; return False where `timeout_s` passed or `stop` was set first."""
         ends = time.monotonic() + timeout_s
         with self._changed:
-            while self._item is not None:
+            while self._items:
                 left_s = ends - time.monotonic()
                 if left_s <= 0 or stop.is_set():
                     return False

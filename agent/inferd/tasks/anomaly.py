@@ -37,6 +37,10 @@ class Verdict:
         self._mean = Average(said.average)
         self._labels = description.labels if len(description.labels) == len((NORMAL, ANOMALY)) else (NORMAL, ANOMALY)
 
+    def forget(self) -> None:
+        """Begin the mean anew."""
+        self._mean.forget()
+
     def __call__(self, measure: float) -> Result:
         """Return the score (0 or more, without an upper end); the label's score is 0.5 at the limit, 1 far from it."""
         score = float(self._mean(np.array([measure], np.float32))[0])
@@ -68,6 +72,7 @@ class Reconstruction:
         self._in, self._out = info.inputs[0], info.outputs[0]
         self._seen = np.empty(sizes[0][0], self._in.dtype)
         self._verdict = Verdict(description)
+        self.forget = self._verdict.forget
 
     def watch(self, inputs: Sequence[Array]) -> None:
         """Keep a copy of the first input."""
@@ -100,6 +105,7 @@ class Distance:
         if self._normalize:
             self._reference = _unit(self._reference)
         self._verdict = Verdict(description)
+        self.forget = self._verdict.forget
 
     def decode(self, outputs: Sequence[Array], geometry: Geometry) -> Result:  # noqa: ARG002 - no place
         """Return the distance as `score`, of vectors of length 1 where `normalize` says so."""

@@ -19,6 +19,10 @@ class Average:
             frames: how many; None or 1 is no mean at all, 0 is all that ever came.
         """
         self._frames = 1 if frames is None else frames
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
         self._last: deque[Array] = deque(maxlen=max(self._frames, 1))
         self._sum = np.zeros(0)
         self._count = 0

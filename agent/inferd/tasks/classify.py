@@ -39,6 +39,10 @@ class Classify:
         self._averages = said.average not in (None, 1)
         self._mean = Average(said.average)
 
+    def forget(self) -> None:
+        """Begin the mean anew."""
+        self._mean.forget()
+
     def decode(self, outputs: Sequence[Array], geometry: Geometry) -> Result:  # noqa: ARG002 - a class has no place
         """Return the best `top_k` classes with a score of at least `threshold`, best first.
 

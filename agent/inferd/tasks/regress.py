@@ -47,6 +47,10 @@ class Regress:
         self._names = tuple(labels[index] for index in range(count))
         self._mean = Average(said.average)
 
+    def forget(self) -> None:
+        """Begin the mean anew."""
+        self._mean.forget()
+
     def decode(self, outputs: Sequence[Array], geometry: Geometry) -> Result:  # noqa: ARG002 - a number has no place
         """Return the values in the model's order."""
         numbers = self._mean(dequantize(outputs[0].reshape(-1), self._spec) * self._scale + self._offset)

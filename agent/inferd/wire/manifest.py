@@ -22,10 +22,11 @@ BoxUnit = Literal["share", "pixel"]
 PictureDenoise = Literal["none", "median", "gaussian", "bilateral"]
 SignalDenoise = Literal["none", "median", "gaussian", "band_pass", "spectral_gate"]
 SignalScale = Literal["none", "peak", "standard"]
-Feature = Literal["samples", "spectrum", "mel", "mfcc", "bands", "statistics", "peaks"]
+Feature = Literal["samples", "spectrum", "mel", "mfcc", "microfrontend", "bands", "statistics", "peaks"]
 Taper = Literal["none", "hann", "hamming", "blackman"]
 MelScale = Literal["htk", "slaney"]
 LogKind = Literal["none", "ln", "db"]
+REMEMBERING = {"VAR_HANDLE"}  # operators of a model that carries something over to its next frame
 Statistic = Literal["mean", "std", "rms", "min", "max", "span", "crest", "skewness", "kurtosis", "crossings"]
 
 
@@ -295,6 +296,11 @@ class FileFacts(msgspec.Struct, frozen=True):
     metadata: bool
     min_runtime: str
     format: Literal["tflite", "onnx"] = "tflite"
+
+    @property
+    def stateful(self) -> bool:
+        """Whether the model remembers earlier frames, so that their order and completeness matter to it."""
+        return not REMEMBERING.isdisjoint(self.ops)
 
 
 class ModelDescription(msgspec.Struct, frozen=True):

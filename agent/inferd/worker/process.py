@@ -98,6 +98,7 @@ class Group:
         for engine in never_taken.engines if never_taken is not None else ():
             engine.close()
 
+            self.lanes[name].frames.room = made.memory.frames
     def _make_room(self, offer: ipc.Offer) -> None:
         """Let go of what serves where there is no memory for it and what is offered at a time; say so before."""
         free_mb = self._available_bytes() / 1e6
