@@ -3,33 +3,24 @@
 What is measured inside is printed, and kept in .cache/nspawn/<release>/*.json.
 """
 
-# ruff: noqa: T201 - what is printed is the report
-
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from fixtures.booting import CACHE, INSIDE, Report, failed, package_of, read_report
 from inferd.install.environment import packages_of
 from inferd_tools import nspawn
 from inferd_tools.deb.releases import RELEASES, Release
 
-PROJECT = Path(__file__).parents[2]
-CACHE = PROJECT / ".cache"
-INSIDE = Path(__file__).parent / "inside"
 CHOSEN = os.environ.get("INFERD_RELEASES", "bookworm").split()
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
-
-Report = dict[str, dict[str, Any]]  # Any: figures of every kind, as JSON
 
 
 @pytest.fixture(scope="module", params=CHOSEN)
@@ -43,21 +34,7 @@ def release(request: pytest.FixtureRequest) -> Release:
 
 @pytest.fixture(scope="module")
 def package(release: Release) -> Path:
-    """Return a package of the present sources; INFERD_DEB names one that is built already."""
-    if given := os.environ.get("INFERD_DEB"):
-        return Path(given)
-    out = CACHE / "deb"
-    command = [
-        sys.executable,
-        "-m",
-        "inferd_tools.deb",
-        f"--release={release.codename}",
-        "--arch=amd64",
-        "--compression=zstd",
-        f"--out={out}",
-    ]
-    subprocess.run(command, check=True)
-    return next(out.glob(f"inferd_*+deb{release.number}_amd64.deb"))
+    return package_of(release)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +66,7 @@ def inside(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def first_boot(machine: nspawn.Machine, inside: Path, out: Path) -> Report:
     machine.boot(inside, "package", out)
-    return _report(out / "package.json")
+    return read_report(out / "package.json", out / "package.log")
 
 
 @pytest.fixture(scope="module")
@@ -98,26 +75,26 @@ def read_only_boot(machine: nspawn.Machine, inside: Path, out: Path, first_boot:
     state = machine.root.with_name("state")  # a folder below the read-only root would be read-only as well
     subprocess.run(["cp", "-a", str(machine.root / "var/lib/inferd"), str(state)], check=True)
     machine.boot(inside, "readonly", out, ["--read-only", f"--bind={state}:/var/lib/inferd"])
-    return _report(out / "readonly.json")
+    return read_report(out / "readonly.json", out / "readonly.log")
 
 
 @pytest.fixture(scope="module")
 def second_boot(machine: nspawn.Machine, inside: Path, out: Path, read_only_boot: Report) -> Report:
     assert read_only_boot
     machine.boot(inside, "reboot", out)
-    return _report(out / "reboot.json")
+    return read_report(out / "reboot.json", out / "reboot.log")
 
 
 def test_the_package_serves_and_comes_back_from_everything(first_boot: Report) -> None:
-    assert _failed(first_boot) == {}
+    assert failed(first_boot) == {}
 
 
 def test_a_read_only_root_is_enough(read_only_boot: Report) -> None:
-    assert _failed(read_only_boot) == {}
+    assert failed(read_only_boot) == {}
 
 
 def test_a_reboot_keeps_state_and_nothing_is_left_behind(second_boot: Report) -> None:
-    assert _failed(second_boot) == {}
+    assert failed(second_boot) == {}
 
 
 def _virtual_environment(root: Path, package: Path, release: Release) -> None:
@@ -134,15 +111,3 @@ def _virtual_environment(root: Path, package: Path, release: Release) -> None:
     shutil.move(venv, root / "venv")
     shutil.rmtree(root / "home/pi")
     shutil.rmtree(unpacked)
-
-
-def _report(file: Path) -> Report:
-    assert file.exists(), f"nothing was reported; see {file.with_suffix('.log')} and {file.with_suffix('.console')}"
-    report: Report = json.loads(file.read_text())
-    for name, figures in report.items():
-        print(f"{'ok    ' if figures['held'] else 'FAILED'} {name}: {figures}")
-    return report
-
-
-def _failed(report: Report) -> dict[str, str]:
-    return {name: figures["why"] for name, figures in report.items() if not figures["held"]}
