@@ -314,6 +314,13 @@ class Probed(Message, frozen=True):
     why: str
 
 
+class Closer(msgspec.Struct, frozen=True):
+    """A model that looks closer at what another found; the last descriptor beside is its own."""
+
+    description: ModelDescription
+    engine: Engine
+
+
 class Infer(Message, frozen=True):
     """Command line → one-shot child: run an examined model, whose descriptor comes beside, over inputs.
 
@@ -323,6 +330,7 @@ class Infer(Message, frozen=True):
         sources: what to read, each to its end.
         draw_dir: where pictures with results go; "" for none.
         track: whether boxes are followed from frame to frame.
+        closer: what is to look at each object; None where nothing is.
     """
 
     description: ModelDescription
@@ -330,6 +338,7 @@ class Infer(Message, frozen=True):
     sources: tuple[Source, ...]
     draw_dir: str
     track: Track = Track()
+    closer: Closer | None = None
 
 
 class Inferred(Message, frozen=True):
@@ -352,12 +361,3 @@ class InferDone(Message, frozen=True):
 
 
 FromOneshot = Inferred | InputFailed | InferDone
-class Closer(msgspec.Struct, frozen=True):
-    """A model that looks closer at what another found; the last descriptor beside is its own."""
-
-    description: ModelDescription
-    engine: Engine
-
-
-        closer: what is to look at each object; None where nothing is.
-    closer: Closer | None = None
