@@ -48,8 +48,8 @@ class Steps:
     task: Task
     wanted: Wanted = NOTHING_WANTED
     quality: Quality = field(default_factory=lambda: Quality(QualitySection()))
-
     memory: Memory = field(default_factory=Memory)
+
 
 def tick(frame: Frame, steps: Steps, now_ns: Callable[[], int]) -> Tick:
     """Take one frame through the model.
@@ -68,8 +68,8 @@ def tick(frame: Frame, steps: Steps, now_ns: Callable[[], int]) -> Tick:
         NonFiniteOutput: the model answered NaN or infinity.
     """
     started = now_ns()
-    geometry = steps.engine.write(partial(steps.preprocess, frame))
     steps.memory.follow(frame)
+    geometry = steps.engine.write(partial(steps.preprocess, frame))
     filled = now_ns()
     steps.engine.invoke()
     invoked = now_ns()
@@ -118,8 +118,8 @@ def build_steps(
     info = with_scales(engine.info, description.facts)
     task: Task = find("task", TASKS, description.manifest.model.task or "raw")(description, info)
     preprocess = build_preprocess(description, info, roi)
-    if isinstance(task, WatchesInput):
     memory = memory_of(description, engine, preprocess, task)
+    if isinstance(task, WatchesInput):
         preprocess = _Watched(preprocess, task)
     rules = over(description.manifest.quality, quality or QualitySection())
     return Steps(preprocess, engine, task, wanted(description, engine.info), Quality(rules), memory)
