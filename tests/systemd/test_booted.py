@@ -1,11 +1,10 @@
 """The package in a booted Debian, real parts throughout: `make nspawn` (needs root; minutes, once more for the root).
 
-What is measured inside is printed, and kept in .cache/nspawn/<release>/*.json.
+What is measured inside is printed, and kept in .cache/nspawn/<release>/booted/*.json.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,36 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.booting import CACHE, INSIDE, Report, failed, package_of, read_report
+from fixtures.booting import CACHE, INSIDE, Report, failed, read_report
 from inferd.install.environment import packages_of
 from inferd_tools import nspawn
-from inferd_tools.deb.releases import RELEASES, Release
-
-CHOSEN = os.environ.get("INFERD_RELEASES", "bookworm").split()
+from inferd_tools.deb.releases import Release
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
-
-
-@pytest.fixture(scope="module", params=CHOSEN)
-def release(request: pytest.FixtureRequest) -> Release:
-    if os.geteuid() != 0:
-        pytest.skip("booting a container needs root")
-    if missing := nspawn.missing():
-        pytest.skip(f"not installed: {' '.join(missing)}")
-    return RELEASES[request.param]
-
-
-@pytest.fixture(scope="module")
-def package(release: Release) -> Path:
-    return package_of(release)
-
-
-@pytest.fixture(scope="module")
-def out(release: Release) -> Path:
-    folder = CACHE / "nspawn" / release.codename
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
 
 
 @pytest.fixture(scope="module")

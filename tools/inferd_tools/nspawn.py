@@ -1,4 +1,4 @@
-"""Boots Debian in a container: systemd as PID 1, without a network, on a root that is built once and kept.
+"""Boots Debian in a container: systemd as PID 1, on a root that is built once and kept.
 
 Needs root, systemd-nspawn (systemd-container) and, the first time, mmdebstrap and a Debian mirror.
 """
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PACKAGES = "systemd,systemd-sysv,dbus,udev,kmod,procps,python3,python3-venv,mosquitto,mosquitto-clients,ca-certificates"
+BARE = "systemd,systemd-sysv,dbus,sudo,ca-certificates"  # not even Python: what somebody who logs in finds everywhere
 NEEDED = {"systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "zstd": "zstd"}
 BOOT_S = 900.0
 UNIT = """\
@@ -20,7 +21,7 @@ UNIT = """\
 After=graphical.target
 [Service]
 Type=oneshot
-ExecStart=/usr/bin/python3 /in/{name}.py
+ExecStart={program}
 StandardOutput=file:/out/{name}.log
 StandardError=inherit
 ExecStopPost=/bin/sh -c 'journalctl --no-pager -o short-monotonic > /out/{name}.journal; systemctl exit $EXIT_STATUS'
@@ -74,17 +75,26 @@ class Machine:
         unpack(archive, root)
 
     def boot(self, inside: Path, name: str, out: Path, options: Sequence[str] = ()) -> int:
-        """Boot, run `inside/name.py` after everything has started, and return its exit code.
+        """Boot without a network, run a script after everything has started, and return its exit code.
 
         Args:
-            inside: a folder that is seen as /in.
+            inside: a folder that is seen as /in; the script there is `name.py`, or `name.sh` for a root without Python.
             name: of the script; its output goes to `name.log`, the journal to `name.journal`.
             out: a folder that is seen as /out.
             options: more of systemd-nspawn's.
         """
-        run_at_boot(self.root, "verify", UNIT.format(name=name, limit_s=BOOT_S))
+        return self._boot(inside, name, out, ["--private-network", *options])
+
+    def boot_online(self, inside: Path, name: str, out: Path, options: Sequence[str] = ()) -> int:
+        """Boot as `boot` does, but with this machine's network: for package indexes."""
+        return self._boot(inside, name, out, ["--resolv-conf=copy-host", *options])
+
+    def _boot(self, inside: Path, name: str, out: Path, options: Sequence[str]) -> int:
+        python = (inside / f"{name}.py").exists()
+        program = f"/usr/bin/python3 /in/{name}.py" if python else f"/bin/sh /in/{name}.sh"
+        run_at_boot(self.root, "verify", UNIT.format(name=name, program=program, limit_s=BOOT_S))
         binds = [f"--bind={out}:/out", f"--bind-ro={inside}:/in"]
-        command = ["systemd-nspawn", "-q", "--register=no", "--keep-unit", "--private-network", *binds]
+        command = ["systemd-nspawn", "-q", "--register=no", "--keep-unit", *binds]
         command += [*options, "-D", str(self.root), "--boot"]
         ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=BOOT_S, check=False)
         (out / f"{name}.console").write_bytes(ended.stdout + ended.stderr)
