@@ -148,7 +148,7 @@ SOURCES = {
     "v4l2": "inferd.sources.v4l2:V4l2",
     "stream": "inferd.sources.stream:open_stream",
     "wav": "inferd.sources.wav:Wav",
-    "iio": "inferd.sources.iio:Iio",
+    "iio": "inferd.sources.iio:open_iio",
     "lines": "inferd.sources.lines:Lines",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fixtures.cameras import ACCELEROMETER, Camera, iio_device, jpegs, printing, shows
+from fixtures.cameras import ACCELEROMETER, Camera, iio_buffer, iio_device, jpegs, printing, shows
 from fixtures.pictures import noise, write_clip
 from fixtures.sounds import write_wav
 from inferd.config import settings
@@ -19,7 +20,7 @@ from inferd.parts import SOURCES, Source
 from inferd.records import Box, Frame
 from inferd.sources.command import Command
 from inferd.sources.crops import Crops
-from inferd.sources.iio import Iio
+from inferd.sources.iio import open_iio
 from inferd.sources.images import Images
 from inferd.sources.lines import Lines
 from inferd.sources.npz import Npz
@@ -75,9 +76,19 @@ def open_wav(folder: Path, clock: Clock) -> Source:
     return Wav(settings.WavSource(path=str(file), window=8), clock)
 
 
-def open_iio(folder: Path, clock: Clock) -> Source:
+def open_iio_polled(folder: Path, clock: Clock) -> Source:
     iio_device(folder, "bmi160", ACCELEROMETER)
-    return Iio(settings.IioSource(device="bmi160", window=1), clock, folder)
+    return open_iio(settings.IioSource(device="bmi160", window=1), clock, folder)
+
+
+def open_iio_buffer(folder: Path, clock: Clock) -> Source:
+    node = iio_buffer(iio_device(folder, "bmi160", ACCELEROMETER))
+    pipe = os.open(node, os.O_RDWR)  # never closed: it ends with the tests, as a sensor that is there for good
+    os.write(pipe, bytes(16 * FRAMES))
+    accel = ("accel_x", "accel_y", "accel_z", "timestamp")
+    return open_iio(
+        settings.IioSource(device="bmi160", channels=accel, window=1, mode="buffer"), clock, folder, node.parent
+    )
 
 
 def open_lines(folder: Path, clock: Clock) -> Source:
@@ -104,7 +115,8 @@ OPENERS: dict[str, Opener] = {
     "v4l2": open_v4l2,
     "stream": open_http,
     "wav": open_wav,
-    "iio": open_iio,
+    "iio": open_iio_polled,
+    "iio buffer": open_iio_buffer,
     "lines": open_lines,
 }
 
@@ -127,7 +139,7 @@ def read_all(source: Source) -> list[Frame]:
 
 
 def test_every_source_of_the_table_is_tried() -> None:
-    assert set(OPENERS) == set(SOURCES)
+    assert {name.split()[0] for name in OPENERS} == set(SOURCES)
 
 
 def test_frames_are_numbered_from_zero(source: Source) -> None:

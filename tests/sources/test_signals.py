@@ -15,7 +15,7 @@ from inferd.config import settings
 from inferd.errors import EndOfInput, FrameError, FrameUnfinished, SourceError
 from inferd.parts import Source
 from inferd.records import Array
-from inferd.sources.iio import Iio
+from inferd.sources.iio import open_iio
 from inferd.sources.lines import Lines
 from inferd.sources.rows import Rows
 from inferd.sources.wav import Wav
@@ -84,9 +84,9 @@ def _float_wav() -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def iio(root: Path, **options: object) -> Iio:
+def iio(root: Path, **options: object) -> Source:
     clock = CountingClock()
-    return Iio(settings.IioSource(device="bmi160", **options), clock, root)  # type: ignore[arg-type]  # right keys
+    return open_iio(settings.IioSource(device="bmi160", **options), clock, root)  # type: ignore[arg-type]  # right keys
 
 
 def test_a_sensors_values_are_in_the_kernels_units(tmp_path: Path) -> None:

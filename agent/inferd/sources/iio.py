@@ -1,197 +1,47 @@
-"""Sensors of the kernel's Industrial I/O: /sys/bus/iio/devices, read value by value.
+"""Sensors of the kernel's Industrial I/O: from their buffer where they have one that we may use, else value by value.
 
-A value is (raw + offset) * scale, or comes ready as `input`; scale and offset stand beside a channel (in_accel_x_scale) or
-are shared by its kind (in_accel_scale). Kernel: Documentation/ABI/testing/sysfs-bus-iio.
+A value is (raw + offset) * scale; scale and offset stand beside a channel (in_accel_x_scale) or are shared by its kind
+(in_accel_scale). Kernel: Documentation/ABI/testing/sysfs-bus-iio.
 """
 
 from __future__ import annotations
 
-import math
-import os
-import re
-from dataclasses import dataclass
+import logging
 from pathlib import Path
 
-import numpy as np
-
 from inferd.config import settings
-from inferd.errors import FrameUnfinished, SourceError
-from inferd.records import Frame
-from inferd.sources.windows import Windows
+from inferd.errors import SourceError
+from inferd.parts import Source
+from inferd.sources.iio_buffer import NoBuffer
+from inferd.sources.iio_buffered import Buffered
+from inferd.sources.iio_polled import Polled
+from inferd.sources.iio_sysfs import DEV, DEVICES, find_device
 from inferd.system.clock import Clock
 
-DEVICES = Path("/sys/bus/iio/devices")
-DEFAULT_RATE_HZ = 50.0
-FASTEST_HZ = 1000.0  # one reading of one value costs tens of microseconds, and of an I2C bus more
-MOST_FAILED = 10  # readings in a row without a single value; then the sensor is gone
-LATE_NS = 500_000_000
-VALUE_BYTES = 64
+log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """One value of a sensor: its file, and what its number means."""
+def open_iio(options: settings.IioSource, clock: Clock, root: Path = DEVICES, dev: Path = DEV) -> Source:
+    """Find the sensor and open it in the way that is asked for, or else the better one that works, which is told.
 
-    name: str
-    file: Path
-    scale: float
-    offset: float
-
-
-class Iio:
-    """Gives windows (window, channels) float32 in the kernel's units (m/s², rad/s, milli °C); NaN where a reading failed."""
-
-    live = True
-
-    def __init__(self, options: settings.IioSource, clock: Clock, root: Path = DEVICES) -> None:
-        """Find the sensor and open its values.
-
-        Args:
-            options: which sensor, which channels, how often.
-            clock: paces the readings and stamps the frames.
-            root: where the kernel shows its sensors.
-
-        Raises:
-            SourceError: there is no such sensor, no such channel, or no right to read it.
-        """
-        folder = find_device(options.device, root)
-        self._part = options.device
-        self._clock = clock
-        self._rate_hz = options.rate_hz or DEFAULT_RATE_HZ
-        if not 0 < self._rate_hz <= FASTEST_HZ:
-            raise SourceError(self._part, f"rate_hz is {self._rate_hz:g}; value by value goes up to {FASTEST_HZ:g}")
-        self._channels = find_channels(folder, options.channels)
-        self._windows = Windows(self._part, options.window or 1, options.hop, len(self._channels))
-        self._fds: list[int] = []
-        self._open()
-        self._interval_ns = round(1e9 / self._rate_hz)
-        self._due_ns = clock.monotonic_ns()
-        self._failed = 0
-
-    def read(self, timeout_s: float) -> Frame:
-        """Return the next window, stamped when its last reading was taken.
-
-        Raises:
-            FrameUnfinished: it is not whole after `timeout_s`.
-            SourceError: it was closed, or the sensor gives no value any more.
-        """
-        if not self._fds:
-            raise SourceError(self._part, "was closed; open it again")
-        left_ns = int(timeout_s * 1e9)
-        while True:
-            wait_ns = max(0, self._due_ns - self._clock.monotonic_ns())
-            if wait_ns > left_ns:
-                self._clock.pause(left_ns / 1e9)
-                raise FrameUnfinished(self._part, "its window fills")
-            left_ns -= wait_ns
-            self._clock.pause(wait_ns / 1e9)
-            taken_ns = self._clock.monotonic_ns()
-            self._due_ns = (
-                taken_ns + self._interval_ns if taken_ns - self._due_ns > LATE_NS else self._due_ns + self._interval_ns
-            )
-            window = self._windows.add(np.array([self._reading()], np.float32))
-            if window is not None:
-                return Frame(
-                    data=window,
-                    seq=self._windows.given - 1,
-                    taken_ns=taken_ns,
-                    taken_at=self._clock.wall_s(),
-                    capture_ns=self._clock.monotonic_ns() - taken_ns,
-                    rate_hz=self._rate_hz,
-                )
-
-    def close(self) -> None:
-        """Close the sensor's files. Twice is fine."""
-        while self._fds:
-            os.close(self._fds.pop())
-
-    def _open(self) -> None:
-        try:
-            for channel in self._channels:
-                self._fds.append(os.open(channel.file, os.O_RDONLY | os.O_CLOEXEC))
-        except OSError as exc:
-            self.close()
-            raise SourceError(
-                self._part, f"{channel.file.name} cannot be opened ({exc.strerror}); check its rights"
-            ) from exc
-
-    def _reading(self) -> list[float]:
-        """Return one value for each channel; NaN for one that fails, as an I2C bus does now and then.
-
-        Raises:
-            SourceError: none of them has had a value for long.
-        """
-        values = [_value(fd, channel) for fd, channel in zip(self._fds, self._channels, strict=True)]
-        self._failed = self._failed + 1 if all(map(math.isnan, values)) else 0
-        if self._failed >= MOST_FAILED:
-            raise SourceError(
-                self._part, f"has given no value {self._failed} times in a row; check that it is plugged in"
-            )
-        return values
-
-
-def find_device(named: str, root: Path) -> Path:
-    """Return the folder of the sensor that has this name or is this folder.
+    Args:
+        options: which sensor, which channels, how often, in which way.
+        clock: stamps the frames.
+        root: where the kernel shows its sensors.
+        dev: where their nodes are.
 
     Raises:
-        SourceError: there is none.
+        SourceError: there is no such sensor, no such channel, or no right to read it.
     """
-    if "/" in named and Path(named).is_dir():
-        return Path(named)
-    there = {folder: _text(folder / "name") for folder in sorted(root.glob("iio:device*"))}
-    for folder, name in there.items():
-        if named in (name, folder.name):
-            return folder
-    known = ", ".join(f"{name or '?'} ({folder.name})" for folder, name in there.items()) or "none at all"
-    raise SourceError(named, f"there is no such sensor in {root}; there is {known}")
-
-
-def find_channels(folder: Path, wanted: tuple[str, ...]) -> list[Channel]:
-    """Return the channels that are wanted, in this order; all, sorted by name, where none is named.
-
-    Raises:
-        SourceError: one does not exist, or there is none.
-    """
-    found = {
-        match[1]: match[2]
-        for file in sorted(folder.glob("in_*"))
-        if (match := re.fullmatch(r"in_(.+)_(raw|input)", file.name))
-    }
-    missing = [name for name in wanted if name not in found]
-    if missing or not found:
-        known = ", ".join(found) or "none"
-        raise SourceError(folder.name, f"has no channel {', '.join(missing) or 'that can be read'}; there is {known}")
-    return [_channel(folder, name, ready=found[name] == "input") for name in wanted or found]
-
-
-def _channel(folder: Path, name: str, *, ready: bool) -> Channel:
-    if ready:
-        return Channel(name, folder / f"in_{name}_input", 1.0, 0.0)
-    kind = re.sub(r"\d*(_[xyz])?$", "", name)
-    scale, offset = (_number(folder, name, kind, what) for what in ("scale", "offset"))
-    return Channel(name, folder / f"in_{name}_raw", 1.0 if scale is None else scale, offset or 0.0)
-
-
-def _number(folder: Path, name: str, kind: str, what: str) -> float | None:
-    """Return a channel's own number, else the one its kind shares, else None."""
-    for file in (folder / f"in_{name}_{what}", folder / f"in_{kind}_{what}"):
-        try:
-            return float(_text(file))
-        except ValueError:
-            continue
-    return None
-
-
-def _value(fd: int, channel: Channel) -> float:
+    folder = find_device(options.device, root)
+    if options.mode == "poll":
+        return Polled(options, clock, folder)
     try:
-        return (float(os.pread(fd, VALUE_BYTES, 0)) + channel.offset) * channel.scale
-    except (OSError, ValueError):
-        return math.nan
-
-
-def _text(file: Path) -> str:
-    """Return what a sysfs file says, "" where it cannot be read."""
-    try:
-        return file.read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
+        source = Buffered(options, clock, folder, dev / folder.name)
+    except NoBuffer as exc:
+        if options.mode == "buffer":
+            raise SourceError(options.device, f"{exc}; mode poll reads it value by value") from exc
+        log.info("%s is read value by value: %s", options.device, exc)
+        return Polled(options, clock, folder)
+    log.info("%s is read from its buffer", options.device)
+    return source
