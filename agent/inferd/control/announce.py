@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 from uuid import uuid4
+
+from msgspec import UNSET, UnsetType
 
 from inferd import ipc
 from inferd.parts import Link
@@ -19,6 +22,7 @@ class Announcer:
 
     Attributes:
         boot_id: new with every start.
+        trusted_since: when the wall clock came to be trusted, in its own seconds; None while it cannot be.
         device: its id.
         sent_bytes: payloads so far.
     """
@@ -30,6 +34,7 @@ class Announcer:
         self._links = links
         self._clock = clock
         self._seq = 0
+        self.trusted_since: float | None = 0.0
         self.sent_bytes = 0
 
     def say(self, topic: topics.Topic, body: telemetry.Body, pipeline: str = "") -> None:
@@ -103,9 +108,9 @@ class Announcer:
 
     def _header(self, wall_s: float) -> telemetry.Header:
         self._seq += 1
-        return telemetry.Header(
-            telemetry.SCHEMA_VERSION, self.device, telemetry.iso_time(wall_s), self.boot_id, self._seq
-        )
+        time, trusted = telemetry.iso_time(wall_s), self.trusted_since is not None and wall_s >= self.trusted_since
+        mark: Literal[True] | UnsetType = UNSET if trusted else True
+        return telemetry.Header(telemetry.SCHEMA_VERSION, self.device, time, self.boot_id, self._seq, mark)
 
     def _publish(self, message: Message) -> None:
         self.sent_bytes += len(message.payload)

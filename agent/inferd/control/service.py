@@ -34,6 +34,7 @@ from inferd.control.remote import Remote
 from inferd.control.requests import Requests
 from inferd.control.supervisor import LONGEST_JITTER
 from inferd.control.watchdog import Watchdog
+from inferd.control.timekeeping import Timekeeper
 from inferd.errors import ConfigError, WorkerError
 from inferd.system import machine
 from inferd.system.clock import Clock
@@ -85,6 +86,7 @@ class Service:
         self._alerting = Alerting(say, self._figures, clock)
         self._say = say
         self._doors = doors or Doors()
+        self._timekeeper = Timekeeper(say, clock)
         self._watchdog = Watchdog(Notifier(notify_socket), clock)
         self._tell = Narrator(say, self._models, self._figures, self._watchdog)
         self._children = Children(self._models, self._figures, self._tell, config.watch, clock)
@@ -194,6 +196,7 @@ class Service:
 
     def _use(self, config: settings.Config) -> None:
         self._config = config
+        self._timekeeper.turn()
         self._children.follow(config.watch)
         changed = self._models.follow(config.pipeline)
         self._figures.configure(config.metrics)

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from inferd.config import settings
-
-CLOCK_IS_SET = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
-"""A board without a clock begins in 1970 and is told the time later; until then nobody knows the hour, and all is open."""
+from inferd.system.clock import EARLIEST_S
 
 MINUTES_A_DAY = 24 * 60
 
 
 def is_open(schedules: Sequence[settings.Schedule], wall_s: float) -> bool:
-    """Whether one of the schedules is open at this time (the device's own time zone); always where there are none."""
-    if not schedules or wall_s < CLOCK_IS_SET:
+    """Whether one of the schedules is open at this time (the device's own time zone); always where there are none.
+
+    Until a board without a clock is told the time nobody knows the hour, and all is open.
+    """
+    if not schedules or wall_s < EARLIEST_S:
         return True
     now = datetime.fromtimestamp(wall_s, tz=UTC).astimezone()
     return any(_open(schedule, now) for schedule in schedules)

@@ -20,7 +20,7 @@ from inferd.config.settings import Mqtt
 from inferd.errors import LinkError
 from inferd.records import Incoming, LinkNews, Message
 from inferd.system import threads
-from inferd.system.clock import Clock
+from inferd.system.clock import Clock, Jumps
 from inferd.system.wakeup import Wakeup
 from inferd.telemetry.backoff import Backoff
 from inferd.telemetry.connection import FOR_LIVE, Connection
@@ -36,6 +36,7 @@ from inferd.wire import topics
 ACCEPT_S = 10.0  # a broker that took the TCP connection and does not answer CONNECT is none
 STEADY_S = 60.0  # a connection that lived so long starts the pauses from the beginning
 IDLE_S = 1.0  # how often paho's keep-alive is looked after
+LOOK_AT_CLOCK_S = 1.0
 GOODBYE_SHARE = 0.8  # of the time to close; the rest is for the threads to end
 AT_ONCE = 64  # messages handed over before acknowledgements are read again
 FRESH_S = 5.0  # for so long what happened is news
@@ -267,10 +268,12 @@ class MqttLink:
         return True
 
     def _pause(self, pause_s: float) -> bool:
-        """Wait; return False where the link is to close."""
-        ends_ns = self._clock.monotonic_ns() + round(pause_s * 1e9)
+        """Wait, until the clock is set at most: a certificate may hold then. Return False where the link is to close."""
+        ends_ns, jumps = self._clock.monotonic_ns() + round(pause_s * 1e9), Jumps(self._clock)
         while self._closing_by_ns is None and (left_s := (ends_ns - self._clock.monotonic_ns()) / 1e9) > 0:
-            self._wakeup.wait(left_s)
+            if jumps.look():
+                break
+            self._wakeup.wait(min(left_s, LOOK_AT_CLOCK_S))
         return self._closing_by_ns is None
 
     def _left_s(self, ends_ns: int | None = None) -> float:

@@ -29,7 +29,7 @@ NONCE_BYTES = 12
 KEY = "mqtt.seal_key_file"
 
 
-class Sealed(Header, frozen=True):
+class Sealed(Header, frozen=True, kw_only=True):
     """A sealed message: the header of what is inside, and in `sealed` nonce and ciphertext in Base64."""
 
     sealed: str
@@ -67,7 +67,7 @@ class Sealer:
         nonce = os.urandom(NONCE_BYTES)  # 2^32 messages under one key leave a chance of 2^-33 that two are equal
         hidden = nonce + self._cipher.encrypt(nonce, message.payload, _bound(header))
         text = base64.b64encode(hidden).decode()
-        told = Sealed(header.schema_version, header.device, header.time, header.boot_id, header.seq, text)
+        told = Sealed(**msgspec.structs.asdict(header), sealed=text)
         return msgspec.structs.replace(message, payload=_encoder.encode(told))
 
     def open(self, payload: bytes) -> bytes:

@@ -34,6 +34,8 @@ EventKind = Literal[
     "agent.stopping",
     "alert.cleared",
     "alert.raised",
+    "clock.set",
+    "clock.synchronised",
     "config.reloaded",
     "config.refused",
     "link.lossy",
@@ -69,10 +71,12 @@ class Header(msgspec.Struct, frozen=True):
     Attributes:
         schema_version: of these messages.
         device: the device's id, as in the topic.
-        time: UTC, ISO 8601 with milliseconds; of a result, when its frame was captured. Wrong until the clock is set.
+        time: UTC, ISO 8601 with milliseconds; of a result, when its frame was captured.
         boot_id: changes with every start of the agent.
         seq: 1, 2, 3 ... over all messages of one `boot_id`; (device, boot_id, seq) names a message for good.
     """
+        unsynchronised: true while the device's clock is known to be wrong or not set yet, so that `time` cannot be trusted;
+            absent otherwise.
 
     schema_version: int
     device: str
@@ -80,6 +84,7 @@ class Header(msgspec.Struct, frozen=True):
     boot_id: str
     seq: int
 
+    unsynchronised: Literal[True] | UnsetType = UNSET
 
 class RuntimeInfo(msgspec.Struct, frozen=True):
     """An installed runtime."""
