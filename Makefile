@@ -32,7 +32,7 @@ bench: $(VENV)/.dev  ## measure: loop against bare invoke, recovery, memory
 soak: $(VENV)/.dev  ## long campaigns: kills, broker faults; minutes to hours
 	@$(BIN)/python -m pytest -m soak --override-ini addopts=-ra
 
-deb: $(VENV)/.dev  ## build the Debian package into dist/ (RELEASE=bookworm|trixie ARCH=amd64|arm64)
+deb: $(VENV)/.demo  ## build the Debian package into dist/ (RELEASE=bookworm|trixie ARCH=amd64|arm64)
 	@$(BIN)/python -m inferd_tools.deb $(if $(RELEASE),--release $(RELEASE)) $(if $(ARCH),--arch $(ARCH))
 
 nspawn: $(VENV)/.dev  ## prove the package in a booted Debian; needs root, minutes (INFERD_RELEASES="bookworm trixie")
