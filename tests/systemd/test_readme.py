@@ -28,7 +28,7 @@ SECTION = "As a service"
 WAYS = {"package": 0, "pipx": 1}  # which block of the section
 APT = "/etc/apt/apt.conf.d"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
-NOT_COUNTED = ("/in", "/out", "/proc", "/sys", "/run", "/tmp", "/dev")
+NOT_COUNTED = ("/in", "/out", "/proc", "/sys", "/run", "/dev")
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 

@@ -75,6 +75,22 @@ def the_unit_is_right_here() -> Figures:
     return {"exposure": judged.strip().splitlines()[-1], "type": shown("Type")}
 
 
+def the_doctor_finds_nothing_wrong() -> Figures:
+    """Not even a note, with the service, its broker and its clock as they are; asked by root, and within its time."""
+    told = json.loads(run("inferd", "doctor", "--json"))
+    assert told["findings"] == [], told["findings"]
+    assert told["user"] == "inferd", told["user"]
+    return {"checks": told["checks"], "unchecked": [one["id"] for one in told["unchecked"]], "took_ms": told["took_ms"]}
+
+
+def the_support_bundle_holds_what_the_service_says_of_itself() -> Figures:
+    """Metrics and models come over the control socket of the service."""
+    said = run("inferd", "support-bundle", "--output", "/tmp/bundle.tar.gz")
+    lines = [line for line in said.splitlines() if line.startswith(("agent/", "journal", "inferd.service"))]
+    assert all("left out" not in line for line in lines), lines
+    return {"bundle": lines}
+
+
 def inferences_arrive_at_the_broker() -> Figures:
     """Real results of the bundled model, every one with its label."""
     broker.mark()
@@ -332,6 +348,8 @@ CHECKS = [
     install,
     the_unit_is_right_here,
     inferences_arrive_at_the_broker,
+    the_doctor_finds_nothing_wrong,
+    the_support_bundle_holds_what_the_service_says_of_itself,
     the_processor_kernels_run_without_writable_code,
     nothing_runs_as_root,
     the_drop_folder_is_open_to_the_group,
