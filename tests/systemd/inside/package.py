@@ -85,7 +85,8 @@ def the_doctor_finds_nothing_wrong() -> Figures:
 
 def the_support_bundle_holds_what_the_service_says_of_itself() -> Figures:
     """Metrics and models come over the control socket of the service."""
-    said = run("inferd", "support-bundle", "--output", "/tmp/bundle.tar.gz")
+    said = run("inferd", "support-bundle", "--output", str(STATE / "bundle.tar.gz"))
+    (STATE / "bundle.tar.gz").unlink()
     lines = [line for line in said.splitlines() if line.startswith(("agent/", "journal", "inferd.service"))]
     assert all("left out" not in line for line in lines), lines
     return {"bundle": lines}
@@ -348,12 +349,12 @@ CHECKS = [
     install,
     the_unit_is_right_here,
     inferences_arrive_at_the_broker,
-    the_doctor_finds_nothing_wrong,
-    the_support_bundle_holds_what_the_service_says_of_itself,
     the_processor_kernels_run_without_writable_code,
     nothing_runs_as_root,
     the_drop_folder_is_open_to_the_group,
     a_pipeline_is_configured,
+    the_doctor_finds_nothing_wrong,
+    the_support_bundle_holds_what_the_service_says_of_itself,
     a_killed_worker_is_back,
     a_killed_control_is_back,
     a_hanging_engine_is_replaced,
