@@ -12,12 +12,29 @@ from hypothesis import strategies as some
 
 from inferd.config.settings import Mqtt
 from inferd.control.announce import Announcer
-from inferd.control.remote import Remote
+from inferd.control.remote import MOST_WAITING, Remote
 from inferd.errors import StoreError
 from inferd.records import Incoming
 from inferd.system.clock import CountingClock
 from inferd.telemetry.memory import MemoryLink
 from inferd.wire.requests import VERBS
+
+
+class Slow:
+    """An answer that comes when the test wants it."""
+
+    def __init__(self) -> None:
+        self.answer: str | None = None
+        self.fault = ""
+        self.closed = False
+
+    def told(self) -> str | None:
+        if self.fault:
+            raise StoreError("cam", self.fault)
+        return self.answer
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class World:
@@ -27,6 +44,7 @@ class World:
         self.clock = CountingClock()
         self.link = MemoryLink(Mqtt(), "pi")
         self.done: list[tuple[str, object]] = []
+        self.looks: list[Slow] = []
         say = Announcer("pi", [self.link], self.clock)
         self.remote = Remote(say, "inferd", self.clock, {verb: self._verb(verb) for verb in VERBS})
 
@@ -39,9 +57,12 @@ class World:
         said = list(self.link.heard)[before:]
         return msgspec.json.decode(said[-1].payload) | {"topic": said[-1].topic} if said else None
 
-    def _verb(self, verb: str) -> Callable[[object], str]:
-        def does(arguments: object) -> str:
+    def _verb(self, verb: str) -> Callable[[object], str | Slow]:
+        def does(arguments: object) -> str | Slow:
             self.done.append((verb, arguments))
+            if verb == "snapshot":
+                self.looks.append(Slow())
+                return self.looks[-1]
             if verb == "reload":
                 raise StoreError("inferd.toml", "is not TOML")
             return '{"x":1}' if verb != "status" else json.dumps("y" * 30_000)
@@ -92,6 +113,39 @@ def test_an_answer_that_is_too_long_is_none() -> None:
     told = World().ask("status", {"id": "1"})
     assert told is not None
     assert "is the most; ask on the device itself" in told["error"]
+
+
+def test_an_answer_that_takes_its_time_comes_when_it_is_there() -> None:
+    world = World()
+    assert world.ask("snapshot", {"id": "1"}) is None
+    assert world.ask("ping", {"id": "2"}) is not None
+    world.remote.turn()
+    assert len(world.link.heard) == 2  # online, and the answer to the ping
+    world.looks[0].answer = '{"jpeg":""}'
+    world.remote.turn()
+    told = msgspec.json.decode(world.link.heard[-1].payload)
+    assert (told["id"], told["status"], told["data"]) == ("1", "ok", {"jpeg": ""})
+    assert world.looks[0].closed
+
+
+def test_an_answer_that_never_comes_is_a_sentence() -> None:
+    world = World()
+    world.ask("snapshot", {"id": "1"})
+    world.looks[0].fault = "its worker ended"
+    world.remote.turn()
+    assert msgspec.json.decode(world.link.heard[-1].payload)["error"] == "cam: its worker ended"
+    world.remote.turn()
+    assert len(world.link.heard) == 2
+
+
+def test_only_so_many_may_wait_for_an_answer() -> None:
+    world = World()
+    answers = [world.ask("snapshot", {"id": str(number)}) for number in range(MOST_WAITING + 1)]
+    assert answers[:-1] == [None] * MOST_WAITING
+    assert answers[-1] is not None
+    assert "are under way already" in answers[-1]["error"]
+    world.remote.close()
+    assert all(look.closed for look in world.looks)
 
 
 @given(

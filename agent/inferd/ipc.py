@@ -61,14 +61,21 @@ class AskFrame(Message, frozen=True):
 
 
 class Show(Message, frozen=True):
-    """Control → worker: answer whoever asked for a frame, whose connection comes beside."""
+    """Control → worker: answer whoever asked for a frame, whose connection comes beside.
+
+    Attributes:
+        pipeline: whose next frame it is.
+        drawn: whether what was found is drawn on it.
+        jpeg_bytes: the most that a JPEG of it may have; 0 for a PNG, which loses nothing.
+    """
 
     pipeline: str
     drawn: bool
+    jpeg_bytes: int = 0
 
 
 class Shown(Message, frozen=True):
-    """Worker → command line: a frame and its result; the descriptor of a PNG comes beside."""
+    """Worker → command line: a frame and its result; the descriptor of a PNG or JPEG comes beside."""
 
     pipeline: str
     ref: ModelRef

@@ -50,6 +50,10 @@ def written(frame: bytes) -> set[bytes]:
     return pieces
 
 
+PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", base64.b64encode(b"\xff\xd8\xff"), base64.b64encode(b"\x89PNG\r\n")[:-1])
+"""How files of pictures begin, as they are and in Base64: an encoded frame has none of its own bytes."""
+
+
 def holds_any(payload: bytes, pieces: set[bytes]) -> bool:
     return any(piece in payload for piece in pieces)
 
@@ -70,6 +74,27 @@ def test_a_message_with_a_piece_of_a_frame_would_be_noticed(tmp_path: Path, carr
 
 
 @pytest.mark.slow
+def test_a_snapshot_that_was_allowed_is_noticed_and_is_the_frame(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    file, _ = noise(tmp_path)
+    listener = Listener(mosquitto.port)
+    allowed = CONFIG.replace("[metrics]", "snapshots = true\n[metrics]")
+    with program(tmp_path, allowed % (mosquitto.port, file)):
+        eventually(lambda: len(listener.payloads("inferd/test/cam/result")) > 0, "results")
+        listener.say("inferd/test/request/snapshot", b'{"id": "1"}')
+        eventually(lambda: "inferd/test/response/snapshot" in listener.topics(), "the picture")
+    (answer,) = listener.payloads("inferd/test/response/snapshot")
+    assert holds_any(answer, set(PICTURES))
+    jpeg = np.frombuffer(base64.b64decode(json.loads(answer)["data"]["jpeg"]), np.uint8)
+    told, meant = cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.imread(str(file))
+    assert told is not None
+    assert meant is not None
+    assert np.corrcoef(told.ravel(), meant.ravel())[0, 1] > 0.5
+    others = [bytes(message.payload) for message in listener.heard if "response/snapshot" not in message.topic]
+    assert not any(holds_any(payload, set(PICTURES)) for payload in others)
+    listener.close()
+
+
+@pytest.mark.slow
 def test_no_piece_of_a_frame_leaves_the_device(tmp_path: Path, mosquitto: Mosquitto) -> None:
     file, frame = noise(tmp_path)
     listener = Listener(mosquitto.port)
@@ -78,10 +103,10 @@ def test_no_piece_of_a_frame_leaves_the_device(tmp_path: Path, mosquitto: Mosqui
         for verb in VERBS:
             request = json.dumps({"id": verb, "data": {}}).encode()
             listener.say(f"inferd/test/request/{verb}", request)
-        eventually(lambda: "inferd/test/response/models/unpin" in listener.topics(), "answers")
+        eventually(lambda: f"inferd/test/response/{list(VERBS)[-1]}" in listener.topics(), "answers")
         eventually(lambda: len(listener.payloads("inferd/test/metrics")) > 1, "figures")
     payloads = [bytes(message.payload) for message in listener.heard]
-    pieces = written(frame)
+    pieces = {*written(frame), *PICTURES}
     assert not any(holds_any(payload, pieces) for payload in payloads)
     assert {topic.split("/", 2)[2].split("/")[0] for topic in listener.topics()} <= {
         *("status", "info", "metrics", "event", "cam", "request", "response"),

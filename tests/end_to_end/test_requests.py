@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,25 @@ import pytest
 
 from fixtures.agent import program
 from fixtures.broker import Listener, Mosquitto, eventually
+from inferd.control.look import JPEG_BYTES
 
+SNAPSHOTS = """
+device = "test"
+[mqtt]
+port = %d
+snapshots = true
+[[pipeline]]
+name = "cam"
+model = "fake"
+source = {kind = "synthetic", width = 1280, height = 960}
+pace = {mode = "fixed"}
+engine = {kind = "fake"}
+[[pipeline]]
+name = "blind"
+model = "fake"
+source = {kind = "video", path = "nothing.avi"}
+engine = {kind = "fake"}
+"""
 CONFIG = """
 device = "test"
 [mqtt]
@@ -56,7 +75,24 @@ def test_a_device_answers_over_the_broker(tmp_path: Path, mosquitto: Mosquitto, 
         eventually(lambda: len(listener.payloads("inferd/test/metrics")) >= 3, "metrics every second")
         assert asked(listener, "models/list", "5")["status"] == "ok"
         assert "is no pipeline" in asked(listener, "models/rollback", "6", pipeline="nothing")["error"]
+        assert asked(listener, "snapshot", "8")["error"].startswith("mqtt.snapshots: no picture leaves this device")
         (tmp_path / "inferd.toml").write_text("this is no TOML")
         assert "the old configuration stays in use" in asked(listener, "reload", "7")["error"]
         running.result()
+    listener.close()
+
+
+@pytest.mark.slow
+def test_a_snapshot_is_a_small_jpeg_or_says_what_is_amiss(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    listener = Listener(mosquitto.port)
+    with program(tmp_path, SNAPSHOTS % mosquitto.port) as running:
+        running.result()
+        told = asked(listener, "snapshot", "1", pipeline="cam")["data"]
+        jpeg = base64.b64decode(told["jpeg"])
+        assert (told["pipeline"], jpeg[:3]) == ("cam", b"\xff\xd8\xff")
+        assert told["model"].startswith("fake")
+        assert len(jpeg) <= JPEG_BYTES
+        assert asked(listener, "snapshot", "2")["error"] == "snapshot: name one of its pipelines: cam, blind"
+        eventually(lambda: listener.payloads("inferd/test/blind/status") != [], "its state")
+        assert asked(listener, "snapshot", "3", pipeline="blind")["error"].startswith("snapshot: blind is ")
     listener.close()

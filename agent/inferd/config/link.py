@@ -30,6 +30,7 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             memory only.
         commit_s: how long a power cut may reach back into them.
         requests: whether the device does what `request/...` asks: ping, status, metrics, interval, reload, models.
+        snapshots: whether `request/snapshot` may have a picture, the only one that ever goes over MQTT.
     """
 
     enabled: bool = True
@@ -49,6 +50,7 @@ class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     spool_mb: int = 32
     commit_s: float = 5.0
     requests: bool = True
+    snapshots: bool = False
 
 
 FILES = ("password_file", "ca_file", "cert_file", "key_file", "seal_key_file")

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import msgspec
 
 from inferd import __version__, ipc
+from inferd.control.look import Look
 from inferd.control.remote import Answer
 from inferd.control.requests import Requests
 from inferd.errors import ConfigError
+from inferd.wire import requests
 from inferd.wire.requests import Arguments, Interval, OfModel, OfPipeline, Pin
 
 
@@ -24,6 +26,7 @@ class Control:
         set_interval: sends them every so many seconds from now on.
         reload: reads the configuration again; returns why it stays as it was, "" where it does not.
         models: serves what is asked of models.
+        look: has the worker show the next frame of a pipeline; may raise InferdError.
     """
 
     status: Callable[[], str]
@@ -31,6 +34,7 @@ class Control:
     set_interval: Callable[[float], None]
     reload: Callable[[], str]
     models: Requests
+    look: Callable[[str], Look]
 
 
 class Answers:
@@ -50,6 +54,7 @@ class Answers:
             "models/rollback": self.roll_back,
             "models/pin": self.pin,
             "models/unpin": self.unpin,
+            "snapshot": self.snapshot,
         }
 
     def ping(self, _: Arguments) -> str:
@@ -95,6 +100,10 @@ class Answers:
     def unpin(self, asked: OfPipeline) -> str:
         """Have a pipeline follow newer models again."""
         return self._ask("unpin", asked.pipeline)
+
+    def snapshot(self, asked: requests.Look) -> Look:
+        """Have a frame shown, which takes a moment."""
+        return self._control.look(asked.pipeline)
 
     def _ask(self, verb: str, *arguments: str) -> str:
         return self._control.models.serve(ipc.AskModels(verb, arguments))

@@ -13,7 +13,6 @@ from collections.abc import Collection, Sequence
 from inferd import ipc
 from inferd.config import settings
 from inferd.control.accelerators import Accelerators, News
-from inferd.control.control_socket import Asked
 from inferd.control.examination import ENVIRONMENT, PRELOAD
 from inferd.control.figures import Figures
 from inferd.control.following import Followed
@@ -94,13 +93,15 @@ class Children:
             name: engines_ns[one.key] / 1e9 for one in self._models.followed.values() for name in names(one.pipelines)
         }
 
-    def show(self, asked: Asked, frame: ipc.Show) -> None:
-        """Have the worker answer whoever asks for a frame."""
+    def show(self, frame: ipc.Show, connection_fd: int) -> None:
+        """Have the worker answer, over a connection, whoever asks for a frame.
+
+        Raises:
+            WorkerError: there is no worker.
+        """
         if not self._supervisor.running:
-            asked.refuse("its worker is being started; try again in a moment")
-            return
-        self._supervisor.show(frame, asked.connection.fileno())
-        asked.connection.close()
+            raise WorkerError("snapshot", "its worker is being started; try again in a moment")
+        self._supervisor.show(frame, connection_fd)
 
     def stop(self) -> None:
         """End worker and vet children, and hear what the worker still had to say; in about STOP_WORKER_S."""

@@ -233,6 +233,11 @@ class Narrator:
         """Return the pipelines that run otherwise than they were meant to."""
         return {name for name, state in self._states.items() if state == "degraded"}
 
+    def unseen(self, pipeline: str) -> str:
+        """Return why there is no frame of a pipeline to be seen now; "" where there is."""
+        state, why = self._logged.get(pipeline, ("waiting", ""))
+        return "" if state in ("running", "degraded") else f"{pipeline} is {state}{f': {why}' if why else ''}"
+
     def stopping(self) -> None:
         """Tell that we are about to end."""
         self._say.event("agent.stopping", "info", "inferd stops")

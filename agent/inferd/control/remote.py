@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import msgspec
 
@@ -18,8 +19,27 @@ from inferd.wire.requests import VERBS, Response
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 19_000  # of an answer; header, id and keys around it stay under 20,000 with it
+MOST_WAITING = 4  # requests whose answer takes its time
 
-Answer = Callable[[Any], str]  # Any: each verb has arguments of its own, which the gate has checked; returns JSON
+
+class Later(Protocol):
+    """An answer that takes its time; it bounds itself, in bytes and in time."""
+
+    def told(self) -> str | None:
+        """Return the answer as JSON; None while it has not come. May raise InferdError."""
+
+    def close(self) -> None:
+        """Wait no longer. Twice is fine."""
+
+
+Answer = Callable[[Any], "str | Later"]  # Any: each verb has arguments of its own, which the gate has checked
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    incoming: Incoming
+    asked: Asked
+    later: Later
 
 
 class Remote:
@@ -32,33 +52,69 @@ class Remote:
             say: speaks for the device.
             prefix: of its topics.
             clock: for the rate.
-            answers: verb → what it does and answers, as JSON; it may raise InferdError.
+            answers: verb → what it does and answers, as JSON, now or later; it may raise InferdError.
         """
         assert answers.keys() == VERBS.keys(), answers.keys() ^ VERBS.keys()  # noqa: S101 - our own fault
         self._say = say
         self._clock = clock
         self._answers = answers
         self._gate = Gate(prefix, say.device)
+        self._waiting: list[_Waiting] = []
 
     def heard(self, incoming: Incoming) -> None:
         """Do and answer what was asked, if it was a request."""
         asked = self._gate.admit(incoming, self._clock.monotonic_ns() / 1e9)
         if asked is None:
             return
-        if isinstance(asked, Asked):
-            log.info("request %s, id %r", asked.verb, asked.id)
-            response = self._answer(asked)
-        else:
-            response = Response(asked.id, "error", error=asked.why)
-        self._say.respond(self._gate.response_topic(incoming, asked.verb), incoming.correlation, response)
-
-    def _answer(self, asked: Asked) -> Response:
+        if not isinstance(asked, Asked):
+            self._respond(incoming, asked.verb, Response(asked.id, "error", error=asked.why))
+            return
+        log.info("request %s, id %r", asked.verb, asked.id)
         try:
             told = self._answers[asked.verb](asked.arguments)
         except InferdError as exc:
-            return Response(asked.id, "error", error=str(exc))
-        data = told.encode()
-        if len(data) > MOST_BYTES:
-            why = f"the answer has {len(data)} bytes, and {MOST_BYTES} is the most; ask on the device itself"
-            return Response(asked.id, "error", error=why)
-        return Response(asked.id, "ok", data=msgspec.Raw(data))
+            self._respond(incoming, asked.verb, Response(asked.id, "error", error=str(exc)))
+            return
+        if isinstance(told, str):
+            self._respond(incoming, asked.verb, _bounded(asked.id, told))
+        else:
+            self._wait(_Waiting(incoming, asked, told))
+
+    def turn(self) -> None:
+        """Give the answers that have come meanwhile."""
+        for one in self._waiting[:]:
+            try:
+                told = one.later.told()
+            except InferdError as exc:
+                self._conclude(one, Response(one.asked.id, "error", error=str(exc)))
+            else:
+                if told is not None:
+                    self._conclude(one, Response(one.asked.id, "ok", data=msgspec.Raw(told.encode())))
+
+    def close(self) -> None:
+        """Wait for no answer any more. Twice is fine."""
+        for one in self._waiting:
+            one.later.close()
+        self._waiting = []
+
+    def _wait(self, one: _Waiting) -> None:
+        self._waiting.append(one)
+        if len(self._waiting) > MOST_WAITING:
+            why = f"{MOST_WAITING} such requests are under way already; ask again in a moment"
+            self._conclude(one, Response(one.asked.id, "error", error=why))
+
+    def _conclude(self, one: _Waiting, response: Response) -> None:
+        one.later.close()
+        self._waiting.remove(one)
+        self._respond(one.incoming, one.asked.verb, response)
+
+    def _respond(self, incoming: Incoming, verb: str, response: Response) -> None:
+        self._say.respond(self._gate.response_topic(incoming, verb), incoming.correlation, response)
+
+
+def _bounded(request_id: str, told: str) -> Response:
+    data = told.encode()
+    if len(data) > MOST_BYTES:
+        why = f"the answer has {len(data)} bytes, and {MOST_BYTES} is the most; ask on the device itself"
+        return Response(request_id, "error", error=why)
+    return Response(request_id, "ok", data=msgspec.Raw(data))

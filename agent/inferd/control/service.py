@@ -28,15 +28,17 @@ from inferd.control.dropped import DropFolder
 from inferd.control.examination import circumstances
 from inferd.control.figures import Figures
 from inferd.control.life import Life
+from inferd.control.look import JPEG_BYTES, Look
 from inferd.control.models import Models, names
 from inferd.control.narrate import Narrator
 from inferd.control.remote import Remote
 from inferd.control.requests import Requests
 from inferd.control.supervisor import LONGEST_JITTER
-from inferd.control.watchdog import Watchdog
 from inferd.control.timekeeping import Timekeeper
+from inferd.control.watchdog import Watchdog
 from inferd.errors import ConfigError, WorkerError
 from inferd.system import machine
+from inferd.system.channel import Channel, channel_pair
 from inferd.system.clock import Clock
 from inferd.system.sd_notify import Notifier
 from inferd.system.seed import START_S
@@ -84,9 +86,9 @@ class Service:
         self._models = Models(life, drop, config.models, circumstances(), clock)
         self._figures = Figures(clock, config.metrics, state_dir)
         self._alerting = Alerting(say, self._figures, clock)
+        self._timekeeper = Timekeeper(say, clock)
         self._say = say
         self._doors = doors or Doors()
-        self._timekeeper = Timekeeper(say, clock)
         self._watchdog = Watchdog(Notifier(notify_socket), clock)
         self._tell = Narrator(say, self._models, self._figures, self._watchdog)
         self._children = Children(self._models, self._figures, self._tell, config.watch, clock)
@@ -95,7 +97,12 @@ class Service:
         self._requests = Requests(self._models)
         answers = Answers(
             Control(
-                lambda: self._doors.status().told, self._tell.metrics, self._set_interval, self._reload, self._requests
+                lambda: self._doors.status().told,
+                self._tell.metrics,
+                self._set_interval,
+                self._reload,
+                self._requests,
+                self._look,
             )
         )
         self._remote = Remote(say, config.mqtt.prefix, clock, answers.table)
@@ -109,6 +116,7 @@ class Service:
             self._selector.register(self._signals, selectors.EVENT_READ)
             stack.callback(self._models.close)
             stack.callback(self._figures.close)
+            stack.callback(self._remote.close)
             self._figures.watch("control", os.getpid())
             self._listen(stack)
             self._children.start(self._selector)
@@ -140,12 +148,42 @@ class Service:
             if isinstance(asked.request, ipc.AskStatus):
                 asked.tell(self._doors.status())
                 continue
-            pipelines = names(self._config.pipeline)
-            wanted = asked.request.pipeline or (pipelines[0] if len(pipelines) == 1 else "")
-            if wanted not in pipelines:
-                asked.refuse(f"name one of its pipelines: {', '.join(pipelines)}")
+            try:
+                frame = ipc.Show(self._wanted(asked.request.pipeline), asked.request.drawn)
+                self._children.show(frame, asked.connection.fileno())
+            except WorkerError as exc:
+                asked.refuse(exc.message)
             else:
-                self._children.show(asked, ipc.Show(wanted, asked.request.drawn))
+                asked.connection.close()
+
+    def _wanted(self, pipeline: str) -> str:
+        """Return which pipeline is to be looked at; "" is the only one there is.
+
+        Raises:
+            WorkerError: there is no such.
+        """
+        pipelines = names(self._config.pipeline)
+        wanted = pipeline or (pipelines[0] if len(pipelines) == 1 else "")
+        if wanted not in pipelines:
+            raise WorkerError("snapshot", f"name one of its pipelines: {', '.join(pipelines)}")
+        return wanted
+
+    def _look(self, pipeline: str) -> Look:
+        """Have the worker show control a frame, for who asks over the broker.
+
+        Raises:
+            InferdError: that is not allowed, or there is none to be seen.
+        """
+        if not self._config.mqtt.snapshots:
+            raise ConfigError("mqtt.snapshots", "no picture leaves this device over MQTT; true allows it")
+        wanted = self._wanted(pipeline)
+        if why := self._tell.unseen(wanted):
+            raise WorkerError("snapshot", why)
+        ours, theirs = channel_pair()
+        look = Look(wanted, Channel(ours, ipc.ToViewer), self._clock)  # type: ignore[arg-type]  # a union
+        with theirs:
+            self._children.show(ipc.Show(wanted, drawn=False, jpeg_bytes=JPEG_BYTES), theirs.fileno())
+        return look
 
     def _turn(self) -> None:
         """Do everything whose time has come."""
@@ -158,10 +196,12 @@ class Service:
         self._children.mind()
         self._serve_commands()
         self._figures.tick()
+        self._timekeeper.turn()
         self._alerting.turn(self._tell.degraded())
         for incoming in self._say.incoming():
             self._doors.heard(incoming)
             self._remote.heard(incoming)
+        self._remote.turn()
         self._say.tell_of_links()
         self._doors.turn()
         if self._tell.metrics_due():
@@ -196,7 +236,6 @@ class Service:
 
     def _use(self, config: settings.Config) -> None:
         self._config = config
-        self._timekeeper.turn()
         self._children.follow(config.watch)
         changed = self._models.follow(config.pipeline)
         self._figures.configure(config.metrics)

@@ -64,6 +64,28 @@ class Pin(Arguments, frozen=True):
     model: Name = ""
 
 
+class Look(Arguments, frozen=True):
+    """Which pipeline it is about; "" is the only one there is."""
+
+    pipeline: Name = ""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What `snapshot` answers.
+
+    Attributes:
+        pipeline: whose frame it is.
+        frame: its number in its source.
+        model: the model that was shown it.
+        jpeg: the picture in Base64, at most 45,000 bytes before that.
+    """
+
+    pipeline: str
+    frame: int
+    model: str
+    jpeg: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Verb:
     """A line of the table: what it takes, and one sentence."""
@@ -83,6 +105,7 @@ VERBS: Mapping[str, Verb] = {
     "models/rollback": Verb(OfPipeline, "has a pipeline use the model that it had before"),
     "models/pin": Verb(Pin, "has a pipeline keep to a model, whatever is dropped"),
     "models/unpin": Verb(OfPipeline, "has a pipeline follow newer models again"),
+    "snapshot": Verb(Look, "answers the next frame of a pipeline as a JPEG, where `mqtt.snapshots` allows it"),
 }
 
 

@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
@@ -25,6 +26,8 @@ from inferd.system.clock import Clock, SystemClock
 from inferd.system.memory import available_bytes
 from inferd.system.progress import Busy, Progress, Slot
 from inferd.system.threads import Condition, Event, join_all, start
+from inferd.tasks.draw import png
+from inferd.tasks.jpeg import jpeg
 from inferd.worker.capture import Capture
 from inferd.worker.cascade import Exchange
 from inferd.worker.loop import Loop, MarkedEngine, Serving
@@ -248,7 +251,8 @@ class Worker:
         viewer: ToViewer = Channel(socket.socket(fileno=fds[0]), ipc.AskFrame)
         lanes = {name: lane for group in self._groups.values() for name, lane in group.lanes.items()}
         if asked.pipeline in lanes:
-            start(f"viewer {asked.pipeline}", Viewer(viewer, lanes[asked.pipeline], drawn=asked.drawn).run)
+            encode = partial(jpeg, most_bytes=asked.jpeg_bytes) if asked.jpeg_bytes else png
+            start(f"viewer {asked.pipeline}", Viewer(viewer, lanes[asked.pipeline], encode, drawn=asked.drawn).run)
         else:
             viewer.offer(ipc.NotShown(f"pipeline {asked.pipeline!r} has no model yet"))
             viewer.close()

@@ -1,20 +1,21 @@
-"""A look through a pipeline's eyes: its next frame with what was found in it, as a PNG. In the worker, one thread a look.
+"""A look through a pipeline's eyes: its next frame with what was found in it. In the worker, one thread a look.
 
 Whoever asks is connected to control, which hands the connection on to the worker; so a picture goes from the worker to the
-terminal through a memfd, and control never touches it.
+terminal through a memfd, and control never touches it. (For who asks over the broker, control is the one at the other end.)
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 
 from inferd import ipc
 from inferd.pipeline import Lane, Seen
+from inferd.records import Array
 from inferd.system.channel import Channel, Closed
 from inferd.system.memory_file import memory_file
-from inferd.tasks.draw import bgr, draw, png
+from inferd.tasks.draw import bgr, draw
 
 WAIT_S = 5.0  # for a frame to come: as long as a person waits without wondering
 
@@ -24,16 +25,18 @@ ToViewer = Channel[ipc.FromViewer, ipc.ToViewer]
 class Viewer:
     """Body of a viewer's thread."""
 
-    def __init__(self, channel: ToViewer, lane: Lane, *, drawn: bool) -> None:
+    def __init__(self, channel: ToViewer, lane: Lane, encode: Callable[[Array], bytes], *, drawn: bool) -> None:
         """Prepare.
 
         Args:
             channel: to whoever looks; closed when `run` ends.
             lane: whose next frame it is.
+            encode: makes a file of a picture, (h, w, 3) uint8 BGR or (h, w) uint8.
             drawn: whether what was found is drawn on it.
         """
         self._channel = channel
         self._lane = lane
+        self._encode = encode
         self._drawn = drawn
 
     def run(self) -> None:
@@ -56,7 +59,7 @@ class Viewer:
         shown = bgr(picture, seen.frame.color_order)
         if self._drawn:
             shown = draw(shown, seen.turn.result, seen.overlay, self._lane.pipeline.zone, self._lane.pipeline.line)
-        fd = memory_file("inferd-snapshot", png(shown))
+        fd = memory_file("inferd-snapshot", self._encode(shown))
         try:
             self._channel.offer(ipc.Shown(name, seen.ref, seen.turn), [fd])
         finally:
