@@ -166,21 +166,21 @@ class IioSource(Settings, frozen=True, tag_field="kind", tag="iio"):
         rate_hz: readings a second.
         window: readings in a frame.
         hop: readings from the start of a window to the start of the next.
+        mode: "buffer" (evenly, up to many thousands a second), "poll" (value by value), or "auto": the first where it works.
+        trigger: what starts a reading of a buffer, by name; "" leaves what is set, or takes the sensor's own.
     """
 
     device: str
     channels: tuple[str, ...] = ()
-        mode: "buffer" (evenly, up to many thousands a second), "poll" (value by value), or "auto": the first where it works.
-        trigger: what starts a reading of a buffer, by name; "" leaves what is set, or takes the sensor's own.
     rate_hz: float = 0.0
     window: int = 0
     hop: int = 0
+    mode: Literal["auto", "buffer", "poll"] = "auto"
+    trigger: str = ""
 
 
 class LinesSource(Settings, frozen=True, tag_field="kind", tag="lines"):
     """Readings as text, one a line: a CSV or JSON-lines file, or a program that prints such. What is 0 is what the model wants.
-    mode: Literal["auto", "buffer", "poll"] = "auto"
-    trigger: str = ""
 
     Attributes:
         path: the file; "" where a program prints them.
