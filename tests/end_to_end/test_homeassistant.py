@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.agent import environment, wait_for
-from fixtures.broker import Mosquitto, retained
+from fixtures.broker import Listener, Mosquitto, retained
 from fixtures.homeassistant import PROGRAMS, HomeAssistant
 
 pytestmark = [
@@ -97,6 +97,26 @@ def test_it_discovers_the_device_and_shows_it(world: tuple[Agent, Mosquitto, Hom
     assert server.state("digits_model") == "off"  # the model is the newest there is
     assert float(server.state("digits_latency_total") or "nan") > 0
     assert server.errors() == ""
+
+
+def test_what_is_set_and_pressed_there_is_obeyed_here(world: tuple[Agent, Mosquitto, HomeAssistant]) -> None:
+    _, broker, server = world
+    assert wait_for(lambda: is_alive(server), WITHIN_S), server.states()
+    assert float(server.state("report_interval") or 0) == 2.0
+    listener = Listener(broker.port)
+    server.call("number/set_value", "report_interval", value=5)
+    assert wait_for(lambda: server.state("report_interval") in ("5", "5.0"), WITHIN_S), server.states()
+    server.call("button/press", "report_now")
+    assert wait_for(lambda: answered(listener, "metrics"), WITHIN_S)
+    server.call("button/press", "reload_configuration")
+    assert wait_for(lambda: server.state("report_interval") in ("2", "2.0"), WITHIN_S), server.states()
+    assert [answered(listener, verb) for verb in ("interval", "metrics", "reload")] == [True] * 3
+    listener.close()
+    assert server.errors() == ""
+
+
+def answered(listener: Listener, verb: str) -> bool:
+    return any(b'"status":"ok"' in one for one in listener.payloads(f"inferd/kitchen/response/{verb}"))
 
 
 def test_whatever_is_killed_in_whatever_order_nothing_stays_unavailable(

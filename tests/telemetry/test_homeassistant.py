@@ -7,7 +7,10 @@ import msgspec
 import pytest
 
 from inferd.config.telemetry import HomeAssistant
-from inferd.telemetry.entities import Facts, entities
+from inferd.records import Incoming
+from inferd.telemetry.entities import entities
+from inferd.telemetry.facts import Facts
+from inferd.telemetry.gate import Asked, Gate
 from inferd.telemetry.homeassistant import messages, removals
 
 DEVICE = HomeAssistant(enabled=True)
@@ -109,6 +112,43 @@ def test_topics_and_keys_hold_only_what_home_assistant_takes(said: HomeAssistant
 def test_the_one_message_is_small_enough_for_any_broker() -> None:
     (payload,) = messages(CAM, DEVICE).values()
     assert len(payload) < 64_000
+
+
+OBEYING = msgspec.structs.replace(CAM, obeys=True)
+
+
+def test_what_cannot_be_asked_cannot_be_set() -> None:
+    assert not {one["platform"] for one in entities(CAM, DEVICE).values()} & {"number", "button", "switch"}
+
+
+def test_the_interval_is_a_number_that_follows_what_the_device_says() -> None:
+    number = entities(OBEYING, DEVICE)["interval"]
+    assert (number["platform"], number["state_topic"]) == ("number", "inferd/kitchen/info")
+    assert (number["min"], number["max"], number["command_topic"]) == (1.0, 86_400.0, "inferd/kitchen/request/interval")
+
+
+@pytest.mark.parametrize("key", ["interval", "request_metrics", "request_reload"])
+def test_what_is_set_or_pressed_is_a_request_that_the_gate_lets_in(key: str) -> None:
+    entity = entities(OBEYING, DEVICE)[key]
+    payload = (
+        entity["command_template"]
+        .replace("{{ now().timestamp() }}", "1795352828.123456")
+        .replace("{{ value }}", "30.0")
+    )
+    asked = Gate("inferd", "kitchen").admit(Incoming(entity["command_topic"], payload.encode()), 1.0)
+    assert isinstance(asked, Asked)
+
+
+def test_a_metered_line_has_no_interval_to_set() -> None:
+    assert "interval" not in entities(msgspec.structs.replace(OBEYING, metered=True), DEVICE)
+
+
+@pytest.mark.parametrize("said", [DEVICE, ENTITY])
+def test_what_can_be_set_no_more_is_taken_away(said: HomeAssistant) -> None:
+    gone = removals(messages(OBEYING, said), messages(CAM, said))
+    told = b"".join(topic.encode() + payload for topic, payload in gone)
+    assert all(key in told for key in (b"interval", b"request_metrics", b"request_reload"))
+    assert b"command_topic" not in told
 
 
 def test_while_there_is_no_model_its_entity_tells_no_version() -> None:

@@ -17,7 +17,7 @@ from inferd.config import settings
 from inferd.records import Incoming, LinkNews, Message
 from inferd.system.clock import Clock
 from inferd.system.files import write_atomic
-from inferd.telemetry.entities import Facts
+from inferd.telemetry.facts import Facts
 from inferd.telemetry.homeassistant import messages, removals
 from inferd.wire import telemetry
 
@@ -50,7 +50,8 @@ class Discovery:
         self._clock = clock
         self._publish = publish
         self._jitter = jitter
-        self._facts = Facts(device, mqtt.prefix)
+        # Home Assistant cannot seal what it asks.
+        self._facts = Facts(device, mqtt.prefix, obeys=mqtt.requests and not mqtt.seal_key_file)
         self._told = _remembered(memory)
         self._due_ns: int | None = None
 

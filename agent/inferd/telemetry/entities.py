@@ -1,5 +1,7 @@
 """The entities that Home Assistant shows of this device, from the metric table and the pipelines. Pure.
 
+What can be set and pressed there is in `settables.py`.
+
 An entity's unique id is made of the device's id, the pipeline's name and what it tells, never of a label: a new model with
 other labels leaves every entity where it is.
 """
@@ -7,16 +9,13 @@ other labels leaves every entity where it is.
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-import msgspec
+from collections.abc import Iterator, Sequence
 
 from inferd.config.telemetry import HomeAssistant
+from inferd.telemetry.facts import Entity, Facts
 from inferd.telemetry.metrics import LABEL_VALUES, METRICS, Metric
+from inferd.telemetry.settables import settables
 from inferd.wire import telemetry, topics
-
-Entity = dict[str, Any]  # Any: a JSON object, as Home Assistant's schemas have it
 
 COUNTING_TASKS = ("classify", "detect", "segment", "pose")
 ENABLED = {
@@ -39,39 +38,9 @@ WORDS = {"cpu": "CPU", "rss": "RSS", "pss": "PSS", "fps": "speed", "pct": "", "m
 WORDS |= {"ms": "", "w": "", "mj": "", "mhz": "", "rpm": "speed"}
 
 
-class Facts(msgspec.Struct, frozen=True):
-    """What there is to tell of.
-
-    Attributes:
-        device: its id in topics.
-        prefix: the first level of its topics.
-        version: of inferd.
-        board: what the firmware says; "" where it says nothing.
-        os: the distribution.
-        tasks: by pipeline; several while a new model is on trial, none where no model has been seen yet.
-        unavailable: metrics that this device cannot tell, by their names.
-        basis: whether power is "measured" or "estimated"; "" where it is neither.
-        metered: whether roll-ups take the place of metrics.
-    """
-
-    device: str
-    prefix: str
-    version: str = ""
-    board: str = ""
-    os: str = ""
-    tasks: Mapping[str, tuple[str, ...]] = {}
-    unavailable: frozenset[str] = frozenset()
-    basis: str = ""
-    metered: bool = False
-
-    def topic(self, path: topics.Topic, pipeline: str = "") -> str:
-        """Return a full topic of this device."""
-        return topics.full_topic(self.prefix, self.device, path.path.replace("<pipeline>", pipeline))
-
-
 def entities(facts: Facts, said: HomeAssistant) -> dict[str, Entity]:
     """Return every entity by its key, `platform` among what it says."""
-    told: dict[str, Entity] = {"event": _events(facts)}
+    told: dict[str, Entity] = {"event": _events(facts), **dict(settables(facts))}
     for metric in METRICS:
         told.update(_of_metric(metric, facts))
     for pipeline, tasks in facts.tasks.items():

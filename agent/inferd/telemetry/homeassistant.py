@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from inferd.config.telemetry import HomeAssistant
-from inferd.telemetry.entities import Entity, Facts, entities
+from inferd.telemetry.entities import entities
+from inferd.telemetry.facts import Entity, Facts
 from inferd.wire import topics
 
 

@@ -1,0 +1,44 @@
+"""What Home Assistant can be told of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from inferd.wire import topics
+
+Entity = dict[str, Any]  # Any: a JSON object, as Home Assistant's schemas have it
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What there is to tell of.
+
+    Attributes:
+        device: its id in topics.
+        prefix: the first level of its topics.
+        version: of inferd.
+        board: what the firmware says; "" where it says nothing.
+        os: the distribution.
+        tasks: by pipeline; several while a new model is on trial, none where no model has been seen yet.
+        unavailable: metrics that this device cannot tell, by their names.
+        basis: whether power is "measured" or "estimated"; "" where it is neither.
+        metered: whether roll-ups take the place of metrics.
+        obeys: whether the device does what plain requests ask.
+    """
+
+    device: str
+    prefix: str
+    version: str = ""
+    board: str = ""
+    os: str = ""
+    tasks: Mapping[str, tuple[str, ...]] = {}
+    unavailable: frozenset[str] = frozenset()
+    basis: str = ""
+    metered: bool = False
+    obeys: bool = False
+
+    def topic(self, path: topics.Topic, pipeline: str = "") -> str:
+        """Return a full topic of this device."""
+        return topics.full_topic(self.prefix, self.device, path.path.replace("<pipeline>", pipeline))
