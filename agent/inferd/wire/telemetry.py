@@ -44,6 +44,7 @@ EventKind = Literal[
     "model.active",
     "model.arrived",
     "model.committed",
+    "model.doubtful",
     "model.forgotten",
     "model.kept",
     "model.pinned",
@@ -74,17 +75,17 @@ class Header(msgspec.Struct, frozen=True):
         time: UTC, ISO 8601 with milliseconds; of a result, when its frame was captured.
         boot_id: changes with every start of the agent.
         seq: 1, 2, 3 ... over all messages of one `boot_id`; (device, boot_id, seq) names a message for good.
-    """
         unsynchronised: true while the device's clock is known to be wrong or not set yet, so that `time` cannot be trusted;
             absent otherwise.
+    """
 
     schema_version: int
     device: str
     time: str
     boot_id: str
     seq: int
-
     unsynchronised: Literal[True] | UnsetType = UNSET
+
 
 class RuntimeInfo(msgspec.Struct, frozen=True):
     """An installed runtime."""
