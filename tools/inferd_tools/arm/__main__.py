@@ -16,6 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from inferd.demo.clip import read_clip
 from inferd_tools.arm.boards import KINDS, Kind
 from inferd_tools.arm.emulation import Root, emulated
 from inferd_tools.arm.packages import COMPILER, root_of
@@ -50,6 +51,20 @@ dpkg --install /out/inferd_*_{arch}.deb
 cd /tmp
 setpriv --reuid=inferd --regid=inferd --init-groups inferd selftest --seconds={seconds} --output=/tmp/package
 cp package.json package.txt /out/
+cat >/etc/inferd/inferd.d/clip.toml <<'END'
+[mqtt]
+enabled = false
+[[pipeline]]
+name = "digits"
+model = "/opt/inferd/lib/python3.11/site-packages/inferd/bundled/digits"
+source = {{ kind = "video", path = "/opt/inferd/lib/python3.11/site-packages/inferd/bundled/digits/clip.avi" }}
+pace = {{ mode = "fast" }}
+report = {{ max_per_s = 0 }}
+END
+install -d -o inferd /run/inferd
+service=$(sed -n s/^ExecStart=//p /lib/systemd/system/inferd.service)
+export STATE_DIRECTORY=/var/lib/inferd RUNTIME_DIRECTORY=/run/inferd
+setpriv --reuid=inferd --regid=inferd --init-groups $service --until-end --print >/out/service.jsonl
 dpkg --purge inferd
 test ! -e /opt/inferd
 test ! -e /var/lib/inferd
@@ -80,6 +95,8 @@ def prove(kind: Kind, seconds: int, tests: list[str]) -> dict[str, int]:
             codes[name] = step()
             took_s[name] = round(time.monotonic() - began, 1)
     told = {"machine": kind.machine, "exit_codes": codes, "took_s": took_s, "tests": _counted(out / "tests.xml")}
+    if kind.configured:
+        told["service"] = _read_right(out / "service.jsonl")
     (CACHE / "out" / f"{kind.name}.json").write_text(json.dumps(told, indent=2) + "\n")
     print(json.dumps(told))
     return codes
@@ -131,6 +148,16 @@ def _counted(file: Path) -> dict[str, int]:
     }
     failed = sums["failures"] + sums["errors"]
     return {"passed": sums["tests"] - failed - sums["skipped"], "failed": failed, "skipped": sums["skipped"]}
+
+
+def _read_right(file: Path) -> dict[str, int]:
+    """Count the frames of the clip that the installed service answered, and those it read as what was written."""
+    clip = read_clip(PROJECT / "models/digits/clip.json")
+    results = (
+        [json.loads(line) for line in file.read_text().splitlines() if line.startswith("{")] if file.exists() else []
+    )
+    right = [one for one in results if one["labels"] and one["labels"][0]["label"] == str(clip.truth(one["frame"]))]
+    return {"results": len(results), "right": len(right)}
 
 
 def _cannot(kinds: list[Kind]) -> str:
