@@ -103,7 +103,7 @@ def test_a_model_that_wants_another_size_has_its_source_opened_anew() -> None:
 def test_what_the_options_say_is_not_the_models_to_change() -> None:
     options = settings.CommandSource(width=64, window=100)
     settled = settle(options, Wanted(width=8, height=9, rate_hz=10.0, window=11, hop=12))
-    assert settled == settings.CommandSource(width=64, height=9, rate_hz=10.0, window=100)
+    assert settled == settings.CommandSource(width=64, height=9, rate_hz=10.0, to_hz=10.0, window=100)
 
 
 def test_a_window_that_fills_slowly_is_not_silence() -> None:

@@ -11,7 +11,7 @@ from fixtures.sounds import read_wav, tone
 from inferd.errors import ModelError, SourceError
 from inferd.preprocess.denoise import band_pass, gaussian, median, spectral_gate
 from inferd.preprocess.features import computer
-from inferd.preprocess.signal import SignalPreprocess, whole
+from inferd.preprocess.signal import SignalPreprocess, wanted_window, whole
 from inferd.preprocess.spectra import mel_bank
 from inferd.preprocess.vibration import STATISTICS, band_powers
 from inferd.records import Array, Frame, TensorSpec
@@ -143,6 +143,25 @@ def test_channels_are_chosen_and_scaled() -> None:
     assert written(samples, spec, said).tolist() == [[0.0, 0.0, 2.0, 1.0]]
 
 
+def test_channels_are_mixed_into_their_mean() -> None:
+    samples = np.array([[1.0, 3.0], [2.0, -2.0]])
+    assert written(samples, TensorSpec("x", (2,), "float32"), section(channels="mix")).tolist() == [2.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("said", "window"),
+    [
+        (SignalSection(), 15600),
+        (SignalSection(rate_hz=16000.0, channels="mix"), 15600),
+        (SignalSection(window=800), 800),
+        (SignalSection(features=("mfcc",)), 0),
+        (SignalSection(select=(1,)), 0),
+    ],
+)
+def test_the_window_is_the_inputs_own_where_samples_go_in_as_they_are(said: SignalSection, window: int) -> None:
+    assert wanted_window(said, PcaSection(), TensorSpec("x", (1, 15600), "float32")).window == window
+
+
 def test_standard_takes_mean_and_deviation_of_each_channel_out() -> None:
     samples = np.array([[1.0, 5.0], [3.0, 5.0]])
     assert written(samples, TensorSpec("x", (4,), "float32"), section(scale="standard")).tolist() == [-1, 0, 1, 0]
@@ -175,7 +194,11 @@ def test_principal_components_are_those_of_the_covariance() -> None:
     ("samples", "rate_hz", "told"),
     [
         (np.zeros((15000, 1)), 16000.0, "has 15000 samples, but the model takes 16000"),
-        (np.zeros((16000, 1)), 44100.0, "has 44100 samples a second, the model 16000; take it with rate_hz = 16000"),
+        (
+            np.zeros((16000, 1)),
+            44100.0,
+            "has 44100 samples a second, the model 16000; take it with rate_hz = 16000, or a sound with to_hz",
+        ),
         (np.zeros((16000, 2)), 16000.0, r"a window of 16000x2 makes 980 values, but the model takes \[1, 49, 10, 1\]"),
     ],
 )

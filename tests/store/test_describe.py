@@ -150,6 +150,16 @@ def test_the_activation_follows_from_what_makes_the_output(
     assert described(tmp_path, ModelMade([PICTURE], [output], operator)).manifest.output.activation == activation
 
 
+def test_rate_and_channel_of_a_sound_come_from_metadata_unless_the_manifest_says_them(tmp_path: Path) -> None:
+    sound = TensorMade((15600,), name="clip")
+    model = classifier(picture=sound, metadata=MetadataMade(sound=(16000, 1)).content())
+    by_metadata = described(tmp_path, model)
+    by_manifest = described(tmp_path, model, manifest="[signal]\nrate_hz = 8000\nchannels = [1]")
+    assert (by_metadata.manifest.signal.rate_hz, by_metadata.manifest.signal.channels) == (16000.0, "mix")
+    assert by_metadata.told_by["signal.rate_hz"] == by_metadata.told_by["signal.channels"] == "metadata"
+    assert (by_manifest.manifest.signal.rate_hz, by_manifest.manifest.signal.channels) == (8000.0, (1,))
+
+
 def test_flags_win_over_the_manifest_which_wins_over_metadata(tmp_path: Path) -> None:
     metadata = MetadataMade(mean=(1.0,), std=(2.0,), threshold=0.1)
     model = classifier(picture=FLOAT_PICTURE, metadata=metadata.content())

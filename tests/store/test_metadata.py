@@ -47,6 +47,11 @@ def test_the_colour_space_is_read() -> None:
     assert metadata_of(MetadataMade(color_space=2)).inputs[0].color_order == "gray"
 
 
+def test_rate_and_channels_of_a_sound_are_read() -> None:
+    tensor = metadata_of(MetadataMade(sound=(22050, 2))).inputs[0]
+    assert (tensor.rate_hz, tensor.channels, tensor.color_order) == (22050, 2, None)
+
+
 def test_label_files_are_told_with_their_kind() -> None:
     entry = metadata_of(MetadataMade(label_file="labels.txt", label_kind=3)).outputs[0].label_files[0]
     assert (entry.name, entry.kind) == ("labels.txt", "value labels")

@@ -96,7 +96,7 @@ def _labels(labels: tuple[str, ...]) -> Iterator[str]:
 
 def _told(description: ModelDescription) -> Iterator[str]:
     """Yield what is known of input and output, and who told it."""
-    for section in ("input", "output"):
+    for section in ("input", "signal", "output"):
         values = msgspec.structs.asdict(getattr(description.manifest, section))
         for key, value in values.items():
             if value is not None and key != "labels":

@@ -88,6 +88,7 @@ class CommandSource(Settings, frozen=True, tag_field="kind", tag="command"):
         fps: what {fps} stands for; also how fast recorded pictures are shown.
         rate_hz: samples a second.
         channels: of sound.
+        to_hz: samples a second that its sound is brought to.
         window: samples in a frame of sound.
         hop: samples from the start of a window to the start of the next.
         finite: whether exit code 0 means that the input is through; else the program is started again.
@@ -102,6 +103,7 @@ class CommandSource(Settings, frozen=True, tag_field="kind", tag="command"):
     fps: float = 30.0
     rate_hz: float = 0.0
     channels: int = 1
+    to_hz: float = 0.0
     window: int = 0
     hop: int = 0
     finite: bool = False
@@ -148,11 +150,13 @@ class WavSource(Settings, frozen=True, tag_field="kind", tag="wav"):
 
     Attributes:
         path: the file.
+        to_hz: samples a second that its sound is brought to.
         window: samples in a frame.
         hop: samples from the start of a window to the start of the next.
     """
 
     path: str
+    to_hz: float = 0.0
     window: int = 0
     hop: int = 0
 

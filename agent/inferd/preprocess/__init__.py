@@ -55,12 +55,13 @@ def wanted(description: ModelDescription, info: EngineInfo) -> Wanted:
     """Return what the model would like its source to give; zeros where it takes neither a picture nor a signal."""
     if len(info.inputs) != 1:
         return Wanted()
-    if description.manifest.signal.said:
-        return wanted_window(description.manifest.signal, info.inputs[0])
+    section, pca = description.manifest.signal, description.manifest.pca
+    if section.said:
+        return wanted_window(section, pca, info.inputs[0])
     try:
         made = _picture(description, info, (0.0, 0.0, 1.0, 1.0))
     except ModelError:
-        return wanted_window(description.manifest.signal, info.inputs[0])
+        return wanted_window(section, pca, info.inputs[0])
     return Wanted(width=made.width, height=made.height)
 
 

@@ -25,9 +25,10 @@ def is_signal(frame: Frame) -> bool:
     return isinstance(frame.data, np.ndarray) and frame.data.ndim == SIGNAL_DIMS and frame.data.dtype == np.float32
 
 
-def wanted_window(section: SignalSection, spec: TensorSpec) -> Wanted:
+def wanted_window(section: SignalSection, pca: PcaSection, spec: TensorSpec) -> Wanted:
     """Return how a model would like its signal cut: as the manifest says, else its input's first axis that is longer than 1."""
-    window = section.window or (0 if section.said else next((size for size in spec.shape if size > 1), 0))
+    as_it_is = section.features in (None, ("samples",)) and section.select is None and pca.components is None
+    window = section.window or (next((size for size in spec.shape if size > 1), 0) if as_it_is else 0)
     return Wanted(rate_hz=section.rate_hz or 0.0, window=window, hop=section.hop or 0)
 
 
@@ -52,7 +53,7 @@ class SignalPreprocess:
         self._compute = computer(section)
         self._project = projection(pca)
         self._chosen = None if section.select is None else np.array(section.select)
-        self._channels = None if section.channels is None else np.array(section.channels)
+        self._channels = None if section.channels in (None, "mix") else np.array(section.channels)
         self._mean, self._std = _centre(section)
 
     def __call__(self, frame: Frame, inputs: Sequence[Array]) -> Geometry:
@@ -93,11 +94,14 @@ class SignalPreprocess:
         samples = np.asarray(frame.data)
         part, section = frame.origin or "window", self._section
         if section.rate_hz and frame.rate_hz and abs(frame.rate_hz / section.rate_hz - 1) > RATE_TOLERANCE:
-            remedy = f"take it with rate_hz = {section.rate_hz:g}, or convert it"
+            remedy = f"take it with rate_hz = {section.rate_hz:g}, or a sound with to_hz"
             raise SourceError(part, f"has {frame.rate_hz:g} samples a second, the model {section.rate_hz:g}; {remedy}")
         if section.window and len(samples) != section.window:
             remedy = "leave window in the source's options at 0"
             raise SourceError(part, f"has {len(samples)} samples, but the model takes {section.window}; {remedy}")
+        if section.channels == "mix":
+            mixed: Array = samples.mean(axis=1, keepdims=True)
+            return mixed
         if self._channels is None:
             return samples
         if self._channels.max() >= samples.shape[1]:
@@ -131,7 +135,7 @@ class SignalPreprocess:
     def _misfit(self, frame: Frame, values: Array) -> str:
         shape = "x".join(str(size) for size in np.asarray(frame.data).shape)
         made = f"a window of {shape} makes {values.size} values, but the model takes {list(self._spec.shape)}"
-        return f"{made}; say window, channels and features under [signal] of its manifest"
+        return f'{made}; say window, channels (or "mix") and features under [signal] of its manifest'
 
 
 def whole(samples: Array) -> Array:
@@ -151,7 +155,7 @@ def _centre(section: SignalSection) -> tuple[Array | None, Array]:
     """Return mean and deviation to take out; None where nothing is said."""
     for name in ("channels", "select"):
         numbers = getattr(section, name)
-        if numbers is not None and (not numbers or min(numbers) < 0):
+        if numbers not in (None, "mix") and (not numbers or min(numbers) < 0):
             raise ModelError(f"signal.{name}", "must be numbers from 0, at least one")
     if (section.mean is None) != (section.std is None) or not all(section.std or (1.0,)):
         raise ModelError("signal.mean", "and std belong together, and std must not be 0")

@@ -14,7 +14,7 @@ from inferd.sources.jpegs import Jpegs, decode_jpeg
 from inferd.sources.presets import PRESETS, Preset
 from inferd.sources.program import Program, fill_in
 from inferd.sources.rawpictures import FORMATS, RawPictures
-from inferd.sources.windows import Windows
+from inferd.sources.sound import Sound
 from inferd.system.clock import Clock
 
 DEFAULT_RATE_HZ = 16000.0  # what nearly all sound models hear
@@ -155,6 +155,7 @@ class Command:
             raise SourceError(self._program.name, self._program.obituary(ended) + wrote)
         over, self._over = self._over, True
         rest = None if over else self._assembler.rest()
+        self._over = rest is None
         if rest is None:
             raise EndOfInput(self._program.name, f"all {self._seq} frames were given")
         return rest
@@ -216,17 +217,17 @@ class _Pcm:
     order: ColorOrder = "gray"
 
     def __init__(self, kind: str, options: settings.CommandSource) -> None:
-        self.rate_hz = options.rate_hz
         self._kind = kind
         self._channels = options.channels
-        self._windows = Windows("command", options.window, options.hop, options.channels)
+        rates_hz = (options.rate_hz, options.to_hz)
+        self._sound = Sound("command", rates_hz, options.window, options.hop, options.channels)
+        self.rate_hz = self._sound.rate_hz
         self._sample_bytes = pcm.BYTES[kind] * options.channels
         self._chunk = bytearray(max(1, READ_BYTES // self._sample_bytes) * self._sample_bytes)
         self._have = 0
-        self._whole: Array | None = None
 
     def room(self) -> memoryview:
-        wanted = min(len(self._chunk), self._windows.needed * self._sample_bytes)
+        wanted = min(len(self._chunk), self._sound.needed * self._sample_bytes)
         return memoryview(self._chunk)[self._have : wanted]
 
     def add(self, count: int) -> None:
@@ -236,14 +237,13 @@ class _Pcm:
         left = self._chunk[whole : self._have]
         self._chunk[: len(left)] = left
         self._have = len(left)
-        self._whole = self._windows.add(samples)
+        self._sound.add(samples)
 
     def take(self) -> Array | None:
-        whole, self._whole = self._whole, None
-        return whole
+        return self._sound.take()
 
     def rest(self) -> Array | None:
-        return self._windows.rest(pcm.SILENCE)
+        return self._sound.rest()
 
 
 def _assembler(kind: str, options: settings.CommandSource) -> Assembler:
@@ -282,7 +282,7 @@ def _numbers(options: settings.CommandSource, preset: Preset | None) -> settings
     changed = {
         "width": -(-options.width // multiple) * multiple,
         "rate_hz": rate_hz,
-        "window": options.window or round(rate_hz),
+        "window": options.window or round(options.to_hz or rate_hz),
     }
     if not options.fps > 0:
         raise SourceError("command", f"fps must be above 0, not {options.fps}")

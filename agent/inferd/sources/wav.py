@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import wave
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from inferd.errors import EndOfInput, SourceError
 from inferd.records import Array, Frame
 from inferd.sources import pcm
 from inferd.sources.names import readable
-from inferd.sources.windows import LARGEST_SAMPLES, Windows
+from inferd.sources.sound import Sound
+from inferd.sources.windows import LARGEST_SAMPLES
 from inferd.system.clock import Clock
 
 KINDS = {1: "u8", 2: "s16", 3: "s24", 4: "s32"}  # bytes of a sample → what they mean
@@ -26,7 +28,7 @@ class Wav:
         """Open the file.
 
         Args:
-            options: the path, and how it is cut; without a window it is one.
+            options: the path, to which rate it is brought and how it is cut; without a window it is one.
             clock: stamps the frames.
 
         Raises:
@@ -36,9 +38,11 @@ class Wav:
         self._clock = clock
         self._file = _open(options.path)
         self._kind = KINDS[self._file.getsampwidth()]
-        self._rate_hz = float(self._file.getframerate())
-        window = options.window or min(self._file.getnframes(), LARGEST_SAMPLES // self._file.getnchannels())
-        self._windows = Windows(options.path, window, options.hop, self._file.getnchannels())
+        self._channels = self._file.getnchannels()
+        rate_hz = float(self._file.getframerate())
+        whole = math.ceil(self._file.getnframes() * (options.to_hz or rate_hz) / rate_hz)
+        window = options.window or min(whole, LARGEST_SAMPLES // self._channels)
+        self._sound = Sound(options.path, (rate_hz, options.to_hz), window, options.hop, self._channels)
         self._closed = False
 
     def read(self, timeout_s: float) -> Frame:  # noqa: ARG002 - a file is read, not waited for
@@ -53,8 +57,8 @@ class Wav:
         taken_ns = self._clock.monotonic_ns()
         window = self._next()
         if window is None:
-            raise EndOfInput(self._path, f"all {self._windows.given} windows were given")
-        seq = self._windows.given - 1
+            raise EndOfInput(self._path, f"all {self._sound.given} windows were given")
+        seq = self._sound.given - 1
         return Frame(
             data=window,
             seq=seq,
@@ -62,8 +66,8 @@ class Wav:
             taken_at=self._clock.wall_s(),
             capture_ns=self._clock.monotonic_ns() - taken_ns,
             origin=f"{readable(self._path)}#{seq}",
-            position_s=self._windows.start / self._rate_hz,
-            rate_hz=self._rate_hz,
+            position_s=self._sound.start_s,
+            rate_hz=self._sound.rate_hz,
         )
 
     def close(self) -> None:
@@ -72,11 +76,12 @@ class Wav:
         self._file.close()
 
     def _next(self) -> Array | None:
-        while data := self._file.readframes(self._windows.needed):
-            window = self._windows.add(pcm.decode(data, self._kind, self._file.getnchannels()))
-            if window is not None:
-                return window
-        return self._windows.rest(pcm.SILENCE)
+        while (window := self._sound.take()) is None:
+            data = self._file.readframes(self._sound.needed)
+            if not data:
+                return self._sound.rest()
+            self._sound.add(pcm.decode(data, self._kind, self._channels))
+        return window
 
 
 def _open(path: str) -> wave.Wave_read:

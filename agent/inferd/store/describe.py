@@ -16,7 +16,7 @@ from inferd.records import ModelRef
 from inferd.store.answers import FILE_NAME, FLAG, GRAPH, LABELS_FILE, MANIFEST, METADATA, Answers, Known
 from inferd.store.archive import Archive, find_archive, require_plain_name, unpack
 from inferd.store.bundle import Bundle, bundle_digest, find_bundle
-from inferd.store.inputs import describe_input, find_picture, missing_input
+from inferd.store.inputs import describe_input, describe_signal, find_picture, missing_input
 from inferd.store.labels import LABELS_MAX_BYTES, Labels, given_labels, parse_labels
 from inferd.store.manifest_file import MANIFEST_MAX_BYTES, parse_manifest, require_output_bounds
 from inferd.store.metadata import LabelFile, Metadata, read_metadata
@@ -152,7 +152,8 @@ def _fill(known: Known, has_labels: bool, answers: Answers) -> tuple[Manifest, l
     flags, said, facts = known.overrides, known.said, known.facts
     said_now = OutputSection(threshold=flags.threshold, top_k=flags.top_k, average=flags.average, limit=flags.limit)
     require_output_bounds(known.part, said_now)
-    picture = None if said.signal.said else find_picture(known.part, facts, said.input.layout)
+    signal = describe_signal(known, answers)
+    picture = None if signal.said else find_picture(known.part, facts, said.input.layout)
     guessed = guess_task(facts, takes_picture=picture is not None, has_labels=has_labels)
     told: Task | None = answers.pick("model.task", (FLAG, flags.task), (MANIFEST, said.model.task))
     task = told or guessed
@@ -164,7 +165,7 @@ def _fill(known: Known, has_labels: bool, answers: Answers) -> tuple[Manifest, l
     section = describe_input(known, picture, decoder, answers)
     output = describe_output(known, task, decoder, answers)
     model = msgspec.structs.replace(said.model, task=task)
-    filled = msgspec.structs.replace(said, model=model, input=section, output=output)
+    filled = msgspec.structs.replace(said, model=model, input=section, signal=signal, output=output)
     return filled, [] if task == "raw" else missing_input(picture, section) + missing_output(task, decoder)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
 
 from inferd.errors import ModelError
 from inferd.records import ColorOrder, TensorSpec
 from inferd.store.answers import ASSUMED, DECODER, FLAG, MANIFEST, METADATA, OWN_RANGE, SHAPE, Answers, Known
 from inferd.store.manifest_file import require_normalization
 from inferd.store.metadata import TensorMetadata
-from inferd.wire.manifest import Decoder, FileFacts, InputSection, Layout, Resize
+from inferd.wire.manifest import Decoder, FileFacts, InputSection, Layout, Resize, SignalSection
 
 CHANNELS = (1, 3, 4)
 RANK = 4  # batch and the axes of a picture
@@ -72,6 +75,19 @@ def describe_input(known: Known, picture: Picture | None, decoder: Decoder | Non
         std=std,
         layout=answers.pick("input.layout", (MANIFEST, said.layout), (SHAPE, guess.layout)),
         letterbox_fill=answers.pick("input.letterbox_fill", (MANIFEST, said.letterbox_fill), (ASSUMED, bars)),
+    )
+
+
+def describe_signal(known: Known, answers: Answers) -> SignalSection:
+    """Fill a [signal] section with what the metadata tells of a sound."""
+    said, inputs = known.said.signal, known.metadata.inputs if known.metadata else ()
+    sound = inputs[0] if len(inputs) == 1 else None
+    rate_hz = float(sound.rate_hz) if sound and sound.rate_hz else None
+    mix: Literal["mix"] | None = "mix" if sound and sound.channels == 1 else None
+    return msgspec.structs.replace(
+        said,
+        rate_hz=answers.pick("signal.rate_hz", (MANIFEST, said.rate_hz), (METADATA, rate_hz)),
+        channels=answers.pick("signal.channels", (MANIFEST, said.channels), (METADATA, mix)),
     )
 
 

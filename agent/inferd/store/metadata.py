@@ -21,7 +21,7 @@ FilesKind = Literal["axis labels", "value labels"]
 LABEL_KINDS: dict[int, FilesKind] = {2: "axis labels", 3: "value labels"}
 AXIS_CALIBRATION = 4  # the associated file that holds a score calibration
 COLOR_SPACES: dict[int, ColorOrder] = {1: "rgb", 2: "gray"}
-IMAGE_PROPERTIES = 2  # number in the union of content properties
+IMAGE_PROPERTIES, AUDIO_PROPERTIES = 2, 4  # numbers in the union of content properties
 NORMALIZATION, CALIBRATION, THRESHOLDING = 1, 2, 3  # numbers in the union of process units
 
 
@@ -50,6 +50,12 @@ class UnionSlots:
     KIND, TABLE = range(2)
 
 
+class AudioSlots:
+    """Slots of what is said of a sound."""
+
+    RATE_HZ, CHANNELS = range(2)
+
+
 class FileSlots:
     """Slots of an associated file."""
 
@@ -72,6 +78,7 @@ class TensorMetadata:
     Attributes:
         name: what the maker calls it, such as "image" or "probability".
         color_order: of a picture input.
+        rate_hz, channels: of a sound input; 0 where nothing is said.
         mean: of the values that go in: real = (value - mean) / std; one, or one per channel.
         std: see `mean`.
         threshold: scores below it mean nothing.
@@ -81,6 +88,8 @@ class TensorMetadata:
 
     name: str
     color_order: ColorOrder | None
+    rate_hz: int
+    channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     threshold: float | None
@@ -137,9 +146,12 @@ def _tensor(part: str, tensor: Table) -> TensorMetadata:
     files = _few(part, tensor.tables(TensorSlots.FILES))
     mean, std = _normalization(part, steps.get(NORMALIZATION))
     thresholding = steps.get(THRESHOLDING)
+    sound = _content(tensor, AUDIO_PROPERTIES)
     return TensorMetadata(
         name=tensor.text(TensorSlots.NAME),
         color_order=_color_order(tensor),
+        rate_hz=sound.integer(AudioSlots.RATE_HZ, "I") if sound else 0,
+        channels=sound.integer(AudioSlots.CHANNELS, "I") if sound else 0,
         mean=mean,
         std=std,
         threshold=_threshold(part, thresholding) if thresholding else None,
@@ -161,11 +173,15 @@ def _steps(part: str, tensor: Table) -> dict[int, Table]:
     return found
 
 
-def _color_order(tensor: Table) -> ColorOrder | None:
+def _content(tensor: Table, kind: int) -> Table | None:
     content = tensor.table(TensorSlots.CONTENT)
-    if content is None or content.integer(UnionSlots.KIND, "B") != IMAGE_PROPERTIES:
+    if content is None or content.integer(UnionSlots.KIND, "B") != kind:
         return None
-    picture = content.table(UnionSlots.TABLE)
+    return content.table(UnionSlots.TABLE)
+
+
+def _color_order(tensor: Table) -> ColorOrder | None:
+    picture = _content(tensor, IMAGE_PROPERTIES)
     return COLOR_SPACES.get(picture.integer(0, "b")) if picture else None
 
 

@@ -91,7 +91,7 @@ class SignalSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
         rate_hz: samples a second that the model was trained on.
         window: samples in a window.
         hop: samples from the start of a window to the start of the next; `window` where it is not said.
-        channels: which of the source's channels, by number from 0.
+        channels: which of the source's channels, by number from 0; "mix" makes one of all, their mean.
         denoise: how noise is taken out of the window.
         denoise_size: how far "median" and "gaussian" look, samples; odd.
         band_hz: what "band_pass" leaves: lowest and highest frequency.
@@ -120,7 +120,7 @@ class SignalSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     rate_hz: float | None = None
     window: int | None = None
     hop: int | None = None
-    channels: tuple[int, ...] | None = None
+    channels: tuple[int, ...] | Literal["mix"] | None = None
     denoise: SignalDenoise | None = None
     denoise_size: int | None = None
     band_hz: tuple[float, float] | None = None

@@ -25,7 +25,8 @@ SILENT_S = 10.0  # a live source that gives nothing for so long is opened anew
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 MODEL_S = 0.1  # how often a source that waits for its model looks whether it is there
-WANTED = ("width", "height", "rate_hz", "window")  # options whose 0 is the model's to fill in
+WANTED = {"width": "width", "height": "height", "rate_hz": "rate_hz", "to_hz": "rate_hz", "window": "window"}
+"""Options whose 0 is the model's to fill in, and what of its wishes that is."""
 
 
 def open_source(options: settings.Source, clock: Clock) -> Source:
@@ -49,10 +50,10 @@ def leaves_to_model(options: settings.Source) -> bool:
 
 def settle(options: settings.Source, wanted: Wanted) -> settings.Source:
     """Return the options with what is 0 as the model wants it; a hop belongs to its window and goes with it."""
-    left = [name for name in WANTED if getattr(options, name, 1) == 0]
+    left = {name: wish for name, wish in WANTED.items() if getattr(options, name, 1) == 0}
     if getattr(options, "hop", 0) == 0 and "window" in left:
-        left.append("hop")
-    return msgspec.structs.replace(options, **{name: getattr(wanted, name) for name in left})
+        left["hop"] = "hop"
+    return msgspec.structs.replace(options, **{name: getattr(wanted, wish) for name, wish in left.items()})
 
 
 class Voice(Protocol):
