@@ -40,6 +40,21 @@ def test_a_meter_that_is_missing_says_why() -> None:
     assert "  power_w               none: there is no power meter" in list(lines(report()))
 
 
+def test_what_the_board_cannot_tell_is_named_and_not_dashed() -> None:
+    (told,) = [line for line in lines(report(heat=Heat(180.0, first_ms=0.25, last_ms=0.26))) if "at first" in line]
+    assert told == "  inference 0.250 ms at first, 0.260 ms at last; not known here: temperature, clock, throttling"
+
+
+def test_a_machine_without_a_board_name_is_called_by_its_processor_and_cores() -> None:
+    board = msgspec.structs.replace(BOARD, name=None, processor="Some CPU @ 2 GHz")
+    assert row(report(board=board)).startswith("| Some CPU @ 2 GHz, 4 cores | aarch64")
+
+
+def test_the_last_line_is_the_verdict() -> None:
+    assert list(lines(report()))[-1].startswith("Passed: ")
+    assert list(lines(report(agent=Agent(why="it died"))))[-1] == "FAILED: it died"
+
+
 def test_a_runtime_that_is_missing_is_told() -> None:
     assert "  onnxruntime             not installed" in list(lines(report()))
 

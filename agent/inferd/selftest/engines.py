@@ -64,7 +64,8 @@ def time_engines(seconds: float, edgetpu: str) -> list[Timed]:
     timed = [_time("cpu, 1 thread", "", 1, seconds)]
     if cores > 1:
         timed.append(_time(f"cpu, {cores} threads", "", cores, seconds))
-    return [*timed, Timed("edgetpu", why=edgetpu)]
+    onnx = "no model for it comes with inferd; `inferd infer MODEL.onnx PICTURE` tries yours"
+    return [*timed, Timed("edgetpu", why=edgetpu), Timed("onnxruntime", why=onnx)]
 
 
 def load_all(seconds: float, glance: Glance, clock: Clock) -> Heat:

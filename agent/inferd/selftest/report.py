@@ -151,6 +151,11 @@ def lines(report: Report) -> Iterator[str]:
         yield f"  {name:<22}{told if isinstance(told, str) else f'{told:g}'}"
     yield "Row for docs/boards.md"
     yield row(report)
+    yield (
+        "Passed: a model runs, and the agent swapped it and came back"
+        if report.passed
+        else f"FAILED: {_failure(report)}"
+    )
 
 
 def row(report: Report) -> str:
@@ -159,7 +164,7 @@ def row(report: Report) -> str:
     best = min((one for one in report.timed if not one.why), key=lambda one: one.p50_ms, default=None)
     watts = next((told for name, told in report.meters.items() if name.startswith("power_w.")), None)
     cells = (
-        board.name or board.processor or board.architecture,
+        board.name or f"{board.processor or board.architecture}, {board.cores} cores",
         f"{board.architecture}, {board.os}, Python {board.python}",
         best.runtime if best else "none runs",
         f"{best.p50_ms:.3f} / {best.p95_ms:.3f}" if best else "-",
@@ -173,6 +178,10 @@ def row(report: Report) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _failure(report: Report) -> str:
+    return report.agent.why or "no model runs: " + "; ".join(one.why for one in report.timed if one.why)
+
+
 def _timed(one: Timed) -> str:
     if one.why:
         return one.why
@@ -182,15 +191,16 @@ def _timed(one: Timed) -> str:
 
 
 def _heat(heat: Heat) -> str:
+    """Return what load did; what this board cannot tell is left out, for the meters say why."""
     said = [
-        f"inference {heat.first_ms:.3f} ms at first, {heat.last_ms:.3f} ms at last"
-        if heat.first_ms is not None and heat.last_ms is not None
-        else "nothing was measured",
-        f"{_or_dash(heat.before_c, '{:.0f}')} °C before, {_or_dash(heat.hottest_c, '{:.0f}')} °C at most",
-        f"{_or_dash(heat.before_mhz, '{:.0f}')} MHz before, {_or_dash(heat.after_mhz, '{:.0f}')} MHz after",
-        f"throttled for {_or_dash(heat.throttled_s, '{:.0f}')} s",
+        _if_known("inference {:.3f} ms at first, {:.3f} ms at last", heat.first_ms, heat.last_ms),
+        _if_known("{:.0f} °C before, {:.0f} °C at most", heat.before_c, heat.hottest_c),
+        _if_known("{:.0f} MHz before, {:.0f} MHz after", heat.before_mhz, heat.after_mhz),
+        _if_known("throttled for {:.0f} s", heat.throttled_s),
     ]
-    return "; ".join(said)
+    unknown = ("inference", "temperature", "clock", "throttling")
+    lacking = [name for name, text in zip(unknown, said, strict=True) if not text]
+    return "; ".join([*filter(None, said), *([f"not known here: {', '.join(lacking)}"] if lacking else [])])
 
 
 def _agent(agent: Agent) -> str:
@@ -202,6 +212,10 @@ def _agent(agent: Agent) -> str:
         agent.why,
     ]
     return "; ".join(filter(None, said))
+
+
+def _if_known(form: str, *values: float | None) -> str:
+    return "" if None in values else form.format(*values)
 
 
 def _or_dash(value: float | None, form: str) -> str:
