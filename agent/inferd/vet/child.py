@@ -178,7 +178,7 @@ def _against(request: ipc.Examine, held: ExitStack) -> Subject | None:
     path = Path(request.against)
     try:
         description, fd = identify(path, request)
-    except InferdError:
+    except (InferdError, OSError):  # a store that lost it says nothing of the new one
         return None
     if fd is None:
         return None
