@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import broker
+from fixtures import broker, speaking
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +19,12 @@ def assets() -> Path:
     if not (folder / "EXPECTED.json").is_file():
         pytest.skip(f"there are no assets at {folder}; set INFERD_ASSETS to where they are")
     return folder
+
+
+@pytest.fixture(scope="session")
+def speaker(tmp_path_factory: pytest.TempPathFactory) -> speaking.Speaker:
+    """Return a program that says words; skip where there is none."""
+    return speaking.find_speaker(tmp_path_factory.mktemp("espeak"))
 
 
 @pytest.fixture
