@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fixtures.agent import environment
+from fixtures.sounds import read_wav, write_wav
 from inferd.records import Array
 
 KEYWORDS = """
@@ -20,6 +21,7 @@ task = "classify"
 [signal]  # as MLPerf Tiny trained it
 rate_hz = 16000
 window = 16000
+channels = "mix"
 scale = "peak"
 features = ["mfcc"]
 frame = 480
@@ -30,6 +32,24 @@ high_hz = 4000
 coefficients = 10
 [output]
 labels = ["down", "go", "left", "no", "off", "on", "right", "stop", "up", "yes", "silence", "unknown"]
+"""
+TOY_CAR = """
+[model]
+task = "anomaly"
+[signal]  # as MLPerf Tiny trained it: five frames of librosa's mels in decibels
+rate_hz = 16000
+window = 3072
+hop = 512
+channels = "mix"
+features = ["mel"]
+frame = 1024
+step = 512
+power = 2.0
+mels = 128
+low_hz = 0
+mel_scale = "slaney"
+log = "db"
+log_offset = 2.220446049250313e-16
 """
 GESTURES = """
 [model]
@@ -52,7 +72,7 @@ def described(folder: Path, model: Path, manifest: str) -> Path:
     return folder
 
 
-def infer(model: Path, *inputs: Path) -> list[dict[str, Any]]:
+def infer(model: Path, *inputs: object) -> list[dict[str, Any]]:
     """Return what `inferd infer --json` prints."""
     command = [sys.executable, "-m", "inferd", "infer", "--json", str(model), *map(str, inputs)]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
@@ -72,6 +92,40 @@ def test_sounds_become_words(assets: Path, tmp_path: Path, kind: str) -> None:
     assert [best(result) for result in results[:3]] == ["yes", "silence", "unknown"]
     # This model itself takes this speaker's "no" for "go": with tf.signal's own features as well (docs/parts.md, Signals).
     assert {label["label"] for label in results[3]["labels"][:2]} == {"go", "no"}
+
+
+@pytest.mark.parametrize("kind", ["fp32", "int8"])
+def test_a_machine_is_scored_from_a_wav_as_by_librosas_own_features(assets: Path, tmp_path: Path, kind: str) -> None:
+    """There is no recording of a ToyCar here: the sound is made, its features are what librosa makes of it."""
+    golden = np.load(Path(__file__).parents[1] / "preprocess" / "golden" / "signal.npz")
+    clip = write_wav(tmp_path / "machine.wav", np.rint(golden["signal"] * 2.0**30).astype(np.int32))
+    model = described(tmp_path, assets / "models" / "audio_sensor" / f"ad01_{kind}.tflite", TOY_CAR)
+    halved_db = golden["librosa_db"] - 20 * np.log10(2)  # of half the amplitude: a .wav holds -1..1
+    rows = np.stack([halved_db[at : at + 5].ravel() for at in range(3)]).astype(np.float32)
+    np.savez(tmp_path / "rows.npz", input_1=rows)
+    by_librosa = infer(model, "--input-npz", tmp_path / "rows.npz")
+    by_wav = infer(model, clip)
+    assert [result["score"] for result in by_wav[:3]] == pytest.approx([one["score"] for one in by_librosa], rel=0.01)
+
+
+def test_a_studios_stereo_is_heard_as_the_models_own_mono(assets: Path, tmp_path: Path) -> None:
+    sound, _ = read_wav(assets / "audio" / "yes_1000ms.wav")
+    at = np.arange(44100) * 16000 / 44100
+    left = np.interp(at, np.arange(len(sound)), sound) * 30000
+    clip = write_wav(tmp_path / "yes.wav", np.stack([left, left / 2], axis=1).astype(np.int16), 44100)
+    model = described(tmp_path, assets / "models" / "audio_sensor" / "kws_ref_model_int8.tflite", KEYWORDS)
+    (told,) = infer(model, clip)
+    assert (best(told), told["labels"][0]["score"]) == ("yes", pytest.approx(1.0, abs=0.02))
+
+
+def test_a_model_that_tells_its_rate_itself_hears_a_file_of_another(assets: Path, tmp_path: Path) -> None:
+    sound, _ = read_wav(assets / "audio" / "speech.wav")
+    at = np.arange(len(sound) * 3) / 3
+    clip = write_wav(
+        tmp_path / "speech.wav", (np.interp(at, np.arange(len(sound)), sound) * 30000).astype(np.int16), 48000
+    )
+    told = infer(assets / "models" / "audio_sensor" / "yamnet_audio_classifier.tflite", clip)
+    assert {best(result) for result in told[:-1]} == {"Speech"}
 
 
 def motions(file: Path) -> dict[str, Array]:
