@@ -46,7 +46,7 @@ class World:
         self.done: list[tuple[str, object]] = []
         self.looks: list[Slow] = []
         say = Announcer("pi", [self.link], self.clock)
-        self.remote = Remote(say, "inferd", self.clock, {verb: self._verb(verb) for verb in VERBS})
+        self.remote = Remote(say, Mqtt(), self.clock, {verb: self._verb(verb) for verb in VERBS})
 
     def ask(self, verb: str, payload: object, **more: Any) -> dict[str, Any] | None:  # Any: JSON
         """Send a request; return the last answer to such, None where there is none."""

@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from inferd.cli.watch import parse_broker
+from inferd.cli.broker import parse_broker
 from inferd.errors import ConfigError
 from inferd.watch.fleet import Fleet, View, Wish
 from inferd.watch.screen import draw

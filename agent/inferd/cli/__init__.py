@@ -23,6 +23,7 @@ COMMANDS = {
     "init": "inferd.cli.init:init",
     "status": "inferd.cli.status:status",
     "watch": "inferd.cli.watch:watch",
+    "ask": "inferd.cli.ask:ask",
     "doctor": "inferd.cli.doctor:doctor",
     "selftest": "inferd.cli.selftest:selftest",
     "support-bundle": "inferd.cli.support:support_bundle",

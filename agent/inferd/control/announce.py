@@ -24,6 +24,7 @@ class Announcer:
         boot_id: new with every start.
         trusted_since: when the wall clock came to be trusted, in its own seconds; None while it cannot be.
         device: its id.
+        seq: the number of the newest message.
         sent_bytes: payloads so far.
     """
 
@@ -33,7 +34,7 @@ class Announcer:
         self.device = device
         self._links = links
         self._clock = clock
-        self._seq = 0
+        self.seq = 0
         self.trusted_since: float | None = 0.0
         self.sent_bytes = 0
 
@@ -107,10 +108,10 @@ class Announcer:
             link.close(timeout_s)
 
     def _header(self, wall_s: float) -> telemetry.Header:
-        self._seq += 1
+        self.seq += 1
         time, trusted = telemetry.iso_time(wall_s), self.trusted_since is not None and wall_s >= self.trusted_since
         mark: Literal[True] | UnsetType = UNSET if trusted else True
-        return telemetry.Header(telemetry.SCHEMA_VERSION, self.device, time, self.boot_id, self._seq, mark)
+        return telemetry.Header(telemetry.SCHEMA_VERSION, self.device, time, self.boot_id, self.seq, mark)
 
     def _publish(self, message: Message) -> None:
         self.sent_bytes += len(message.payload)

@@ -9,11 +9,13 @@ from typing import Any, Protocol
 
 import msgspec
 
+from inferd.config.settings import Mqtt
 from inferd.control.announce import Announcer
 from inferd.errors import InferdError
 from inferd.records import Incoming
 from inferd.system.clock import Clock
 from inferd.telemetry.gate import Asked, Gate
+from inferd.telemetry.opener import Opener
 from inferd.wire.requests import VERBS, Response
 
 log = logging.getLogger(__name__)
@@ -45,12 +47,12 @@ class _Waiting:
 class Remote:
     """Owned by control's main thread."""
 
-    def __init__(self, say: Announcer, prefix: str, clock: Clock, answers: Mapping[str, Answer]) -> None:
+    def __init__(self, say: Announcer, mqtt: Mqtt, clock: Clock, answers: Mapping[str, Answer]) -> None:
         """Answer by these functions, one for each verb of the table.
 
         Args:
             say: speaks for the device.
-            prefix: of its topics.
+            mqtt: the prefix of its topics, and the key that requests are sealed with.
             clock: for the rate.
             answers: verb → what it does and answers, as JSON, now or later; it may raise InferdError.
         """
@@ -58,7 +60,7 @@ class Remote:
         self._say = say
         self._clock = clock
         self._answers = answers
-        self._gate = Gate(prefix, say.device)
+        self._gate = Gate(mqtt.prefix, say.device, Opener(say, mqtt.seal_key_file))
         self._waiting: list[_Waiting] = []
 
     def heard(self, incoming: Incoming) -> None:

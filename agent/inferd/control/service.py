@@ -105,7 +105,7 @@ class Service:
                 self._look,
             )
         )
-        self._remote = Remote(say, config.mqtt.prefix, clock, answers.table)
+        self._remote = Remote(say, config.mqtt, clock, answers.table)
         self._stopping = False
 
     def run(self, *, until_end: bool = False) -> None:

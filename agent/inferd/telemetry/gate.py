@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from inferd.errors import LinkError
 from inferd.records import Incoming
+from inferd.telemetry.opener import Opener
 from inferd.wire.requests import LIMIT_BYTES, VERBS, Arguments, Request
 from inferd.wire.topics import REQUEST, RESPONSE, full_topic
 
@@ -45,13 +47,14 @@ class Gate:
         ignored: requests that were not even answered: too many, or asked before.
     """
 
-    def __init__(self, prefix: str, device: str) -> None:
-        """Let in what is asked of `device`."""
+    def __init__(self, prefix: str, device: str, opener: Opener | None = None) -> None:
+        """Let in what is asked of `device`; `opener` opens requests where messages are sealed."""
         self.ignored = 0
         self._prefix = prefix
         self._requests = full_topic(prefix, device, REQUEST)
         self._responses = full_topic(prefix, device, RESPONSE)
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._opener = opener
+        self._seen: OrderedDict[str, int] = OrderedDict()
         self._tokens = float(AT_ONCE)
         self._looked_s = 0.0
 
@@ -67,11 +70,16 @@ class Gate:
         if not self._may(now_s):
             self.ignored += 1
             return None
-        asked = _read(incoming, incoming.topic.removeprefix(self._requests))
+        verb = incoming.topic.removeprefix(self._requests)
+        try:
+            opened, quoted = self._opener.open(verb, incoming.payload) if self._opener else (incoming.payload, 0)
+        except LinkError as exc:
+            return Turned(verb, "", exc.message)
+        asked = _read(msgspec.structs.replace(incoming, payload=opened), verb)
         if asked.id and asked.id in self._seen:
             self.ignored += 1
             return None
-        self._remember(asked.id)
+        self._remember(asked.id, quoted)
         return asked
 
     def response_topic(self, incoming: Incoming, verb: str) -> str:
@@ -90,11 +98,13 @@ class Gate:
         self._tokens -= 1
         return True
 
-    def _remember(self, request_id: str) -> None:
+    def _remember(self, request_id: str, quoted: int) -> None:
         if request_id:
-            self._seen[request_id] = None
+            self._seen[request_id] = quoted
         while len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
+            _, forgotten = self._seen.popitem(last=False)
+            if self._opener:
+                self._opener.forget(forgotten)
 
 
 def _read(incoming: Incoming, verb: str) -> Asked | Turned:

@@ -19,6 +19,7 @@ import msgspec
 from inferd.errors import LinkError
 from inferd.records import Message
 from inferd.telemetry.faults import Refused
+from inferd.wire.requests import SealedRequest
 from inferd.wire.telemetry import Header
 
 if TYPE_CHECKING:
@@ -64,10 +65,7 @@ class Sealer:
             header = _header.decode(message.payload)
         except msgspec.MsgspecError:
             return message
-        nonce = os.urandom(NONCE_BYTES)  # 2^32 messages under one key leave a chance of 2^-33 that two are equal
-        hidden = nonce + self._cipher.encrypt(nonce, message.payload, _bound(header))
-        text = base64.b64encode(hidden).decode()
-        told = Sealed(**msgspec.structs.asdict(header), sealed=text)
+        told = Sealed(**msgspec.structs.asdict(header), sealed=self._hide(message.payload, _bound(header)))
         return msgspec.structs.replace(message, payload=_encoder.encode(told))
 
     def open(self, payload: bytes) -> bytes:
@@ -80,15 +78,47 @@ class Sealer:
             told = _sealed.decode(payload)
         except msgspec.MsgspecError:
             return payload
+        shown = self._show(told.sealed, _bound(told))
+        if shown is None:
+            raise LinkError(told.device, f"message {told.seq} was sealed with another key, or altered; mend {KEY}")
+        return shown
+
+    def seal_request(self, verb: str, heard: Header, request: bytes) -> bytes:
+        """Return a request that only the device can read, once; it is bound to its verb and to a message of the device.
+
+        Args:
+            verb: what is asked.
+            heard: of the newest message of the device that is known.
+            request: plain.
+        """
+        told = SealedRequest(heard.device, heard.boot_id, heard.seq, "")
+        hidden = self._hide(request, _bound_request(verb, told))
+        return _encoder.encode(msgspec.structs.replace(told, sealed=hidden))
+
+    def open_request(self, verb: str, told: SealedRequest) -> bytes:
+        """Return what a request was before it was sealed.
+
+        Raises:
+            LinkError: it was sealed with another key, or for another verb, or altered on its way.
+        """
+        shown = self._show(told.sealed, _bound_request(verb, told))
+        if shown is None:
+            raise LinkError(verb, f"it was sealed with another key, for another verb, or altered; mend {KEY}")
+        return shown
+
+    def _hide(self, content: bytes, bound: bytes) -> str:
+        nonce = os.urandom(NONCE_BYTES)  # 2^32 messages under one key leave a chance of 2^-33 that two are equal
+        return base64.b64encode(nonce + self._cipher.encrypt(nonce, content, bound)).decode()
+
+    def _show(self, hidden: str, bound: bytes) -> bytes | None:
+        """Return what was hidden; None where it was not by this key, or is bound to something else."""
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - an optional library, there if there is a cipher
 
         try:
-            hidden = base64.b64decode(told.sealed, validate=True)
-            return self._cipher.decrypt(hidden[:NONCE_BYTES], hidden[NONCE_BYTES:], _bound(told))
-        except (InvalidTag, ValueError, binascii.Error) as exc:
-            raise LinkError(
-                told.device, f"message {told.seq} was sealed with another key, or altered; mend {KEY}"
-            ) from exc
+            content = base64.b64decode(hidden, validate=True)
+            return self._cipher.decrypt(content[:NONCE_BYTES], content[NONCE_BYTES:], bound)
+        except (InvalidTag, ValueError, binascii.Error):
+            return None
 
 
 def sealer(key_file: str) -> Sealer | None:
@@ -116,6 +146,11 @@ def sealer(key_file: str) -> Sealer | None:
 def _bound(header: Header) -> bytes:
     """Return what the sealed part is bound to."""
     return f"{header.device}\n{header.boot_id}\n{header.seq}".encode()
+
+
+def _bound_request(verb: str, told: SealedRequest) -> bytes:
+    """Return what a sealed request is bound to; no message of the device is."""
+    return f"request/{verb}\n{told.device}\n{told.boot_id}\n{told.seq}".encode()
 
 
 def _cipher(key: bytes) -> ChaCha20Poly1305:

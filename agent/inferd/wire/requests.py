@@ -34,6 +34,24 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+STALE = "it quotes a message that is too old"
+
+
+class SealedRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request to a device whose messages are sealed.
+
+    Attributes:
+        device: whose.
+        boot_id, seq: of a message of the device, the newest that whoever asks has heard.
+        sealed: nonce and ciphertext of a `Request` in Base64, bound to the verb and to all of this.
+    """
+
+    device: str
+    boot_id: str
+    seq: int
+    sealed: str
+
+
 class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a verb takes: nothing, unless it says otherwise."""
 
