@@ -456,11 +456,13 @@ class Watch(Settings, frozen=True):
         deadline_s: a worker that makes no progress for this long (or for 20 times its p95) is replaced.
         load_deadline_s: a model that has not loaded after this long is refused.
         restart_max_s: longest pause before a worker that keeps dying is started again.
+        memory_max_mb: memory (PSS) beyond which the worker is replaced, and a model on trial blamed; 0 is 70 % of the board's.
     """
 
     deadline_s: float = 10.0
     load_deadline_s: float = 60.0
     restart_max_s: float = 60.0
+    memory_max_mb: float = 0.0
 
 
 class Config(Settings, frozen=True):

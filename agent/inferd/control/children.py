@@ -16,13 +16,15 @@ from inferd.control.accelerators import Accelerators, News
 from inferd.control.examination import ENVIRONMENT, PRELOAD
 from inferd.control.figures import Figures
 from inferd.control.following import Followed
+from inferd.control.memory_watch import MemoryWatch
 from inferd.control.models import Models, names
 from inferd.control.narrate import Narrator
-from inferd.control.supervisor import REAP_S, Pauses, Supervisor
+from inferd.control.supervisor import REAP_S, Cause, Pauses, Supervisor
 from inferd.errors import ForkRefused, WorkerError
 from inferd.system.clock import Clock
 from inferd.system.processes import Exit
 from inferd.system.seed import Seed
+from inferd.wire import telemetry
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,12 @@ SAY_AGAIN_NS = 60_000_000_000
 SLOWER = 20  # times slower than usual is still slow, not hung
 STOP_WORKER_S = 1.1  # of the 2 s in which all must end
 KILL_S = 0.1
+EVENTS: dict[Cause, telemetry.EventKind] = {
+    "died": "worker.died",
+    "hung": "worker.hung",
+    "grown": "worker.grown",
+    "starved": "worker.died",
+}
 MESSAGES_A_TURN = 500  # so that a chatty worker cannot keep control from its other duties
 
 
@@ -61,6 +69,8 @@ class Children:
         self._worker_due_ns = 0
         self._killed_ns = 0
         self._killed_why = ""
+        self._killed_for: Cause = "died"
+        self._memory = MemoryWatch(clock, tell.memory_tight)
         self._replacing = ""  # why the worker is to make room for another; "" where it is not
 
     def start(self, selector: selectors.BaseSelector) -> None:
@@ -240,8 +250,13 @@ class Children:
             if now_ns - self._killed_ns > REAP_S * 1e9:
                 self._bury_worker(None)
         elif why := self._supervisor.stalled(*self._deadlines_ns()):
-            self._killed_ns, self._killed_why = now_ns, why
-            self._supervisor.kill()
+            self._kill_worker(why, "hung")
+        elif why := self._memory.excess():
+            self._kill_worker(why, "grown")
+
+    def _kill_worker(self, why: str, cause: Cause) -> None:
+        self._killed_ns, self._killed_why, self._killed_for = self._clock.monotonic_ns(), why, cause
+        self._supervisor.kill()
 
     def _mind_models(self) -> None:
         """Examine, try and keep models; tell the news, and offer the worker what is to serve now."""
@@ -257,6 +272,7 @@ class Children:
         pid = self._supervisor.start(self._seed)
         self._selector.register(self._supervisor, selectors.EVENT_READ)
         self._figures.watch("worker", pid)
+        self._memory.begin(pid, self._watch.memory_max_mb)
         self.plan([one.key for one in self._models.accepted()])
         self._tell.worker_started(pid)
 
@@ -265,7 +281,8 @@ class Children:
         self._hear_worker()
         self._selector.unregister(self._supervisor)
         lived_ns = self._clock.monotonic_ns() - self._supervisor.started_ns
-        death = self._supervisor.bury(ended, self._killed_why or why, hung=bool(self._killed_why))
+        death = self._supervisor.bury(ended, self._killed_why or why, self._cause(ended))
+        self._memory.end()
         replacing, self._replacing = self._replacing, ""
         why = f"the worker ended while it was at work: {death.how}"
         news = [one for key in death.blamed if guilty and not replacing for one in self._accelerators.fell(key, why)]
@@ -277,10 +294,14 @@ class Children:
         if replacing:
             self._tell.worker_replaced(replacing)
         else:
-            self._tell.worker_ended("worker.hung" if self._killed_why else "worker.died", death, pause_s)
+            self._tell.worker_ended(EVENTS[death.cause], death, pause_s)
         for one in news:
             self._tell.accelerator(one)
-        self._killed_ns, self._killed_why = 0, ""
+        self._killed_ns, self._killed_why, self._killed_for = 0, "", "died"
+
+    def _cause(self, ended: Exit | None) -> Cause:
+        """Return why the worker ended: for what we killed it, or the kernel did."""
+        return "starved" if self._killed_for == "died" and self._memory.starved(ended) else self._killed_for
 
     def _deadlines_ns(self) -> tuple[dict[str, int], int, int]:
         """Return how long each engine (as configured, or 20 times its p95), a load and the rest may show no progress."""

@@ -197,6 +197,12 @@ class Narrator:
         log.info("worker started as process %d", pid)
         self._say.event("worker.started", "info", f"the worker runs as process {pid}", pid=pid)
 
+    def memory_tight(self, size_mb: float, limit_mb: float) -> None:
+        """Tell that the worker comes near the memory it may have."""
+        why = f"the worker takes {size_mb:.0f} MB; it is replaced beyond {limit_mb:.0f} MB (watch.memory_max_mb)"
+        log.warning("%s", why)
+        self._say.event("worker.tight", "warning", why, size_mb=round(size_mb, 1), limit_mb=round(limit_mb, 1))
+
     def worker_ended(self, kind: telemetry.EventKind, death: Death, pause_s: float) -> None:
         """Tell how the worker ended, which models were at work, and when there will be another."""
         self._figures.worker_ended()

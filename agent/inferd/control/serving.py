@@ -6,7 +6,7 @@ Control's side; the rules are in `store/slots.py` and `store/trial.py`. Where mo
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from inferd import ipc
 from inferd.config import settings
@@ -100,6 +100,9 @@ class Serving:
             excused: keys whose models are not to blame: an accelerator did it, or we wanted another worker.
         """
         trials = [one for one in self.followed.values() if self._slots(one).trial and one.key not in excused]
+        if death.cause in ("grown", "starved"):  # who took the memory need not have been at work when it was gone
+            self._blame_for_memory(trials, death)
+            trials = []
         blamed = [one for one in trials if _at_fault(one, death)]
         for one in blamed or (trials if not death.blamed else []):
             if one in blamed and (death.hung or any(fault in death.how for fault in FAULTS)):
@@ -109,6 +112,14 @@ class Serving:
                 self._strike(one, f"the worker {death.how} again while it was on trial")
         for one in self.followed.values():
             one.serves, one.watched = "", None
+
+    def _blame_for_memory(self, trials: Sequence[Followed], death: Death) -> None:
+        """Blame the models on trial; where the kernel chose whom to kill, it may be another program's doing."""
+        for one in trials:
+            if death.cause == "grown":
+                self._fail(one, "memory", f"the worker {death.how} while it was on trial")
+            else:
+                self._strike(one, f"the worker {death.how} again while it was on trial")
 
     def accepted(self) -> list[Followed]:
         """Return the keys that have a model."""

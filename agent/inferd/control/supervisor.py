@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from inferd import ipc
 from inferd.system.channel import Channel, Closed, channel_pair
@@ -22,6 +23,7 @@ REAP_S = 2.0
 HEALTHY_NS = 60_000_000_000  # a worker that lived so long starts again without a pause
 LONGEST_JITTER = 1.25
 OWN_SLOT = 0
+Cause = Literal["died", "hung", "grown", "starved"]
 
 
 class Patience:
@@ -66,13 +68,19 @@ class Pauses:
 class Death:
     """A worker's end: which engines were at work, in words how it ended, and whether the kernel let it go.
 
-    `hung` is whether it was killed because it made no progress.
+    `cause` is "hung" where it was killed because it made no progress, "grown" because it took too much memory, "starved"
+    where the kernel killed it for want of memory; else it died.
     """
 
     blamed: tuple[str, ...]
     how: str
     reaped: bool
-    hung: bool = False
+    cause: Cause = "died"
+
+    @property
+    def hung(self) -> bool:
+        """Whether it was killed because it made no progress."""
+        return self.cause == "hung"
 
 
 class Supervisor:
@@ -174,21 +182,23 @@ class Supervisor:
         if self._child is not None:
             self._child.kill()
 
-    def bury(self, ended: Exit | None, why: str, *, hung: bool = False) -> Death:
+    def bury(self, ended: Exit | None, why: str, cause: Cause = "died") -> Death:
         """Clear away a worker that ended, or that not even SIGKILL ends (`ended` is None), and say whose fault it was.
 
         Args:
             ended: how it ended.
             why: what it was killed for; "" where it died by itself.
-            hung: whether that was that it made no progress.
+            cause: see `Death`.
         """
         blamed = self.at_work()
         how = why or (ended.sentence if ended else "")
+        if cause == "starved":
+            how += ", by the kernel for want of memory"
         for held in (self._channel, self._progress, self._child):
             if held is not None:
                 held.close()
         self._channel = self._progress = self._child = None
-        return Death(blamed, how, reaped=ended is not None, hung=hung)
+        return Death(blamed, how, reaped=ended is not None, cause=cause)
 
     def at_work(self) -> tuple[str, ...]:
         """Return the keys of the engines that are at work now, or were when the worker ended."""

@@ -42,7 +42,13 @@ class ProcessMeter:
     def sample(self) -> dict[str, float | Unavailable | None]:
         """Return cpu_pct (of one core, since the sample before), rss_mb and pss_mb; None where it is too soon."""
         now_ns = self._clock.monotonic_ns()
-        return {"cpu_pct": self._cpu_pct(now_ns), "rss_mb": self._rss_mb(), "pss_mb": self._recent_pss_mb(now_ns)}
+        return {"cpu_pct": self._cpu_pct(now_ns), "rss_mb": self.resident_mb(), "pss_mb": self._recent_pss_mb(now_ns)}
+
+    def pss_mb(self, *, now: bool) -> float | Unavailable | None:
+        """Return the proportional set size, as old as it may become; measured at once where `now`."""
+        if now:
+            self._pss_mb = None
+        return self._recent_pss_mb(self._clock.monotonic_ns())
 
     def close(self) -> None:
         """Let go of the descriptors. Twice is fine."""
@@ -63,7 +69,8 @@ class ProcessMeter:
             else 100 * (now - before) * self._tick_s * 1e9 / (now_ns - before_ns)
         )
 
-    def _rss_mb(self) -> float | Unavailable:
+    def resident_mb(self) -> float | Unavailable:
+        """Return the resident set, shared pages and all."""
         pages = self._statm.parsed(parse_resident_pages)
         return pages if isinstance(pages, Unavailable) else pages * self._page_bytes / 1e6
 

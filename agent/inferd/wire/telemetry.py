@@ -61,8 +61,10 @@ EventKind = Literal[
     "pipeline.running",
     "source.failed",
     "worker.died",
+    "worker.grown",
     "worker.hung",
     "worker.started",
+    "worker.tight",
 ]
 
 
