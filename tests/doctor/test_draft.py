@@ -43,6 +43,12 @@ def test_a_csi_camera_becomes_a_pipeline_of_rpicam(tmp_path: Path) -> None:
     assert pipeline.source == settings.CommandSource(preset="rpicam")
 
 
+def test_a_power_meter_is_named(tmp_path: Path) -> None:
+    board = HEALTHY["Pi 4"](tmp_path / "root")
+    board.write("/sys/class/hwmon/hwmon3/name", "ina219\n")
+    assert "# What this device draws is measured by ina219." in draft(look(board.world())).splitlines()
+
+
 def test_init_needs_nothing_installed_and_tells_what_it_found_and_what_is_next(bare: Install, tmp_path: Path) -> None:
     said = bare.run("init", str(tmp_path / "inferd.toml"))
     assert said.returncode == 0
@@ -51,6 +57,7 @@ def test_init_needs_nothing_installed_and_tells_what_it_found_and_what_is_next(b
         "cameras",
         "TPU",
         "broker",
+        "power",
         "wrote",
         "next",
     ]

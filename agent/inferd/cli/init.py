@@ -22,7 +22,8 @@ SYSTEM_FILE = Path("/etc/inferd/inferd.toml")
 def init(file: Path, *, force: bool, prints: bool) -> None:
     """Write a configuration to FILE (/etc/inferd/inferd.toml) from what is found on this device.
 
-    Looks for cameras, an Edge TPU and a broker. Without a camera the digits example is configured, which needs nothing.
+    Looks for cameras, an Edge TPU, a power meter and a broker. Without a camera the digits example is configured, which
+    needs nothing.
     """
     found = look(around(None, WITHIN_S))
     text = draft(found)

@@ -15,6 +15,9 @@ from inferd.doctor.handshake import greet
 from inferd.doctor.hardware import Tpu, find_cameras, find_sensors, find_tpus
 from inferd.doctor.wanted import Broker
 from inferd.doctor.world import World
+from inferd.meters.background import Background
+from inferd.meters.power import Source, find_source
+from inferd.records import Unavailable
 
 MQTT_PORT = 1883
 BROKER_S = 0.5
@@ -34,6 +37,7 @@ class Found:
         tpus: Edge TPUs.
         broker: whether a broker on this device let us in.
         login: whether one is there that wants a password.
+        power: the power meter, or the estimate that stands for one; why there is neither.
         kinds: the kinds of sources that this inferd has.
     """
 
@@ -43,6 +47,7 @@ class Found:
     tpus: tuple[Tpu, ...]
     broker: bool
     login: bool
+    power: Source | Unavailable
     kinds: frozenset[str]
 
 
@@ -56,6 +61,7 @@ def look(world: World) -> Found:
         tpus=find_tpus(world),
         broker=greeting.outcome == "welcome",
         login=greeting.outcome == "login",
+        power=_power(world),
         kinds=frozenset(str(kind.__struct_config__.tag) for kind in typing.get_args(settings.Source)),
     )
 
@@ -73,11 +79,12 @@ def told(found: Found) -> Iterator[str]:
         else "none on this device"
     )
     yield f"broker   {state}"
+    yield f"power    {found.power.why if isinstance(found.power, Unavailable) else f'{found.power.basis} by {found.power.name}'}"
 
 
 def draft(found: Found) -> str:
     """Return a commented configuration."""
-    return "\n".join([*_head(found), *_mqtt(found), *_pipelines(found)]) + "\n"
+    return "\n".join([*_head(found), *_mqtt(found), *_metrics(found), *_pipelines(found)]) + "\n"
 
 
 def _head(found: Found) -> Iterator[str]:
@@ -103,6 +110,27 @@ def _mqtt(found: Found) -> Iterator[str]:
         yield 'username = "inferd"'
         yield 'password_file = "/etc/inferd/mqtt-password"'
     yield ""
+
+
+def _metrics(found: Found) -> Iterator[str]:
+    yield "[metrics]"
+    if isinstance(found.power, Unavailable):
+        yield "# Nobody measures what this device draws: with figures of yours, in watts, it is estimated."
+        yield "# idle_w = 2.7"
+        yield "# core_w = 1.1"
+    else:
+        yield f"# What this device draws is {found.power.basis} by {found.power.name}."
+        yield "# With nothing to do, in watts: then energy tells what inference costs."
+        yield "# idle_w = 2.7"
+    yield ""
+
+
+def _power(world: World) -> Source | Unavailable:
+    """Look for a power meter, as the agent would."""
+    source = find_source(world.clock, settings.Metrics(), world.root, Background)
+    if isinstance(source, Source):
+        source.close()
+    return source
 
 
 def _pipelines(found: Found) -> Iterator[str]:
