@@ -199,6 +199,10 @@ def state_damaged(board: Board) -> None:
     (folder / NAME).write_bytes(b"\0" * 512)  # what a card leaves of a file whose blocks it lost
 
 
+def state_of_a_newer(board: Board) -> None:
+    board.write("/var/lib/inferd/format.json", '{"format": 99, "version": "9.1"}')
+
+
 def misspelt(board: Board) -> None:
     board.configure(CONFIG.replace("enabled = false", 'hots = "broker"'))
 
@@ -355,6 +359,7 @@ FAULTS: list[tuple[Callable[[Path], Board], Inject, str, str]] = [
     (pi4, card_read_only, "disk.read-only", "sudo mount -o remount,rw /"),
     (pi4, swap_on_card, "disk.swap", "sudo swapoff /var/swap"),
     (pi4, state_damaged, "disk.state", "sudo inferd doctor --fix"),
+    (pi4, state_of_a_newer, "disk.state-format", "install inferd 9.1 again"),
     (pi4, misspelt, "config.invalid", "write host instead of hots"),
     (pi4, under_voltage_seen, "power.under-voltage", "power supply"),
     (pi4, under_voltage_now, "power.under-voltage", "power supply"),

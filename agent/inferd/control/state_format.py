@@ -30,16 +30,22 @@ def claim(state_dir: Path, version: str) -> None:
         ConfigError: a newer inferd has written it.
     """
     found = _read(state_dir / FILE)
-    if found is not None and found.format > FORMAT:
+    if newer := written_by_newer(state_dir):
         raise ConfigError(
             str(state_dir),
-            f"was written by inferd {found.version} in state format {found.format}, and inferd {version} knows {FORMAT};"
-            f" install inferd {found.version} again, or move the folder away and lose its models",
+            f"was written by inferd {newer.version} in state format {newer.format}, and inferd {version} knows {FORMAT};"
+            f" install inferd {newer.version} again, or move the folder away and lose its models",
         )
     if found is None or found.format < FORMAT:
         with contextlib.suppress(OSError):
             make_folder(state_dir)
             write_atomic(state_dir / FILE, msgspec.json.encode(Stamp(FORMAT, version)))
+
+
+def written_by_newer(state_dir: Path) -> Stamp | None:
+    """Return the mark of a folder that only a newer inferd understands; None where we do."""
+    found = _read(state_dir / FILE)
+    return found if found is not None and found.format > FORMAT else None
 
 
 def _read(file: Path) -> Stamp | None:

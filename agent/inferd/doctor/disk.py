@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from inferd import __version__
 from inferd.config.load import SYSTEM_STATE_DIR, state_dir
+from inferd.control.state_format import written_by_newer
 from inferd.doctor.check import Check, Fault, Severity
 from inferd.doctor.hardware import may_fill
 from inferd.doctor.mounts import Mount, is_sd_card, mount_of, swaps
@@ -62,6 +64,14 @@ class StateFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class FormatFacts:
+    """The state folder, and the newer inferd that has written it; "" where none has."""
+
+    path: str
+    newer: str
+
+
+@dataclass(frozen=True, slots=True)
 class SwapFacts:
     """A swap space on an SD card."""
 
@@ -96,6 +106,13 @@ def read_state(world: World) -> StateFacts | None:
         )
     except StoreError as exc:
         return StateFacts(f"{folder}/{NAME}", exc.message, has_before=False)
+
+
+def read_format(world: World) -> FormatFacts:
+    """Look which inferd wrote the state folder."""
+    folder = state_folder(world)
+    newer = written_by_newer(world.at(folder))
+    return FormatFacts(folder, newer.version if newer else "")
 
 
 def read_swaps(world: World) -> tuple[SwapFacts, ...]:
@@ -156,6 +173,15 @@ def judge_state(facts: StateFacts | None) -> Iterator[Fault]:
         healing = "the copy before it is whole and heals it" if facts.has_before else "there is no copy before it"
         severity: Severity = "warning" if facts.has_before else "error"
         yield Fault(f"{facts.complaint}; {healing}", facts.path, "sudo inferd doctor --fix", severity)
+
+
+def judge_format(facts: FormatFacts) -> Iterator[Fault]:
+    """Yield a fault where a newer inferd has written the state."""
+    if facts.newer:
+        fact = f"inferd {facts.newer} has written it in a format that inferd {__version__} does not know"
+        yield Fault(
+            fact, facts.path, f"install inferd {facts.newer} again, or: sudo mv {facts.path} {facts.path}.newer"
+        )
 
 
 def judge_swap(facts: tuple[SwapFacts, ...]) -> Iterator[Fault]:
@@ -233,6 +259,13 @@ CHECKS = (
         "without it every model is tried again, and refused ones are forgotten",
         judge_state,
         (read_state,),
+    ),
+    Check(
+        "disk.state-format",
+        "whether a newer inferd has written the state folder",
+        "the service leaves it as it is and does not start (exit code 78)",
+        judge_format,
+        (read_format,),
     ),
     Check(
         "disk.swap",
