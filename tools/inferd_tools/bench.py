@@ -39,6 +39,7 @@ from inferd.worker.voices import LoopListener, PipelineVoice, Teller
 from inferd_tools import bench_telemetry
 from inferd_tools.bench_stages import stage_rows
 from inferd_tools.bench_swap import swap_rows
+from inferd_tools.bench_trial import trial_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = Path(os.environ.get("INFERD_ASSETS", ROOT.parent / "shared" / "assets"))
@@ -61,7 +62,7 @@ def main() -> None:
     for what, figure in stage_rows(ASSETS / "models", ASSETS / "images"):
         row(what, figure)
     recovery()
-    for what, figure in chain(swap_rows(ASSETS / "models"), bench_telemetry.rows()):
+    for what, figure in chain(swap_rows(ASSETS / "models"), trial_rows(), bench_telemetry.rows()):
         row(what, figure)
 
 

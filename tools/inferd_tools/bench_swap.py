@@ -118,7 +118,7 @@ def _watch(model: Path, fps: int, options: str) -> Seen:
         shutil.copy(model, drop / "m.tflite")
         _name(drop, 1)
         log = Path(folder, "log")
-        with _agent(Path(folder, "inferd.toml"), CONFIG % (state_dir, fps, options), log) as lines:
+        with printing_agent(Path(folder, "inferd.toml"), CONFIG % (state_dir, fps, options), log) as lines:
             while _next(lines).version != "1":
                 pass
             _take(lines, AFTER)
@@ -152,7 +152,7 @@ def _name(drop: Path, number: int) -> None:
 
 
 @contextmanager
-def _agent(file: Path, config: str, log: Path) -> Iterator[IO[str]]:
+def printing_agent(file: Path, config: str, log: Path) -> Iterator[IO[str]]:
     """Run the agent; give the lines it prints, one a result."""
     file.write_text(config)
     command = [sys.executable, "-m", "inferd", "run", "--print", "--config", str(file)]
