@@ -68,6 +68,22 @@ def installing_again_changes_nothing() -> Figures:
     return {}
 
 
+def an_upgraded_environment_is_brought_into_use() -> Figures:
+    """`pipx install --force` leaves another version in the home; the same command takes it, and state stays."""
+    control, name = shown("MainPID"), str(PROGRAM.parents[1] / "lib")
+    version = next(Path(name).glob("python3*/site-packages/inferd/__init__.py"))
+    version.write_text(version.read_text().replace('__version__ = "', '__version__ = "9.'))
+    (STATE / "models/kept.txt").write_text("mine")
+    started = time.monotonic()
+    run(str(PROGRAM), "install")
+    took_s = round(time.monotonic() - started, 2)
+    assert shown("MainPID") not in ("0", control)
+    said = run("/usr/local/bin/inferd", "--version").strip()
+    assert " 9." in said, said
+    assert (STATE / "models/kept.txt").read_text() == "mine"
+    return {"said": said, "upgrade_s": took_s, "back_s": broker.back(30)}
+
+
 def without_root_it_says_so() -> Figures:
     """The root check names the command that is right."""
     ended = subprocess.run(
@@ -100,6 +116,7 @@ CHECKS = [
     a_purged_package_leaves_nothing,
     one_command_installs_it_from_a_home,
     installing_again_changes_nothing,
+    an_upgraded_environment_is_brought_into_use,
     without_root_it_says_so,
     uninstalling_keeps_configuration_and_state,
     purging_leaves_nothing,
