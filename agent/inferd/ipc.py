@@ -296,9 +296,14 @@ FromVet = Gated | Examined | ExamineFailed
 
 
 class Mend(Message, frozen=True):
-    """Control → mending child: a step ("usb_reset", "port_power") that may bring a wedged accelerator back."""
+    """Control → mending child: a step ("usb_reset", "port_power") that may bring a wedged accelerator back.
+
+    Attributes:
+        root: where /sys and /dev are.
+    """
 
     step: str
+    root: str = "/"
 
 
 class Mended(Message, frozen=True):

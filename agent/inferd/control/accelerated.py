@@ -6,6 +6,7 @@ Control's side. The rules are in `accelerator.py`; here are the children that as
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from inferd import ipc
 from inferd.config import settings
@@ -119,8 +120,13 @@ class Accelerated:
             seed, "inferd.worker.probe:main", "inferd-probe", message, _fds(self.accepted.blob_fd), due_ns
         )
 
-    def begin_step(self, seed: Seed, due_ns: int) -> bool:
+    def begin_step(self, seed: Seed, due_ns: int, root: Path) -> bool:
         """Begin what comes before the next attempt; return whether there is such a step that was not done yet.
+
+        Args:
+            seed: forks the child.
+            due_ns: when it has taken too long.
+            root: where /sys and /dev are.
 
         Raises:
             WorkerError: the seed is gone.
@@ -129,7 +135,7 @@ class Accelerated:
         if step not in ("usb_reset", "port_power") or self._mended_attempt == self.standing.attempts:
             return False
         self._mended_attempt = self.standing.attempts
-        self.mending = _fork(seed, "inferd.worker.mending:main", "inferd-mend", ipc.Mend(step), [], due_ns)
+        self.mending = _fork(seed, "inferd.worker.mending:main", "inferd-mend", ipc.Mend(step, str(root)), [], due_ns)
         return True
 
     def lose_children(self) -> None:

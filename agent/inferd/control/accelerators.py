@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from inferd import ipc
 from inferd.config import settings
 from inferd.control.accelerated import Accelerated
+from inferd.control.accelerator import LADDER
 from inferd.control.examination import Accepted
 from inferd.fitting import fitting_engine
 from inferd.system.clock import Clock
@@ -38,8 +40,15 @@ class News:
 class Accelerators:
     """Owned by control's main thread."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, root: Path = Path("/")) -> None:
+        """Follow none yet.
+
+        Args:
+            clock: times everything.
+            root: where /sys and /dev are, for what may bring a stick back.
+        """
         self._clock = clock
+        self._root = root
         self._held: dict[str, Accelerated] = {}
 
     def follow(self, models: Iterable[tuple[str, Accepted, settings.Engine]]) -> None:
@@ -121,7 +130,7 @@ class Accelerators:
         now_ns = self._clock.monotonic_ns()
         if any(other.probe or other.mending for other in self._held.values()):
             return []  # one at a time: it belongs to one process
-        if held.standing.down and held.begin_step(seed, now_ns + int(MEND_S * NS)):
+        if held.standing.down and held.begin_step(seed, now_ns + int(MEND_S * NS), self._root):
             return []
         if self._is_held_by_worker(key, held):
             held.rise(now_ns)  # it answers to the worker, which alone can try this model on it
@@ -163,10 +172,13 @@ class Accelerators:
         return [News(key, "back" if held.worker_fell else "ready", "", held.accepted.twin is not None)]
 
     def _fall(self, key: str, held: Accelerated, why: str) -> list[News]:
-        """Take a failure; it is told once, and again only when all that can be done was done."""
-        was_down = held.standing.down
+        """Take a failure; it is told once, and again where a step of the ladder did not help."""
+        step = held.standing.step if held.standing.down else None
+        climbing = held.standing.attempts < len(LADDER)
         held.fall(why, self._clock.monotonic_ns())
         has_twin = held.accepted.twin is not None
         if held.standing.step == "alert":
             return [News(key, "wedged", why, has_twin)]
-        return [] if was_down else [News(key, "failed", why, has_twin)]
+        if step == "reopen" and climbing:
+            return [News(key, "mending", f"reopen: {why}", has_twin)]
+        return [] if step else [News(key, "failed", why, has_twin)]

@@ -56,7 +56,8 @@ class Followed:
         wait_until_ns: no trial begins before, because the disk refused.
         watched: the trial under way; None before the worker has taken the model.
         mixed: pipelines whose next counts are mixed with those of the model before.
-        refused: why its configured model was refused for want of an accelerator, as it was told.
+        later: items whose accelerator does not work, by name; they are vetted again with the configured path.
+        refused: why models were refused for want of an accelerator, as it was told.
     """
 
     key: str
@@ -73,7 +74,8 @@ class Followed:
     wait_until_ns: int = 0
     watched: Watched | None = None
     mixed: set[str] = field(default_factory=set)
-    refused: str = ""
+    later: dict[str, Item] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
 
     @property
     def assignment(self) -> ipc.Assignment:

@@ -129,6 +129,7 @@ class Models(Vetting):
             self.life.take(slots.retire, name, self.life.wall_s())
             for one in self.followed.values():
                 one.todo.pop(name, None)
+                one.later.pop(name, None)
         for item in changes.settled:
             for one in self.followed.values():
                 if one.follows(item) and not self._seen(one, item):

@@ -67,7 +67,7 @@ class Vetting(Serving):
                 one.examination = None
                 before = one.accepted
                 self.life.take(slots.end_vetting)
-                if one.job.dropped is not None and not (isinstance(verdict, Rejected) and verdict.again):
+                if one.job.dropped is not None and not _may_change(verdict):
                     mark = f"{one.job.dropped.fingerprint} {self.verdict_key(one)}"
                     self.life.take(slots.see, one.key, one.job.item, mark)
                 if isinstance(verdict, Accepted):
@@ -120,9 +120,10 @@ class Vetting(Serving):
                 self._start(one, Job(item.name, item), request, seed)
         elif one.look_again_ns and self._clock.monotonic_ns() >= one.look_again_ns:
             one.look_again_ns = 0
+            one.todo, one.later = {**one.later, **one.todo}, {}
             if one.path:
                 self._start(one, Job(one.path), self._request(one, one.path, gates=not one.unstored), seed)
-            elif one.accepted is None:
+            elif one.accepted is None and self._wants_factory(one):
                 self._start(one, Job(FACTORY), self._request(one, str(bundled("digits")), gates=True), seed)
 
     def _is_dangerous(self, item: Item) -> bool:
@@ -169,6 +170,7 @@ class Vetting(Serving):
     def _accepted(self, one: Followed, verdict: Accepted) -> None:
         """Take a model that passed: to serve, to be tried, or to be kept."""
         ref, job = verdict.description.ref, one.job
+        one.refused.clear()
         if one.unstored:
             self._replace(one, verdict)
             return
@@ -198,11 +200,11 @@ class Vetting(Serving):
             self._retry(one)
         elif job.digest:
             self._lost(one, job.digest, str(verdict.error))
-        elif verdict.code == WRONG_ACCELERATOR and one.path:
-            if one.refused != str(verdict.error):  # told once, and tried again: what it needs may be plugged in
+        elif verdict.code == WRONG_ACCELERATOR:
+            if str(verdict.error) not in one.refused:  # told once, and tried again: what it needs may be plugged in
                 self.life.take(note_refused, verdict.error.part, verdict.error.message, at, one.key)
-            one.refused = str(verdict.error)
-            self._retry(one)
+            one.refused.add(str(verdict.error))
+            self._wait_for_accelerator(one)
         elif verdict.code == "known":
             self._tell_known(one, verdict, at)
         else:
@@ -230,6 +232,11 @@ class Vetting(Serving):
         elif not one.job.digest:
             one.look_again_ns = self._clock.monotonic_ns() + AGAIN_NS
 
+    def _wait_for_accelerator(self, one: Followed) -> None:
+        if one.job.dropped is not None:
+            one.later[one.job.item] = one.job.dropped
+        one.look_again_ns = one.look_again_ns or self._clock.monotonic_ns() + AGAIN_NS
+
     def _lost(self, one: Followed, digest: str, why: str) -> None:
         """Take it that a stored model cannot serve after all."""
         now = self._slots(one)
@@ -242,6 +249,11 @@ class Vetting(Serving):
         else:
             said = Verdict(self.verdict_key(one), False, "lost", why, self.life.wall_s())
             self.life.take(slots.judge, one.key, digest, said)
+
+
+def _may_change(verdict: Accepted | Rejected) -> bool:
+    """Whether a refusal is not the model's own fault, so that the same bytes are tried again."""
+    return isinstance(verdict, Rejected) and (verdict.again or verdict.code == WRONG_ACCELERATOR)
 
 
 def _version(verdict: Accepted) -> Version:

@@ -27,7 +27,8 @@ def main(channel_fd: int) -> int:
     channel: Channel[ipc.Mend, ipc.Mended] = Channel(socket.socket(fileno=channel_fd), ipc.Mend)
     received = channel.receive(None)
     assert received is not None  # noqa: S101 - without a timeout there is a message or an exception
-    channel.send(ipc.Mended(mend(received[0].step, SystemClock().pause)))
+    root = Path(received[0].root)
+    channel.send(ipc.Mended(mend(received[0].step, SystemClock().pause, root / "sys", root / "dev")))
     return 0
 
 

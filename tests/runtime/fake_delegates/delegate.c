@@ -6,6 +6,8 @@
  *
  *   good (or no file)  absent  refusing  failing  crashing-load  erring  hanging  crashing
  *
+ * Like an Edge TPU it belongs to one process at a time: whoever has it holds a lock on the mode file's ".held".
+ *
  * The structures repeat the public C interface of TensorFlow Lite as far as it is used here (lite/core/c/common.h). They
  * fit tflite-runtime 2.14 and ai-edge-litert up to 2.3 on 64-bit machines.
  */
@@ -15,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #define MARK 200
@@ -145,6 +149,26 @@ static int delegate_prepare(Context *context, Delegate *delegate) {
   return status;
 }
 
+static int held = -1, users = 0;
+
+static bool hold(void) {
+  char path[4200];
+  if (!mode_file[0] || users++ > 0) return true;
+  snprintf(path, sizeof path, "%s.held", mode_file);
+  held = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+  if (held < 0 || flock(held, LOCK_EX | LOCK_NB) == 0) return true;
+  close(held);
+  held = -1;
+  users = 0;
+  return false;
+}
+
+static void let_go(void) {
+  if (!mode_file[0] || --users > 0) return;
+  if (held >= 0) close(held);
+  held = -1;
+}
+
 Delegate *tflite_plugin_create_delegate(char **keys, char **values, size_t count, void (*report)(const char *)) {
   for (size_t i = 0; i < count; i++)
     if (strcmp(keys[i], "mode_file") == 0) snprintf(mode_file, sizeof mode_file, "%s", values[i]);
@@ -154,13 +178,17 @@ Delegate *tflite_plugin_create_delegate(char **keys, char **values, size_t count
     report("this accelerator serves somebody else");
     return NULL;
   }
+  if (!hold()) return NULL; /* another process has it; the genuine library says nothing here either */
   Delegate *delegate = calloc(1, sizeof *delegate);
   delegate->prepare = delegate_prepare;
   delegate->flags = ALLOW_DYNAMIC_TENSORS; /* or the nodes are prepared before they can be taken, and nobody else can */
   return delegate;
 }
 
-void tflite_plugin_destroy_delegate(Delegate *delegate) { free(delegate); }
+void tflite_plugin_destroy_delegate(Delegate *delegate) {
+  let_go();
+  free(delegate);
+}
 
 /* What libedgetpu.so.1 tells beside: its devices and its version (edgetpu_c.h). */
 
