@@ -93,6 +93,7 @@ class Samples(Rule, frozen=True):
         margin: the two best labels are as close as this, or an object's score as close to `unsure`.
         unsure: a score that says neither yes nor no.
         every_s: at most one in so many seconds.
+        drift: how far (0..1) the last 50 answers must be from the 500 before; 0 never looks.
     """
 
     keep_mb: float = 0.0
@@ -100,3 +101,4 @@ class Samples(Rule, frozen=True):
     margin: float = 0.1
     unsure: float = 0.5
     every_s: float = 10.0
+    drift: float = 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inferd.config import settings
 from inferd.records import Result
+from inferd.tasks.shift import Shift
 
 SECOND = 2  # labels, for one to be nearly as good as the other
 
@@ -15,6 +16,7 @@ class HardSamples:
         """Begin without any; with `keep_mb` 0 none is ever picked."""
         self._rules = rules
         self._next_ns = 0
+        self._shift = Shift()
 
     def pick(self, result: Result, *, agrees: bool | None, now_ns: int) -> str:
         """Return why a sample is worth keeping; "" where it is not, or too soon after the last.
@@ -24,12 +26,20 @@ class HardSamples:
             agrees: whether that is the settled answer; None while nothing is settled.
             now_ns: the monotonic clock.
         """
-        if self._rules.keep_mb <= 0 or now_ns < self._next_ns:
+        if self._rules.keep_mb <= 0:
             return ""
-        why = self._low_margin(result) or ("disagreement" if agrees is False else "")
+        self._shift.add(result)
+        if now_ns < self._next_ns:
+            return ""
+        why = self._low_margin(result) or ("disagreement" if agrees is False else "") or self._drift()
         if why:
             self._next_ns = now_ns + round(self._rules.every_s * 1e9)
         return why
+
+    def _drift(self) -> str:
+        """Return "drift" where the answers of late are others than those before."""
+        limit = self._rules.drift
+        return "drift" if limit > 0 and self._shift.distance() > limit else ""
 
     def _low_margin(self, result: Result) -> str:
         """Return "low margin" where two labels are nearly equal, or an object is about as likely as not."""
