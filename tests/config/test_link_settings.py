@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from inferd.config.link import Mqtt, at_start, reconnected
 from inferd.config.load import load
 from inferd.errors import ConfigError
 
@@ -43,3 +44,11 @@ def test_a_plain_path_stays_as_it_is(tmp_path: Path) -> None:
 def test_what_does_not_go_together_is_named(tmp_path: Path, mqtt: str, why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         loaded(tmp_path, mqtt)
+
+
+def test_what_a_new_connection_takes_and_what_waits_for_the_next_start() -> None:
+    old = Mqtt()
+    new = Mqtt(host="there", port=8883, tls=True, prefix="site", spool_mb=1, snapshots=True)
+    assert reconnected(old, new) == Mqtt(host="there", port=8883, tls=True)
+    assert at_start(old, new) == ["mqtt.prefix", "mqtt.spool_mb"]
+    assert at_start(old, Mqtt(host="there", snapshots=True)) == []

@@ -190,6 +190,6 @@ def test_a_reload_says_what_takes_effect_only_at_the_next_start(tmp_path: Path) 
     with program(tmp_path, SYNTHETIC) as running:
         running.result()
         file = tmp_path / "inferd.toml"
-        file.write_text(file.read_text().replace("enabled = false", "enabled = false\nport = 1884"))
+        file.write_text(file.read_text().replace("enabled = false", "enabled = false\nprefix = 'site'\nport = 1884"))
         running.process.send_signal(signal.SIGHUP)
-        assert wait_for(lambda: "mqtt changed too, which takes effect at the next start" in running.log())
+        assert wait_for(lambda: "; mqtt.prefix changed too, which takes effect at the next start" in running.log())

@@ -19,6 +19,7 @@ from inferd.records import Message
 from inferd.system.clock import SystemClock
 from inferd.telemetry.backoff import Backoff
 from inferd.telemetry.mqtt import MqttLink
+from inferd.wire.telemetry import Header, encode, idle_model
 
 SOON = Backoff(first_s=0.05, longest_s=0.05)
 CLOSE_S = 5.0
@@ -63,6 +64,61 @@ def test_a_device_that_is_killed_goes_offline(mosquitto: broker.Mosquitto) -> No
     broker.eventually(lambda: listener.payloads("inferd/pi/status") == [b"online", b"offline"], "the will")
     assert broker.retained(mosquitto.port, "inferd/pi/status") == b"offline"
     listener.close()
+
+
+@pytest.fixture
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.Mosquitto]:
+    running = broker.Mosquitto(tmp_path_factory.mktemp("other"))
+    yield running
+    running.kill()
+
+
+def test_a_link_goes_to_another_broker_and_says_goodbye_to_the_first(
+    mosquitto: broker.Mosquitto, other: broker.Mosquitto
+) -> None:
+    first, second = listening(mosquitto), listening(other)
+    with linked(mosquitto.port) as link:
+        link.publish(Message("info", b"here", 1, retain=True))
+        broker.eventually(lambda: first.payloads("inferd/pi/status") == [b"online"], "the first")
+        link.follow(Mqtt(host="127.0.0.1", port=other.port))
+        broker.eventually(lambda: second.payloads("inferd/pi/status") == [b"online"], "the second")
+        link.publish(Message("event", b"1", 1))
+        broker.eventually(lambda: second.payloads("inferd/pi/event") == [b"1"], "an event")
+        assert first.payloads("inferd/pi/status") == [b"online", b"offline"]
+        assert second.payloads("inferd/pi/info") == [b"here"]
+    first.close()
+    second.close()
+
+
+def test_a_link_that_waits_for_a_broker_goes_to_another_at_once(mosquitto: broker.Mosquitto) -> None:
+    with linked(broker.free_port(), Backoff(first_s=3600.0, longest_s=3600.0)) as link:
+        broker.eventually(lambda: link.attempts == 1, "an attempt")
+        link.follow(Mqtt(host="127.0.0.1", port=mosquitto.port))
+        broker.eventually(lambda: link.connected, "the link to connect")
+
+
+def test_what_a_connection_does_not_take_makes_none(mosquitto: broker.Mosquitto) -> None:
+    with linked(mosquitto.port) as link:
+        broker.eventually(lambda: link.connected, "the link to connect")
+        link.follow(Mqtt(host="127.0.0.1", port=mosquitto.port, prefix="elsewhere", spool_mb=1))
+        broker.eventually(lambda: broker.retained(mosquitto.port, "inferd/pi/status") == b"online", "its status")
+        assert (link.connected, link.attempts) == (True, 1)
+
+
+def test_an_old_word_of_ours_at_another_broker_is_no_twin(mosquitto: broker.Mosquitto, other: broker.Mosquitto) -> None:
+    with linked(other.port) as before:
+        before.publish(info("aaaaaaaaaaaa"))
+        broker.eventually(lambda: broker.retained(other.port, "inferd/pi/info") is not None, "its info")
+    with linked(mosquitto.port) as link:
+        link.publish(info("bbbbbbbbbbbb"))
+        broker.eventually(lambda: broker.retained(mosquitto.port, "inferd/pi/info") is not None, "its info")
+        link.follow(Mqtt(host="127.0.0.1", port=other.port))
+        broker.eventually(lambda: b"bbbb" in (broker.retained(other.port, "inferd/pi/info") or b""), "its info there")
+        assert (link.news(), link.connected) == ([], True)
+
+
+def info(boot_id: str) -> Message:
+    return Message("info", encode(Header(1, "pi", "", boot_id, 1), idle_model("none", "")), 1, retain=True)
 
 
 def test_after_a_restart_of_the_broker_what_is_retained_is_there_again(mosquitto: broker.Mosquitto) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from fixtures import broker
-from fixtures.agent import program
+from fixtures.agent import Program, program
 from fixtures.certificates import OPENSSL, Authority, Pair
 from inferd.config.settings import Mqtt
 from inferd.records import Message
@@ -171,24 +172,112 @@ def test_a_device_without_a_certificate_is_told_what_is_missing(
     assert "mqtt.cert_file" in warnings(caplog)[0]
 
 
-def test_inference_goes_on_while_the_certificate_is_wrong(tmp_path: Path, authority: Authority) -> None:
-    pair = authority.sign("old", LOCAL, days=-1)
-    with tls_broker(tmp_path, authority, pair) as running:
-        config = f"""
+CONFIG = """
+device = "kitchen"
 [mqtt]
-host = "localhost"
-port = {running.tls_port}
+host = "{host}"
+port = {port}
 tls = true
-ca_file = "{authority.certificate}"
+ca_file = "{ca}"
+cert_file = "{pair.certificate}"
+key_file = "{pair.key}"
 [[pipeline]]
 name = "cam"
 model = "fake"
 source = {{kind = "synthetic", width = 64, height = 48}}
 pace = {{mode = "fixed"}}
+report = {{max_per_s = 0}}
 engine = {{kind = "fake"}}
 """
-        with program(tmp_path, config) as agent:
-            for _ in range(20):
-                agent.result()
-            broker.eventually(lambda: "has expired" in agent.log(), "the error")
-            assert agent.log().count("has expired") == 1
+
+
+@pytest.fixture
+def guard(tmp_path: Path, authority: Authority) -> Iterator[broker.Mosquitto]:
+    """Our example of a broker: TLS, client certificates and the ACL; with an expired certificate of its own."""
+    with tls_broker(tmp_path, authority, authority.sign("old", LOCAL, days=-1), *guarded(tmp_path)) as running:
+        yield running
+
+
+def show(guard: broker.Mosquitto, authority: Authority, pair: Pair, folder: Path) -> None:
+    """Have the broker show another certificate, at the port that it has."""
+    guard.kill()
+    guard.serve_tls(authority.certificate, pair.certificate, pair.key, *guarded(folder), port=guard.tls_port)
+
+
+def config(guard: broker.Mosquitto, ca: Path, pair: Pair, host: str = "localhost") -> str:
+    return CONFIG.format(host=host, port=guard.tls_port, ca=ca, pair=pair)
+
+
+def goes_on(agent: Program) -> None:
+    """See that inference does."""
+    before = agent.result()["frame"]
+    while agent.result()["frame"] < before + 20:
+        pass
+
+
+def complaints(agent: Program) -> list[str]:
+    return [line for line in agent.log().splitlines() if "mqtt: broker" in line]
+
+
+def test_an_expired_certificate_costs_one_line_and_no_inference(
+    tmp_path: Path, authority: Authority, guard: broker.Mosquitto
+) -> None:
+    kitchen = authority.sign("kitchen")
+    with program(tmp_path, config(guard, authority.certificate, kitchen)) as agent:
+        goes_on(agent)
+        broker.eventually(lambda: bool(complaints(agent)), "the error")
+        goes_on(agent)
+        assert ["has expired; renew it on the broker" in line for line in complaints(agent)] == [True]
+        show(guard, authority, authority.sign("broker", LOCAL), tmp_path)
+        broker.eventually(lambda: "mqtt connected" in agent.log(), "a connection when it was renewed")
+        goes_on(agent)
+
+
+def test_a_certificate_for_another_name_costs_one_line_and_no_inference(
+    tmp_path: Path, authority: Authority, guard: broker.Mosquitto
+) -> None:
+    kitchen = authority.sign("kitchen")
+    show(guard, authority, authority.sign("broker", "IP:127.0.0.1"), tmp_path)
+    with program(tmp_path, config(guard, authority.certificate, kitchen)) as agent:
+        goes_on(agent)
+        broker.eventually(lambda: bool(complaints(agent)), "the error")
+        goes_on(agent)
+        assert ["is not for 'localhost'; mend mqtt.host" in line for line in complaints(agent)] == [True]
+        reload(agent, tmp_path, config(guard, authority.certificate, kitchen, "127.0.0.1"))
+        broker.eventually(lambda: "mqtt connected" in agent.log(), "a connection when mqtt.host was mended")
+        goes_on(agent)
+
+
+def test_a_certificate_of_another_authority_costs_one_line_and_no_inference(
+    tmp_path: Path, authority: Authority, guard: broker.Mosquitto
+) -> None:
+    kitchen, stranger = authority.sign("kitchen"), Authority(tmp_path, "stranger")
+    show(guard, authority, authority.sign("broker", LOCAL), tmp_path)
+    with program(tmp_path, config(guard, stranger.certificate, kitchen)) as agent:
+        goes_on(agent)
+        broker.eventually(lambda: bool(complaints(agent)), "the error")
+        goes_on(agent)
+        assert ["nobody in mqtt.ca_file vouches for its" in line for line in complaints(agent)] == [True]
+        reload(agent, tmp_path, config(guard, authority.certificate, kitchen))
+        broker.eventually(lambda: "mqtt connected" in agent.log(), "a connection when mqtt.ca_file was mended")
+        goes_on(agent)
+
+
+def test_an_agent_with_its_certificate_is_heard_and_asked_within_its_acl(
+    tmp_path: Path, authority: Authority, guard: broker.Mosquitto
+) -> None:
+    show(guard, authority, authority.sign("broker", LOCAL), tmp_path)
+    watcher = authority.sign("watcher")
+    listener = broker.Listener(guard.tls_port, tls=(authority.certificate, watcher.certificate, watcher.key))
+    with program(tmp_path, config(guard, authority.certificate, authority.sign("kitchen"))) as agent:
+        broker.eventually(lambda: "inferd/kitchen/cam/result" in listener.topics(), "its results")
+        listener.say("inferd/kitchen/request/ping", b'{"id": "1"}')
+        broker.eventually(lambda: "inferd/kitchen/response/ping" in listener.topics(), "its answer")
+        assert complaints(agent) == []
+    listener.close()
+
+
+def reload(agent: Program, folder: Path, text: str) -> None:
+    """Have the agent read another configuration."""
+    (folder / "inferd.toml").write_text(f'state_dir = "{folder / "state"}"\n{text}')
+    agent.process.send_signal(signal.SIGHUP)

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 import msgspec
@@ -27,6 +27,9 @@ from inferd.system.files import hold_folder
 from inferd.system.journal import formatter
 from inferd.system.processes import hold_memory
 from inferd.telemetry.place import place_of
+
+if TYPE_CHECKING:
+    from inferd.telemetry.mqtt import MqttLink
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +62,9 @@ def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
     hold_memory(MEMORY_SHARE)
     control_dir = folder_of(folder, os.environ.get("RUNTIME_DIRECTORY", ""))
     doors = Doors()
-    say = Announcer(device_id(config), [*_links(config, folder, control_dir, prints=prints), *doors.links], clock)
+    broker = _broker(config, folder, control_dir) if config.mqtt.enabled else None
+    links = [*([broker] if broker else []), *(_printing() if prints else []), *doors.links]
+    say = Announcer(device_id(config), links, clock)
     doors.open(config.mqtt, device_id(config), folder, clock, say.publish)
     service = Service(
         config,
@@ -67,6 +72,7 @@ def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
         folder,
         say,
         clock,
+        reconnect=broker.follow if broker else None,
         notify_socket=notify_socket,
         control_dir=control_dir,
         doors=doors,
@@ -97,15 +103,15 @@ def _load(file: Path | None) -> Loaded:
     return Loaded(msgspec.structs.replace(loaded.config, pipeline=(digits_pipeline(),)), loaded.files)
 
 
-def _links(config: settings.Config, folder: Path, volatile: Path, *, prints: bool) -> list[Link]:
-    """Make the ways out that are wanted; `volatile` is best in memory, and outlives this process."""
-    links: list[Link] = []
-    if config.mqtt.enabled:
-        listens = [f"{config.homeassistant.prefix}/status"] if config.homeassistant.enabled else []
-        place = place_of(config.mqtt, folder / "spool", volatile / "spool")
-        links.append(
-            find("link", LINKS, "mqtt")(config.mqtt, device_id(config), SystemClock(), place=place, listens=listens)
-        )
-    if prints and sys.stdout is not None:
-        links.append(find("link", LINKS, "lines")(sys.stdout.buffer))
-    return links
+def _broker(config: settings.Config, folder: Path, volatile: Path) -> MqttLink:
+    """Make the way to the broker; `volatile` is best in memory, and outlives this process."""
+    listens = [f"{config.homeassistant.prefix}/status"] if config.homeassistant.enabled else []
+    place = place_of(config.mqtt, folder / "spool", volatile / "spool")
+    made: MqttLink = find("link", LINKS, "mqtt")(
+        config.mqtt, device_id(config), SystemClock(), place=place, listens=listens
+    )
+    return made
+
+
+def _printing() -> list[Link]:
+    return [find("link", LINKS, "lines")(sys.stdout.buffer)] if sys.stdout is not None else []

@@ -58,6 +58,23 @@ CREDENTIALS = "$CREDENTIALS_DIRECTORY/"
 SERVICE_CREDENTIALS = "/run/credentials/inferd.service"  # where systemd has them, for who asks from outside the service
 
 
+AT_CONNECT = (
+    "host", "port", "version", "username", "password_file", "tls", "ca_file", "cert_file", "key_file", "keepalive_s"
+)  # fmt: skip
+AT_ONCE = ("snapshots",)
+
+
+def reconnected(old: Mqtt, new: Mqtt) -> Mqtt:
+    """Return the table that is in use after a new connection was made: what only a new start takes is as it was."""
+    return msgspec.structs.replace(old, **{key: getattr(new, key) for key in AT_CONNECT})
+
+
+def at_start(old: Mqtt, new: Mqtt) -> list[str]:
+    """Return what changed and takes effect at the next start only."""
+    late = (key for key in Mqtt.__struct_fields__ if key not in (*AT_CONNECT, *AT_ONCE))
+    return [f"mqtt.{key}" for key in late if getattr(old, key) != getattr(new, key)]
+
+
 def with_credentials(mqtt: Mqtt, folder: str) -> tuple[Mqtt, str]:
     """Return the table with systemd's credentials as paths; and the key of one that cannot be, "" where all are.
 

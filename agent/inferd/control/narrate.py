@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from inferd import __version__, ipc
 from inferd.config import settings
+from inferd.config.link import at_start
 from inferd.control.accelerators import News
 from inferd.control.announce import Announcer
 from inferd.control.examination import Accepted
@@ -54,7 +55,7 @@ EVENT_OF: dict[PipelineState, tuple[telemetry.EventKind, telemetry.Severity]] = 
 }
 
 
-AT_START = ("device", "state_dir", "log_level", "mqtt")  # what is read once
+AT_START = ("device", "state_dir", "log_level")  # what is read once, beside most of [mqtt]
 
 
 class Narrator:
@@ -87,7 +88,9 @@ class Narrator:
             self._watchdog.forget(name)
             self._say.forget(name)
         told = f"{len(config.pipeline)} pipelines"
-        if later := [name for name in AT_START if getattr(config, name) != getattr(self._config, name)]:
+        later = [name for name in AT_START if getattr(config, name) != getattr(self._config, name)]
+        later += at_start(self._config.mqtt, config.mqtt)
+        if later:
             told += f"; {' and '.join(later)} changed too, which takes effect at the next start"
         self._configured(config)
         log.info("configuration reloaded: %s", told)

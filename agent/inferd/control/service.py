@@ -61,6 +61,7 @@ class Service:
         say: Announcer,
         clock: Clock,
         *,
+        reconnect: Callable[[settings.Mqtt], None] | None = None,
         notify_socket: str = "",
         doors: Doors | None = None,
         control_dir: Path | None = None,
@@ -73,12 +74,14 @@ class Service:
             state_dir: where models are kept.
             say: speaks on the broker.
             clock: times everything.
+            reconnect: has the link go where these settings say that the broker is; None where there is no link.
             notify_socket: where systemd listens; "" where it does not.
             doors: the ways to this device beside the broker, which `say` speaks to as well.
             control_dir: where the socket for commands is made; None takes the state directory.
         """
         self._config = config
         self._reread = reread
+        self._reconnect = reconnect
         self._clock = clock
         folder = Path(config.models.folder) if config.models.folder else state_dir / "models"
         life = Life(state_dir, config.models, clock, machine.boot_id())
@@ -242,6 +245,8 @@ class Service:
         self._tell.reloaded(config)
         self._alerting.follow(config)
         self._doors.follow(config, self._figures.basis)
+        if self._reconnect is not None:
+            self._reconnect(config.mqtt)
         self._children.plan(changed)
 
     def _stop(self) -> None:

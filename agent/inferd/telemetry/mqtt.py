@@ -27,9 +27,8 @@ from inferd.telemetry.connection import FOR_LIVE, Connection
 from inferd.telemetry.faults import Refused, TakenOver
 from inferd.telemetry.parcels import Outgoing, Parcel
 from inferd.telemetry.place import Place
-from inferd.telemetry.seal import sealer
+from inferd.telemetry.route import Route
 from inferd.telemetry.stock import Stock
-from inferd.telemetry.tls import PasswordFile
 from inferd.telemetry.twin import TwinWatch
 from inferd.wire import topics
 
@@ -41,6 +40,7 @@ GOODBYE_SHARE = 0.8  # of the time to close; the rest is for the threads to end
 AT_ONCE = 64  # messages handed over before acknowledgements are read again
 FRESH_S = 5.0  # for so long what happened is news
 MAX_INCOMING = 256
+LEAVE_S = 2.0  # for a broker that we leave to acknowledge that
 
 BACKOFF = Backoff()
 
@@ -81,7 +81,6 @@ class MqttLink:
         """
         self.connected = False
         self.attempts = 0
-        self._settings = settings
         self._device = device
         self._clock = clock
         self._backoff = backoff
@@ -91,13 +90,12 @@ class MqttLink:
         self._twins = TwinWatch()
         self._info_topic = topics.full_topic(settings.prefix, device, topics.INFO.path)
         requests = (topics.full_topic(settings.prefix, device, f"{topics.REQUEST}#"),) if settings.requests else ()
-        self._listens = (self._info_topic, *requests, *listens)
+        self._route = Route(settings, device, clock, (self._info_topic, *requests, *listens))
         self._incoming: deque[Incoming] = deque(maxlen=MAX_INCOMING)
         self._news: deque[LinkNews] = deque(maxlen=16)
         self._closing_by_ns: int | None = None
         self._told = ""
         self._complaints: set[str] = set()
-        self._password = PasswordFile(settings.password_file)
         self._thread = threads.start("mqtt", self._run)
 
     def publish(self, message: Message) -> None:
@@ -109,6 +107,11 @@ class MqttLink:
             self._twins.said(message.payload)
         self._stock.put(message)
         if self.connected:  # set before the owner looks into the outbox, so nothing is left lying
+            self._wakeup.set()
+
+    def follow(self, settings: Mqtt) -> None:
+        """Go where these settings say that the broker is, if that is elsewhere; never waits."""
+        if self._route.follow(settings):
             self._wakeup.set()
 
     def dropped(self) -> int:
@@ -142,9 +145,12 @@ class MqttLink:
             began_ns = self._clock.monotonic_ns()
             self.attempts += 1
             try:
-                with closing(self._connection()) as way:
+                with closing(self._route.connect(self._status(topics.OFFLINE))) as way:
                     self._serve(way)
-                break
+                if self._closing_by_ns is not None:
+                    break
+                failures, pause_s = 0, 0.0
+                self._twins.moved()
             except LinkError as fault:
                 steady = self._clock.monotonic_ns() - began_ns > STEADY_S * 1e9
                 failures = 1 if steady else failures + 1
@@ -154,20 +160,8 @@ class MqttLink:
                 break
         self._wakeup.close()
 
-    def _connection(self) -> Connection:
-        will, seals = self._status(topics.OFFLINE), sealer(self._settings.seal_key_file)
-        return Connection(
-            self._settings,
-            self._device,
-            self._password.read(),
-            will,
-            self._clock,
-            self._listens,
-            seals.seal if seals else None,
-        )
-
     def _serve(self, way: Connection) -> None:
-        """Send what there is until `close` is called.
+        """Send what there is until `close` is called, or the broker is elsewhere.
 
         Raises:
             LinkError: the broker does not want us, or the connection was lost.
@@ -179,9 +173,12 @@ class MqttLink:
         self._stock.outbox.resend_retained(self._status(topics.ONLINE))
         self.connected = True
         try:
-            while self._closing_by_ns is None:
+            while self._closing_by_ns is None and not self._route.moved:
                 self._turn(way, 0.0 if self._hand_over(way) else IDLE_S)
-            self._say_goodbye(way)
+            if self._closing_by_ns is None:
+                self._leave_for_another(way)
+            else:
+                self._say_goodbye(way)
         finally:
             self.connected = False
             self._count_delivered(way)
@@ -258,6 +255,15 @@ class MqttLink:
                 "mqtt: %s did not take everything in time; %d messages waited", way.where, len(self._stock.outbox)
             )
 
+    def _leave_for_another(self, way: Connection) -> None:
+        """Say "offline" and leave; what waits is for the next broker."""
+        ends_ns = self._clock.monotonic_ns() + round(LEAVE_S * 1e9)
+        way.send(Outgoing(self._status(topics.OFFLINE)))
+        while not way.is_delivered() and (left_s := self._left_s(ends_ns)) > 0:
+            self._turn(way, left_s)
+        way.leave()
+        log.info("mqtt disconnected: %s; the configuration names another way to the broker", way.where)
+
     def _deliver(self, way: Connection) -> bool:
         """Send all that waits and hear of its arrival; False where the time to close passed first."""
         while len(self._stock.outbox) or not way.is_delivered():
@@ -270,7 +276,11 @@ class MqttLink:
     def _pause(self, pause_s: float) -> bool:
         """Wait, until the clock is set at most: a certificate may hold then. Return False where the link is to close."""
         ends_ns, jumps = self._clock.monotonic_ns() + round(pause_s * 1e9), Jumps(self._clock)
-        while self._closing_by_ns is None and (left_s := (ends_ns - self._clock.monotonic_ns()) / 1e9) > 0:
+        while (
+            self._closing_by_ns is None
+            and not self._route.moved
+            and (left_s := (ends_ns - self._clock.monotonic_ns()) / 1e9) > 0
+        ):
             if jumps.look():
                 break
             self._wakeup.wait(min(left_s, LOOK_AT_CLOCK_S))

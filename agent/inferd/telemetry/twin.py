@@ -35,6 +35,10 @@ class TwinWatch:
         """Count our `info` as being with the broker."""
         self._told = bool(self._ours)
 
+    def moved(self) -> None:
+        """Go to another broker, which may have the `info` of an earlier start."""
+        self._told = False
+
     def twin(self, payload: bytes) -> str:
         """Return the boot id of another device that says it is us, "" where this `info` is our own or an old one."""
         boot_id = boot_id_of(payload)

@@ -95,7 +95,7 @@ class Snapshot(msgspec.Struct, frozen=True):
         pipeline: whose frame it is.
         frame: its number in its source.
         model: the model that was shown it.
-        jpeg: the picture in Base64, at most 45,000 bytes before that.
+        jpeg: the picture in Base64, at most 34,000 bytes before that.
     """
 
     pipeline: str
