@@ -60,6 +60,8 @@ class Models(Vetting):
                 self.followed[key] = Followed(key, next(free), wanted[key])
             elif self.followed[key].repurpose(wanted[key]):
                 log.info("models of %s are examined again: they are run in another way", key)
+        if changed:
+            self._drop.all_again()  # what was dropped before anybody followed it
         self.look_again()
         return changed
 
