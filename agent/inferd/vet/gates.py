@@ -28,9 +28,8 @@ WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
 RUNS = 3  # the first after warm-up may still build caches; corrupted memory often shows only later
 QUICK_RUNS = 2  # of a model that was vetted before
 OLD_RUNTIME = "tflite-runtime"
-NEGLIGIBLE_MS = (
-    0.5  # of an invoke; one streaming model took 0.03 ms in one process and 0.12 in the next (x86, November 2026)
-)
+# Of an invoke. One streaming model took 0.03 ms in one process and 0.12 in the next (x86, November 2026).
+NEGLIGIBLE_MS = 0.5
 
 
 class Gates(Behaviour):
