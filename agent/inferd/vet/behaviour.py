@@ -31,7 +31,7 @@ class Behaviour(Stand):
         again = run(running.engine, running.golden.sample(0, running.info))
         if not all(map(finite, outputs)):
             return failed("behaviour", "nonfinite_output", "its outputs hold NaN or infinity on its golden samples")
-        if not same(again, outputs[0]) and not _stateful(self.subject.description):
+        if not same(again, outputs[0]) and not _may_vary(self.subject.description):
             return failed("behaviour", "not_repeatable", "the same sample gives another answer the second time")
         return (
             self._constant(running.golden, outputs)
@@ -62,7 +62,7 @@ class Behaviour(Stand):
         outputs = [run(engine, given) for given in inputs]
         if not all(map(finite, outputs)):
             return failed("behaviour", "nonfinite_output", "its outputs hold NaN or infinity")
-        if not same(run(engine, inputs[-1]), outputs[-1]) and not _stateful(self.subject.description):
+        if not same(run(engine, inputs[-1]), outputs[-1]) and not _may_vary(self.subject.description):
             return failed("behaviour", "not_repeatable", "the same input gives another answer the second time")
         if _all_same(outputs) and self._rival_varies(inputs):
             return failed("behaviour", "constant_output", "it answers the same whatever it is shown")
@@ -141,5 +141,6 @@ def _all_same(outputs: list[list[Array]]) -> bool:
     return all(same(outputs[0], output) for output in outputs[1:])
 
 
-def _stateful(description: ModelDescription) -> bool:
-    return bool({"VAR_HANDLE", "CALL_ONCE", "LSTM", "RANDOM_UNIFORM"} & description.facts.ops.keys())
+def _may_vary(description: ModelDescription) -> bool:
+    """Whether a model may answer the same input differently: one that remembers, or throws dice."""
+    return description.facts.stateful or "RANDOM_UNIFORM" in description.facts.ops

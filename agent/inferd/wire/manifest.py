@@ -26,7 +26,9 @@ Feature = Literal["samples", "spectrum", "mel", "mfcc", "microfrontend", "bands"
 Taper = Literal["none", "hann", "hamming", "blackman"]
 MelScale = Literal["htk", "slaney"]
 LogKind = Literal["none", "ln", "db"]
-REMEMBERING = {"VAR_HANDLE"}  # operators of a model that carries something over to its next frame
+SEQUENCES = {f"{way}_SEQUENCE_{kind}" for way in ("UNIDIRECTIONAL", "BIDIRECTIONAL") for kind in ("LSTM", "RNN")}
+REMEMBERING = {"VAR_HANDLE", "LSTM", "RNN", "SVDF"} | SEQUENCES
+"""TensorFlow Lite's operators that carry something over to the next frame."""
 Statistic = Literal["mean", "std", "rms", "min", "max", "span", "crest", "skewness", "kurtosis", "crossings"]
 
 
@@ -300,7 +302,7 @@ class FileFacts(msgspec.Struct, frozen=True):
     @property
     def stateful(self) -> bool:
         """Whether the model remembers earlier frames, so that their order and completeness matter to it."""
-        return not REMEMBERING.isdisjoint(self.ops)
+        return self.format == "tflite" and not REMEMBERING.isdisjoint(self.ops)
 
 
 class ModelDescription(msgspec.Struct, frozen=True):

@@ -53,7 +53,7 @@ class MarkedEngine:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A loaded and warmed engine with the steps of every pipeline that it serves."""
+    """A loaded and warmed model with the steps of every pipeline that it serves; `engine` speaks for all that run it."""
 
     ref: ModelRef
     engine: Engine
@@ -62,9 +62,14 @@ class Serving:
     degraded: str = ""  # why it serves in place of another
 
     @property
+    def own(self) -> tuple[Engine, ...]:
+        """The engines that run it: one for all pipelines, or one for each where it remembers what it was shown."""
+        return tuple(dict.fromkeys(steps.engine for steps in self.steps.values()))
+
+    @property
     def engines(self) -> tuple[Engine, ...]:
         """All engines that are held for it."""
-        return (self.engine, *(self.standby.engines if self.standby else ()))
+        return (*self.own, *(self.standby.engines if self.standby else ()))
 
 
 class Listener(Protocol):

@@ -11,8 +11,10 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle
 
 import msgspec
 
@@ -97,20 +99,18 @@ class Group:
                 log.warning("the twin of %s cannot be kept warm: %s", offer.description.ref.name, exc)
         for name, made in serving.steps.items():
             self.lanes[name].wanted = made.wanted
+            self.lanes[name].frames.room = made.memory.frames
         never_taken = self._loop.offer(serving)
         for engine in never_taken.engines if never_taken is not None else ():
             engine.close()
 
-            self.lanes[name].frames.room = made.memory.frames
     def _make_room(self, offer: ipc.Offer) -> None:
         """Let go of what serves where there is no memory for it and what is offered at a time; say so before."""
-        free_mb = self._available_bytes() / 1e6
-        if not self._loop.serves or not offer.needs_mb or not free_mb or free_mb >= offer.needs_mb + SPARE_MB:
+        needs_mb, free_mb = offer.needs_mb * self._copies(offer), self._available_bytes() / 1e6
+        if not self._loop.serves or not needs_mb or not free_mb or free_mb >= needs_mb + SPARE_MB:
             return
         new = offer.description.ref.title
-        log.warning(
-            "no memory for two: %.0f MB free, %s takes %.0f; what serves ends first", free_mb, new, offer.needs_mb
-        )
+        log.warning("no memory for two: %.0f MB free, %s takes %.0f; what serves ends first", free_mb, new, needs_mb)
         if not self._loop.let_go(LET_GO_S):
             log.warning("what serves is still at work after %.0f s; both are held at a time", LET_GO_S)
         self.mind()
@@ -121,18 +121,24 @@ class Group:
         Raises:
             InferdError: it does not load, or does not fit a pipeline.
         """
+        with ExitStack() as undo:
+            engines = [self._engine(offer, path, undo) for _ in range(self._copies(offer))]
+            steps = {
+                pipeline.name: build_steps(offer.description, engine, pipeline.roi, pipeline.quality)
+                for pipeline, engine in zip(self.pipelines, cycle(engines), strict=False)
+            }
+            undo.pop_all()
+        return Serving(offer.description.ref, engines[0], steps, degraded=offer.degraded)
+
+    def _engine(self, offer: ipc.Offer, path: str, undo: ExitStack) -> Engine:
         make = find("engine", ENGINES, offer.engine.kind)
         engine: Engine = make(path, offer.engine, self._clock, offer.description.ref.name)
-        marked = MarkedEngine(engine, self._slot)
-        try:
-            steps = {
-                pipeline.name: build_steps(offer.description, marked, pipeline.roi, pipeline.quality)
-                for pipeline in self.pipelines
-            }
-        except InferdError:
-            engine.close()
-            raise
-        return Serving(offer.description.ref, engine, steps, degraded=offer.degraded)
+        undo.callback(engine.close)
+        return MarkedEngine(engine, self._slot)
+
+    def _copies(self, offer: ipc.Offer) -> int:
+        """Return how often a model is loaded: once for all; one that remembers once for each, or they would share that."""
+        return len(self.pipelines) if offer.description.facts.stateful else 1
 
     def refused(self, why: str) -> None:
         """Say that there is no model; pipelines that have one go on with it."""

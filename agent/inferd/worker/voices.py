@@ -132,7 +132,7 @@ class LoopListener:
     def fell_back(self, old: Serving, twin: Serving | None, why: str) -> None:
         """Tell that an accelerator failed and what serves instead."""
         self._teller.tell(("fell back", self._key), ipc.FellBack(self._key, why, twin is not None))
-        self.retired.append(old.engine)
+        self.retired += old.own
         if twin is not None:
             self.taken(twin, None, 0.0)
         for voice in self._voices.values():
