@@ -110,7 +110,7 @@ def test_what_is_set_and_pressed_there_is_obeyed_here(world: tuple[Agent, Mosqui
     assert wait_for(lambda: answered(listener, "metrics"), WITHIN_S)
     server.call("button/press", "reload_configuration")
     assert wait_for(lambda: server.state("report_interval") in ("2", "2.0"), WITHIN_S), server.states()
-    assert [answered(listener, verb) for verb in ("interval", "metrics", "reload")] == [True] * 3
+    assert wait_for(lambda: all(answered(listener, verb) for verb in ("interval", "metrics", "reload")), WITHIN_S)
     listener.close()
     assert server.errors() == ""
 
