@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from inferd.config.settings import Engine, Overrides, Pipeline, Source, Track
@@ -43,6 +45,7 @@ class Offer(Message, frozen=True):
         twin: to be kept warm beside it; None where there is none, or no memory for it.
         degraded: why it serves in place of another; "" where it is what was meant.
         needs_mb: what the vet child saw it take; 0 where it was not seen.
+        replay_mb: what frames of its trial may take, to be shown to the model before; 0 keeps none.
     """
 
     engine_key: str
@@ -51,6 +54,27 @@ class Offer(Message, frozen=True):
     twin: Twin | None = None
     degraded: str = ""
     needs_mb: float = 0.0
+    replay_mb: float = 0.0
+
+
+class Replay(Message, frozen=True):
+    """Control → worker: show the model before, whose descriptor comes beside, what the one on trial was shown.
+
+    Attributes:
+        engine_key: whose models they are.
+        digest: of the model on trial.
+        description: of the model before; None where it cannot be run beside the other.
+        engine: how that one is run.
+        needs_mb: what it takes.
+        always: whether it is shown all, however harmless the answers look, because it is to be timed.
+    """
+
+    engine_key: str
+    digest: str
+    description: ModelDescription | None
+    engine: Engine
+    needs_mb: float = 0.0
+    always: bool = False
 
 
 class AskFrame(Message, frozen=True):
@@ -146,6 +170,33 @@ class Refused(Message, frozen=True):
     why: str
 
 
+class Took(msgspec.Struct, frozen=True):
+    """How long turns took, milliseconds."""
+
+    median_ms: float
+    p95_ms: float
+
+
+class Replayed(Message, frozen=True):
+    """Worker → control: what came of showing two models the same frames.
+
+    Attributes:
+        engine_key, digest: as they were asked for.
+        found: "fine" (nothing had to be shown), "alike", "collapsed", "differs", or "unknown" where it is suspicious and
+            could not be settled.
+        why: the sentence.
+        now: how long the last turns of the model on trial took; None where there were none.
+        before: how long turns of the model before took; None where it was not run.
+    """
+
+    engine_key: str
+    digest: str
+    found: Literal["fine", "alike", "collapsed", "differs", "unknown"]
+    why: str = ""
+    now: Took | None = None
+    before: Took | None = None
+
+
 class Status(Message, frozen=True):
     """Worker → control: a pipeline's state changed."""
 
@@ -208,8 +259,8 @@ class Stopped(Message, frozen=True):
     stuck: tuple[str, ...]
 
 
-ToWorker = Plan | Offer | Show | Stop
-FromWorker = Taken | FellBack | Refused | Status | Reported | Settled | Fault | Counts | Stopped
+ToWorker = Plan | Offer | Replay | Show | Stop
+FromWorker = Taken | FellBack | Refused | Replayed | Status | Reported | Settled | Fault | Counts | Stopped
 
 
 class Listed(msgspec.Struct, frozen=True):

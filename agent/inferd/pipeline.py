@@ -20,6 +20,7 @@ from inferd.config import settings
 from inferd.continuity import Memory, memory_of
 from inferd.errors import NonFiniteOutput
 from inferd.fitting import with_scales
+from inferd.health.recent import Recent
 from inferd.histogram import Histogram
 from inferd.ipc import PipelineCounts
 from inferd.parts import TASKS, Engine, PaintsPixels, Preprocess, Task, WatchesInput, find
@@ -237,6 +238,7 @@ class Lane:
         """What the model would like the source to give; None before there is a model. Set by the worker's main thread."""
         self._hard = HardSamples(pipeline.samples)
         self.picked: Latest[tuple[str, Seen]] = Latest()
+        self.recent = Recent()
         self._looked_at = False
         self._seen: Latest[Seen] = Latest()
         self.reading_since_ns = 0
@@ -249,7 +251,8 @@ class Lane:
         return self._seen.wait_take(timeout_s)
 
     def show(self, frame: Frame, turn: Tick, ref: ModelRef, task: Task) -> None:
-        """Leave a frame and its result for whoever looks; nobody costs nothing."""
+        """Note a result, and leave it with its frame for whoever looks; nobody costs nothing."""
+        self.recent.take(frame, turn, ref)
         if self._looked_at:
             self._looked_at = False
             self._seen.put(Seen(frame, turn, ref, task.overlay() if isinstance(task, PaintsPixels) else None))

@@ -39,7 +39,7 @@ def test_a_better_model_takes_over_and_the_old_one_is_kept(tmp_path: Path) -> No
         ("hang_at = 40", "hang"),
         ("nan_from = 40", "nonfinite_output"),
         ("fail_from = 40", "errors"),
-        ("slow_from = 40\nslow_ms = 30.0", "slow"),
+        ("slow_from = 28\nslow_ms = 30.0", "slow"),
     ],
 )
 def test_a_model_that_does_harm_in_its_trial_goes_back_and_is_told_once(tmp_path: Path, harm: str, code: str) -> None:

@@ -429,6 +429,8 @@ class Models(Settings, frozen=True):
         trial_s: how long a new model is on trial.
         trial_results: a trial ends earlier with so many results.
         trial_errors: share of a trial's frames (0..1) that may fail.
+        replay_mb: memory for frames of a trial, which are shown to the model before where the new one's answers look
+            suspicious; they are never written to the disk; 0 keeps none.
         slower_max: a new model may take so many times as long as the one it replaces; a [budget] says it better.
         vet_deadline_s: how long vetting may take.
         vet_memory_mb: address space that vetting may take; 0 is without limit.
@@ -442,6 +444,7 @@ class Models(Settings, frozen=True):
     trial_s: float = 60.0
     trial_results: int = 300
     trial_errors: float = 0.1
+    replay_mb: float = 8.0
     slower_max: float = 4.0
     vet_deadline_s: float = 120.0
     vet_memory_mb: int = 4096

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from inferd import ipc
 from inferd.config import settings
 from inferd.control.accelerated import Accelerated
@@ -74,7 +76,8 @@ class Accelerators:
         """Return the offer of a key and the descriptors that go with it; `plain` and `fd` where it needs no accelerator."""
         held = self._held.get(key)
         if held is not None:
-            return held.offer(key)
+            offer, fds = held.offer(key)
+            return msgspec.structs.replace(offer, replay_mb=plain.replay_mb), fds
         return plain, [fd] if fd is not None else []
 
     def fell(self, key: str, why: str) -> list[News]:

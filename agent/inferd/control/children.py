@@ -266,6 +266,8 @@ class Children:
         self._tell.news(self._models.life.news())
         if changed := self._models.take_changed():
             self.plan(changed)
+        for question, fds in self._models.take_questions():
+            self._supervisor.replay(question, fds)
 
     def _start_worker(self) -> None:
         """Start a worker on all accepted models."""

@@ -20,7 +20,7 @@ from inferd.control.examination import Accepted, Examination
 from inferd.store.bundle import SUFFIXES
 from inferd.store.items import Item
 from inferd.store.slots import Wish
-from inferd.store.trial import Watched
+from inferd.store.trial import Usual, Watched
 
 NEWEST = "newest"  # the key of pipelines that name no model
 
@@ -55,6 +55,8 @@ class Followed:
         look_again_ns: when the configured path is to be examined; 0 for not at all.
         wait_until_ns: no trial begins before, because the disk refused.
         watched: the trial under way; None before the worker has taken the model.
+        usual: how long turns took while nothing was on trial.
+        replay_mb: what frames of its trial may take, to be shown to the model before; 0 where there is none.
         mixed: pipelines whose next counts are mixed with those of the model before.
         later: items whose accelerator does not work, by name; they are vetted again with the configured path.
         refused: why models were refused for want of an accelerator, as it was told.
@@ -73,6 +75,8 @@ class Followed:
     look_again_ns: int = 0
     wait_until_ns: int = 0
     watched: Watched | None = None
+    usual: Usual = field(default_factory=Usual)
+    replay_mb: float = 0.0
     mixed: set[str] = field(default_factory=set)
     later: dict[str, Item] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
@@ -87,7 +91,13 @@ class Followed:
         """The accepted model, as the worker is offered it."""
         assert self.accepted is not None  # noqa: S101 - only an accepted model is offered
         accepted = self.accepted
-        return ipc.Offer(self.key, accepted.description, self.pipelines[0].engine, needs_mb=accepted.private_mb)
+        return ipc.Offer(
+            self.key,
+            accepted.description,
+            self.named.engine,
+            needs_mb=accepted.private_mb,
+            replay_mb=self.replay_mb,
+        )
 
     @property
     def named(self) -> settings.Pipeline:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 SEVERITIES: dict[LogKind, telemetry.Severity] = {
     "model.refused": "error",
+    "model.doubtful": "warning",
     "model.rolled_back": "warning",
     "model.quarantined": "error",
     "model.kept": "warning",

@@ -15,16 +15,19 @@ from inferd.control.following import Followed, names, release
 from inferd.control.life import Life
 from inferd.control.supervisor import Death
 from inferd.errors import StoreError
+from inferd.fitting import fitting_engine
 from inferd.histogram import HistogramData
 from inferd.store import slots
 from inferd.store.slots import Wish
 from inferd.store.state import Slots
-from inferd.store.trial import Failed, Passed, Terms, Watched
+from inferd.store.trial import SLOW, Failed, Passed, Terms, Watched
 from inferd.system.clock import Clock
+from inferd.vet.twinned import on_cpu
 
 log = logging.getLogger(__name__)
 
 AGAIN_NS = 30_000_000_000  # before what was not the model's fault is tried again
+REPLAY_NS = 60_000_000_000  # within which the worker answers; loading alone may take as long
 FAULTS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
 
 
@@ -46,6 +49,7 @@ class Serving:
         self._circumstances = circumstances
         self._clock = clock
         self._changed: set[str] = set()
+        self._questions: list[str] = []
 
     def heard(self, message: ipc.FromWorker) -> None:
         """Take what the worker says of models."""
@@ -56,6 +60,8 @@ class Serving:
                 self.counted(message)
             case ipc.Refused():
                 self.not_loaded(message.engine_key, message.ref.digest, message.why)
+            case ipc.Replayed():
+                self.replayed(message)
 
     def taken(self, key: str, digest: str) -> None:
         """Take it that the worker serves this model now; if it is on trial, its trial begins."""
@@ -73,17 +79,24 @@ class Serving:
     def counted(self, counts: ipc.Counts) -> None:
         """Take what the worker counted."""
         for one in self.followed.values():
-            if one.watched is None:
-                continue
             for name in names(one.pipelines):
-                if (told := counts.pipelines.get(name)) is None:
-                    continue
-                if name in one.mixed:  # in this second the model before gave results, too
-                    one.mixed.discard(name)
-                    one.watched.add(0, told.frames_dropped, HistogramData())
-                else:
-                    one.watched.add(told.frames_inferred, told.frames_dropped, told.latency["total"])
+                if (told := counts.pipelines.get(name)) is not None:
+                    _count(one, name, told)
             self._mind_trial(one)
+
+    def replayed(self, told: ipc.Replayed) -> None:
+        """Take what came of showing the model on trial and the one before the same frames."""
+        one = self.followed.get(told.engine_key)
+        trial = self._slots(one).trial if one else None
+        if one is None or one.watched is None or trial is None or trial.digest != told.digest:
+            return
+        if (ended := one.watched.settle(self._clock.monotonic_ns(), told, one.usual.took)) is not None:
+            self._end_trial(one, ended)
+
+    def take_questions(self) -> list[tuple[ipc.Replay, list[int]]]:
+        """Return what the worker is to be asked about models on trial, with the descriptor of the model before."""
+        asked, self._questions = self._questions, []
+        return [self._question(self.followed[key]) for key in asked if key in self.followed]
 
     def not_loaded(self, key: str, digest: str, why: str) -> None:
         """Take it that the worker could not load a model that it was offered."""
@@ -165,6 +178,7 @@ class Serving:
     def _serve(self, one: Followed) -> None:
         """Have the model serve that is to, by the state; let go of those that nobody needs any more."""
         now = self._slots(one)
+        one.replay_mb = self._options.replay_mb if self._has_before(one) else 0.0
         wanted = one.held.get(now.serving)
         before = one.accepted
         if wanted is not before:
@@ -194,13 +208,46 @@ class Serving:
     def _mind_trial(self, one: Followed) -> None:
         if one.watched is None:
             return
-        match one.watched.verdict(self._clock.monotonic_ns()):
-            case Passed(why):
-                one.watched = None
+        ended = one.watched.verdict(self._clock.monotonic_ns())
+        if ended is not None and not self._awaits_replay(one, one.watched, ended):
+            self._end_trial(one, ended)
+
+    def _awaits_replay(self, one: Followed, watched: Watched, ended: Passed | Failed) -> bool:
+        """Whether both models are to be shown the same frames first, because what was seen may be the world's doing."""
+        if (isinstance(ended, Failed) and ended.code != SLOW) or not self._has_before(one):
+            return False
+        now_ns = self._clock.monotonic_ns()
+        if not watched.asked_ns:
+            watched.asked_ns = now_ns
+            self._questions.append(one.key)
+        return now_ns - watched.asked_ns < REPLAY_NS
+
+    def _has_before(self, one: Followed) -> bool:
+        """Whether a model is on trial that another one made room for."""
+        now = self._slots(one)
+        return now.trial is not None and now.active not in ("", now.trial.digest)
+
+    def _question(self, one: Followed) -> tuple[ipc.Replay, list[int]]:
+        """Return what is asked of the worker; an accelerator is not timed against a CPU."""
+        now = self._slots(one)
+        before, engine = one.held.get(now.active), on_cpu(one.named.engine)
+        if before is None or (fitting_engine(before.description, one.named.engine).delegate and before.twin is None):
+            return ipc.Replay(one.key, now.serving, None, engine), []
+        slow = isinstance(one.watched and one.watched.verdict(self._clock.monotonic_ns()), Failed)
+        timed = slow and before.twin is None
+        before = before.on_cpu()
+        engine = fitting_engine(before.description, engine)
+        question = ipc.Replay(one.key, now.serving, before.description, engine, before.private_mb, timed)
+        return question, [before.blob_fd] if before.blob_fd is not None else []
+
+    def _end_trial(self, one: Followed, ended: Passed | Failed) -> None:
+        one.watched = None
+        match ended:
+            case Passed(why, doubt):
                 self.life.take(slots.commit, one.key, self.life.wall_s(), why)
+                if doubt:
+                    self.life.take(slots.doubt, one.key, doubt, self.life.wall_s())
                 self._serve(one)
-                if not any(other.examination for other in self.followed.values()):
-                    self.life.tidy()
             case Failed(code, why):
                 self._fail(one, code, why)
 
@@ -212,6 +259,17 @@ class Serving:
     def _strike(self, one: Followed, why: str) -> None:
         self.life.take(slots.strike, one.key, why, self.life.wall_s())
         self._serve(one)
+
+
+def _count(one: Followed, name: str, told: ipc.PipelineCounts) -> None:
+    """Take what a pipeline counted, for its trial where there is one."""
+    if one.watched is None:
+        one.usual.add(told.latency["total"])
+    elif name in one.mixed:  # in this second the model before gave results, too
+        one.mixed.discard(name)
+        one.watched.add(0, told.frames_dropped, HistogramData())
+    else:
+        one.watched.add(told.frames_inferred, told.frames_dropped, told.latency["total"])
 
 
 def _at_fault(one: Followed, death: Death) -> bool:

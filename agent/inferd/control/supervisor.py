@@ -139,6 +139,10 @@ class Supervisor:
         """Offer the worker a model."""
         self._send(offer, blob_fds)
 
+    def replay(self, question: ipc.Replay, blob_fds: Sequence[int]) -> None:
+        """Have the worker show the model before what the one on trial was shown."""
+        self._send(question, blob_fds)
+
     def show(self, show: ipc.Show, connection_fd: int) -> None:
         """Have the worker answer somebody who wants to see a frame."""
         self._send(show, [connection_fd])

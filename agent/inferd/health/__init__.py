@@ -1,1 +1,1 @@
-"""Judges figures: numbers in, verdict out. No clock, no I/O; hysteresis lives in the rule."""
+"""Judges figures and answers: numbers in, verdict out. No clock, no I/O; hysteresis lives in the rule."""

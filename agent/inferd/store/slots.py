@@ -166,6 +166,11 @@ def fail(state: State, key: str, code: str, why: str, at: float) -> State:
     return state.noted("model.rolled_back", slots.active or digest, at, why, key)
 
 
+def doubt(state: State, key: str, why: str, at: float) -> State:
+    """Note what a person should look at in the model that serves, though it is not certain enough to go back."""
+    return state.noted("model.doubtful", state.of(key).serving, at, why, key)
+
+
 def strike(state: State, key: str, why: str, at: float) -> State:
     """Take it that the worker died during a trial, perhaps by somebody else's doing; the second death counts."""
     slots = state.of(key)

@@ -19,6 +19,7 @@ LogKind = Literal[
     "model.refused",
     "model.trial",
     "model.committed",
+    "model.doubtful",
     "model.rolled_back",
     "model.quarantined",
     "model.released",

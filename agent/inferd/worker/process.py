@@ -33,6 +33,7 @@ from inferd.tasks.jpeg import jpeg
 from inferd.worker.capture import Capture
 from inferd.worker.cascade import Exchange
 from inferd.worker.loop import Loop, MarkedEngine, Serving
+from inferd.worker.replay import Asked, settle
 from inferd.worker.samples import Keeper
 from inferd.worker.snapshot import ToViewer, Viewer
 from inferd.worker.voices import LoopListener, PipelineVoice, Teller, ToControl
@@ -100,16 +101,31 @@ class Group:
         for name, made in serving.steps.items():
             self.lanes[name].wanted = made.wanted
             self.lanes[name].frames.room = made.memory.frames
+        for lane in self.lanes.values():
+            lane.recent.watch(offer.description.ref.digest, int(offer.replay_mb * (1 << 20)) // len(self.lanes))
         never_taken = self._loop.offer(serving)
         for engine in never_taken.engines if never_taken is not None else ():
             engine.close()
 
+    def replay(self, asked: ipc.Replay, path: str) -> ipc.Replayed:
+        """Show the model before what the one on trial was shown; its frames are let go of when the trial ends by that."""
+        told = settle(Asked(asked, path, self._fits(asked.needs_mb)), self.lanes, self._clock)
+        if not asked.always:
+            for lane in self.lanes.values():
+                lane.recent.forget_frames()
+        return told
+
+    def _fits(self, needs_mb: float) -> bool:
+        """Whether there is memory for so much more."""
+        free_mb = self._available_bytes() / 1e6
+        return not needs_mb or not free_mb or free_mb >= needs_mb + SPARE_MB
+
     def _make_room(self, offer: ipc.Offer) -> None:
         """Let go of what serves where there is no memory for it and what is offered at a time; say so before."""
-        needs_mb, free_mb = offer.needs_mb * self._copies(offer), self._available_bytes() / 1e6
-        if not self._loop.serves or not needs_mb or not free_mb or free_mb >= needs_mb + SPARE_MB:
+        needs_mb = offer.needs_mb * self._copies(offer)
+        if not self._loop.serves or self._fits(needs_mb):
             return
-        new = offer.description.ref.title
+        new, free_mb = offer.description.ref.title, self._available_bytes() / 1e6
         log.warning("no memory for two: %.0f MB free, %s takes %.0f; what serves ends first", free_mb, new, needs_mb)
         if not self._loop.let_go(LET_GO_S):
             log.warning("what serves is still at work after %.0f s; both are held at a time", LET_GO_S)
@@ -215,6 +231,8 @@ class Worker:
                 self._arrange(message)
             case ipc.Offer():
                 self._take_offer(message, fds)
+            case ipc.Replay():
+                self._replay(message, fds)
             case ipc.Show():
                 self._show(message, fds)
             case ipc.Stop():
@@ -248,6 +266,16 @@ class Worker:
             group.refused(str(exc))
             refused = ipc.Refused(offer.engine_key, offer.description.ref, str(exc))
             self._context.teller.tell(("refused", offer.engine_key), refused)
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def _replay(self, asked: ipc.Replay, fds: list[int]) -> None:
+        """Settle whether a model on trial, or the world, is to blame; what goes on meanwhile is told afterwards."""
+        self._own_slot.begin(Busy.LOADING)
+        try:
+            told = self._groups[asked.engine_key].replay(asked, f"/proc/self/fd/{fds[0]}" if fds else "")
+            self._context.teller.tell(("replayed", asked.engine_key), told)
         finally:
             for fd in fds:
                 os.close(fd)

@@ -1,0 +1,113 @@
+"""Shows the model before what the one on trial was shown, where that one's answers look suspicious. In the worker.
+
+Frames come out of memory and stay there. The model before is loaded beside the one that serves, run over them by the
+worker's main thread, and let go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle, islice
+
+from inferd import ipc
+from inferd.errors import InferdError
+from inferd.health.collapse import ENOUGH, Said, compare, said, suspicious
+from inferd.parts import ENGINES, Engine, find
+from inferd.pipeline import Lane, build_steps, tick
+from inferd.records import Frame
+from inferd.system.clock import Clock
+
+LONGEST_NS = 5_000_000_000  # that a replay takes
+TIMED = 100  # turns, for a p95
+PAUSE_S = 0.005  # between two turns, as between two frames: with warm caches all in a row would tell nothing
+SUSPICION = "its answers were all one in its trial, or others than those before"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A frame of a pipeline, and what the model on trial said of it."""
+
+    pipeline: str
+    frame: Frame
+    said: Said
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What control wants settled: by running the model at `path`, for which there is memory if it `fits`."""
+
+    question: ipc.Replay
+    path: str
+    fits: bool
+
+
+def settle(asked: Asked, lanes: Mapping[str, Lane], clock: Clock) -> ipc.Replayed:
+    """Return what is held against the model on trial; `lanes` by pipeline have its answers and frames."""
+    question = asked.question
+    recent = [lane.recent for lane in lanes.values() if lane.recent.digest == question.digest]
+    lately = summed_up([took for one in recent for took in one.took_ns])
+    told = partial(ipc.Replayed, question.engine_key, question.digest, now=lately)
+    now = [turn.answer for one in recent for turn in one.turns]
+    looks_bad = suspicious(now, [answer for one in recent for answer in one.before])
+    if not looks_bad and not question.always:
+        return told(found="fine")
+    shown = _shown(lanes)
+    why = _hindrance(asked, shown)
+    before = [] if why else _run(asked, shown, lanes, clock)
+    if len(before) < ENOUGH:
+        hindrance = why or "the model before takes none of its frames"
+        return told(found="unknown", why=f"{SUSPICION}; {hindrance}") if looks_bad else told(found="fine")
+    found, why = compare([one.said for one in shown][: len(before)], [answer for answer, _ in before[: len(shown)]])
+    return told(found=found, why=why, before=summed_up([took for _, took in before]))
+
+
+def summed_up(took_ns: list[int]) -> ipc.Took | None:
+    """Return how long turns took; None where there are none."""
+    if not took_ns:
+        return None
+    in_order = sorted(took_ns)
+    median_ms, p95_ms = (in_order[round(share * (len(in_order) - 1))] / 1e6 for share in (0.5, 0.95))
+    return ipc.Took(median_ms, p95_ms)
+
+
+def _shown(lanes: Mapping[str, Lane]) -> list[Shown]:
+    return [
+        Shown(name, turn.frame, turn.answer)
+        for name, lane in lanes.items()
+        for turn in lane.recent.turns
+        if turn.frame is not None
+    ]
+
+
+def _hindrance(asked: Asked, shown: list[Shown]) -> str:
+    """Return why nothing can be shown to the model before; "" where it can."""
+    if len(shown) < ENOUGH:
+        return "no frames were kept to show the model before (replay_mb under [models])"
+    if asked.question.description is None:
+        return "the model before cannot be run beside it"
+    return "" if asked.fits else "there is no memory to load the model before"
+
+
+def _run(asked: Asked, shown: list[Shown], lanes: Mapping[str, Lane], clock: Clock) -> list[tuple[Said, int]]:
+    """Return what the model before says of each frame and what that took, then again until it is timed; [] if it fails."""
+    description, options = asked.question.description, asked.question.engine
+    assert description is not None  # noqa: S101 - or there is a hindrance
+    make = find("engine", ENGINES, options.kind)
+    answers: list[tuple[Said, int]] = []
+    ends_ns = clock.monotonic_ns() + LONGEST_NS
+    try:
+        engine: Engine = make(asked.path, options, clock, description.ref.name)
+        with closing(engine):
+            steps = {name: build_steps(description, engine, lane.pipeline.roi) for name, lane in lanes.items()}
+            for one in islice(cycle(shown), max(TIMED, len(shown))):
+                turn = tick(one.frame, steps[one.pipeline], clock.monotonic_ns)
+                answers.append((said(turn.result), turn.times.total))
+                if clock.monotonic_ns() > ends_ns:
+                    break
+                clock.pause(PAUSE_S)
+    except InferdError:
+        return []
+    return answers
