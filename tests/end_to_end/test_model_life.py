@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from fixtures.agent import wait_for
-from fixtures.dropping import WAIT_S, agent
+from fixtures.dropping import FOLLOWS_NEWEST, WAIT_S, agent
 
 BUDGET = "[budget]\nlatency_p95_ms = 10.0\n"  # broken by any model on a busy machine: only the slow one has it
 
@@ -133,3 +134,15 @@ def test_one_kill_of_the_worker_from_outside_is_not_held_against_the_model_on_tr
         assert wait_for(lambda: "model active: second" in it.running.log(), WAIT_S)
         os.kill(it.running.children()["inferd-worker"], signal.SIGKILL)
         it.await_active("second")
+
+
+def test_a_model_that_was_dropped_before_any_pipeline_followed_it_is_taken_at_the_reload(tmp_path: Path) -> None:
+    follows_none = FOLLOWS_NEWEST.replace('name = "cam"', 'name = "other"\nmodel = "fake"')
+    with agent(tmp_path, config=follows_none) as it:
+        it.drop("cat")
+        assert wait_for(lambda: it.results.count, WAIT_S)
+        time.sleep(1.0)  # five times what it takes to be looked at and found whole
+        config = tmp_path / "inferd.toml"
+        config.write_text(config.read_text() + "[[pipeline]]" + FOLLOWS_NEWEST.split("[[pipeline]]")[1] % 60)
+        it.running.process.send_signal(signal.SIGHUP)
+        it.await_line("model.committed", "cat")
