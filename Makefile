@@ -26,7 +26,7 @@ test-tflite-runtime: $(VENV_OLD)/.ready  ## the tests of models and engines on t
 check: $(VENV)/.dev  ## format, lint, types, floors, docs, fast tests; under a minute
 	@$(BIN)/python -m inferd_tools.check
 
-bench: $(VENV)/.dev  ## measure: loop against bare invoke, recovery, memory
+bench: $(VENV)/.dev  ## measure: loop against bare invoke, each stage and part, recovery, memory
 	@$(BIN)/python -m inferd_tools.bench
 
 soak: $(VENV)/.dev  ## long campaigns: kills, broker faults; minutes to hours

@@ -37,6 +37,7 @@ from inferd.wire.manifest import Filter
 from inferd.worker.loop import Loop, Serving
 from inferd.worker.voices import LoopListener, PipelineVoice, Teller
 from inferd_tools import bench_telemetry
+from inferd_tools.bench_parts import part_rows
 from inferd_tools.bench_stages import stage_rows
 from inferd_tools.bench_swap import swap_rows
 from inferd_tools.bench_trial import trial_rows
@@ -60,6 +61,9 @@ def main() -> None:
             loop_over_invoke(ASSETS / path, "fast_area", "the default")
     row("stages: preprocess, invoke, decode (µs, median, one thread, 640 x 480)", "")
     for what, figure in stage_rows(ASSETS / "models", ASSETS / "images"):
+        row(what, figure)
+    row("parts: µs, and multiples of a linear resize of 640 x 480 to 224 x 224 (median)", "")
+    for what, figure in part_rows():
         row(what, figure)
     recovery()
     for what, figure in chain(swap_rows(ASSETS / "models"), trial_rows(), bench_telemetry.rows()):

@@ -12,18 +12,17 @@ import numpy as np
 
 from inferd.config import settings
 from inferd.pipeline import build_steps, tick
-from inferd.records import Box, Frame, Result
+from inferd.records import Frame, Result
 from inferd.runtime.litert import LiteRt
 from inferd.sources.images import Images
 from inferd.sources.synthetic import Synthetic
 from inferd.store.describe import describe
 from inferd.system.clock import SystemClock
 from inferd.tasks.draw import draw, png
-from inferd.tasks.follow import Follower
+from inferd_tools.bench_parts import BOXES, boxes
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 TURNS = 60
-BOXES = 10
 Row = tuple[str, str]
 
 
@@ -51,7 +50,7 @@ CASES = (
 
 
 def stage_rows(models: Path, pictures: Path) -> Iterator[Row]:
-    """Yield a row for each model that is there: its stages in microseconds, medians; then capture, following and drawing."""
+    """Yield a row for each model that is there: its stages in microseconds, medians; then capture and drawing."""
     for case in CASES:
         if (models / case.path).is_file():
             yield f"  {Path(case.path).stem}", _stages(models / case.path, case)
@@ -63,8 +62,7 @@ def stage_rows(models: Path, pictures: Path) -> Iterator[Row]:
     if photo.is_file():
         opened = [Images(settings.ImagesSource(path=str(photo)), SystemClock()) for _ in range(TURNS + 1)]
         yield f"capture: decoding {photo.name}", f"{_median_us(lambda: opened.pop().read(1)):.0f}"
-    yield f"following {BOXES} boxes, a zone, a line", f"{_median_us(_following()):.0f}"
-    canvas, result = np.zeros((480, 640, 3), np.uint8), Result(boxes=_boxes(0.0))
+    canvas, result = np.zeros((480, 640, 3), np.uint8), Result(boxes=boxes(0.0))
     yield f"a snapshot: drawing {BOXES} boxes, PNG", f"{_median_us(lambda: png(draw(canvas, result))):.0f}"
 
 
@@ -83,24 +81,6 @@ def _stages(model: Path, case: Case) -> str:
     engine.close()
     stages = ([time.preprocess for time in times], [time.invoke for time in times], [time.decode for time in times])
     return " ".join(f"{statistics.median(each) / 1e3:.0f}" for each in stages)
-
-
-def _following() -> Callable[[], object]:
-    zone = settings.Zone(name="zone", points=((0.0, 0.0), (0.0, 1.0), (0.5, 0.5)))
-    line = settings.Line(name="line", start=(0.0, 0.5), end=(1.0, 0.5))
-    follower = Follower(settings.Track(enabled=True), (zone,), (line,))
-    moves = iter(range(TURNS + 1))
-
-    def follow() -> object:
-        step = next(moves)
-        return follower.follow(Result(boxes=_boxes(step / 1000)), step * 100_000_000)
-
-    return follow
-
-
-def _boxes(shift: float) -> tuple[Box, ...]:
-    places = ((n / BOXES + shift, n / BOXES) for n in range(BOXES))
-    return tuple(Box(0, "person", 0.9, (y, x, y + 0.1, x + 0.1)) for y, x in places)
 
 
 def _reading(source: Synthetic) -> Callable[[], object]:
