@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fixtures.agent import program
-from fixtures.broker import Listener, Mosquitto, eventually, free_port
+from fixtures.broker import Listener, Mosquitto, dead_port, eventually
 from inferd.cli.ask import ask
 from inferd.errors import LinkError
 
@@ -59,7 +59,7 @@ def test_a_device_answers_what_it_is_asked(tmp_path: Path, mosquitto: Mosquitto)
         assert asked(mosquitto.port, "snapshot", "--output", picture).exit_code == 0
         assert picture.read_bytes()[:3] == b"\xff\xd8\xff"
     assert refusal(mosquitto.port, "ping") == "kitchen: is offline"
-    assert "cannot be reached" in refusal(free_port(), "ping", "--timeout", 0.5)
+    assert "cannot be reached" in refusal(dead_port(), "ping", "--timeout", 0.5)
 
 
 def test_a_sealed_device_obeys_sealed_requests_once_and_no_others(tmp_path: Path, mosquitto: Mosquitto) -> None:

@@ -91,7 +91,7 @@ def test_a_link_goes_to_another_broker_and_says_goodbye_to_the_first(
 
 
 def test_a_link_that_waits_for_a_broker_goes_to_another_at_once(mosquitto: broker.Mosquitto) -> None:
-    with linked(broker.free_port(), Backoff(first_s=3600.0, longest_s=3600.0)) as link:
+    with linked(broker.dead_port(), Backoff(first_s=3600.0, longest_s=3600.0)) as link:
         broker.eventually(lambda: link.attempts == 1, "an attempt")
         link.follow(Mqtt(host="127.0.0.1", port=mosquitto.port))
         broker.eventually(lambda: link.connected, "the link to connect")
@@ -147,7 +147,7 @@ def test_a_broker_that_starts_later_is_found(mosquitto: broker.Mosquitto) -> Non
 
 
 def test_no_broker_is_told_once_however_often_it_is_tried(caplog: pytest.LogCaptureFixture) -> None:
-    with linked(broker.free_port(), Backoff(0.001, 0.001)) as link:
+    with linked(broker.dead_port(), Backoff(0.001, 0.001)) as link:
         broker.eventually(lambda: link.attempts > 5, "several attempts")
     assert len(warnings(caplog)) == 1
     assert "nothing listens there" in warnings(caplog)[0]
@@ -180,7 +180,7 @@ def test_a_wrong_password_is_named_once_and_mending_the_file_is_enough(
 
 
 def test_a_password_file_that_is_missing_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with linked(broker.free_port(), username="pi", password_file=str(tmp_path / "absent")):
+    with linked(broker.dead_port(), username="pi", password_file=str(tmp_path / "absent")):
         broker.eventually(lambda: bool(warnings(caplog)), "a warning")
     assert "mqtt.password_file" in warnings(caplog)[0]
     assert "absent cannot be read" in warnings(caplog)[0]
@@ -190,7 +190,7 @@ def test_a_password_file_that_everybody_may_read_is_told(tmp_path: Path, caplog:
     secret = tmp_path / "secret"
     secret.write_text("right\n")
     secret.chmod(0o644)
-    with linked(broker.free_port(), username="pi", password_file=str(secret)):
+    with linked(broker.dead_port(), username="pi", password_file=str(secret)):
         broker.eventually(lambda: bool(warnings(caplog)), "a warning")
     assert "everybody may read" in warnings(caplog)[0]
 

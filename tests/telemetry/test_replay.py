@@ -159,7 +159,7 @@ def test_a_device_that_is_killed_without_a_broker_loses_nothing(
     mosquitto: broker.Mosquitto, listener: broker.Listener, tmp_path: Path
 ) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-c", DEVICE, str(broker.free_port()), str(tmp_path)]
+    command = [sys.executable, "-c", DEVICE, str(broker.dead_port()), str(tmp_path)]
     device = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     assert device.stdout is not None
     assert device.stdout.readline() == b"published\n"
@@ -204,7 +204,7 @@ def test_a_stalled_broker_gets_what_waited_as_missed(
 
 
 def test_what_the_spool_has_lost_is_told_and_counted(tmp_path: Path) -> None:
-    with linked(broker.free_port(), tmp_path, limit_bytes=20_000) as link:
+    with linked(broker.dead_port(), tmp_path, limit_bytes=20_000) as link:
         for _ in range(400):
             link.publish(event(b"x" * 300))
         broker.eventually(lambda: link.dropped() > 0, "losses")

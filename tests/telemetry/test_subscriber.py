@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from fixtures.broker import Listener, Mosquitto, deaf_broker, eventually, free_port, retained
+from fixtures.broker import Listener, Mosquitto, dead_port, deaf_broker, eventually, retained
 from inferd.config.settings import Mqtt
 from inferd.telemetry.backoff import Backoff
 from inferd.telemetry.subscriber import Heard, Subscriber
@@ -66,7 +66,7 @@ def test_it_subscribes_again_when_the_broker_is_back(mosquitto: Mosquitto) -> No
 
 
 def test_a_broker_that_is_not_there_is_told() -> None:
-    with subscriber(free_port()) as hearing:
+    with subscriber(dead_port()) as hearing:
         eventually(lambda: hearing.why == "it cannot be reached (Connection refused)", "the reason")
 
 

@@ -108,7 +108,7 @@ def test_a_certificate_of_another_authority_is_named_once(
 
 
 def test_a_missing_authority_file_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with linked(broker.free_port(), ca_file=str(tmp_path / "absent.pem")):
+    with linked(broker.dead_port(), ca_file=str(tmp_path / "absent.pem")):
         broker.eventually(lambda: bool(warnings(caplog)), "a warning")
     assert "mqtt.ca_file" in warnings(caplog)[0]
 
@@ -116,7 +116,7 @@ def test_a_missing_authority_file_is_named(tmp_path: Path, caplog: pytest.LogCap
 def test_a_key_that_is_not_the_certificates_is_named(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
     one, other = authority.sign("one"), authority.sign("other")
     options = {"cert_file": str(one.certificate), "key_file": str(other.key), "ca_file": str(authority.certificate)}
-    with linked(broker.free_port(), **options):
+    with linked(broker.dead_port(), **options):
         broker.eventually(lambda: bool(warnings(caplog)), "a warning")
     assert "are no pair of certificate and key" in warnings(caplog)[0]
     assert "BEGIN" not in caplog.text
