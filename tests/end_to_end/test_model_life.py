@@ -96,6 +96,19 @@ def test_a_model_whose_file_is_removed_goes_on_serving(tmp_path: Path) -> None:
         assert it.slots() == ("first", "first")
 
 
+def test_a_model_whose_file_is_removed_while_it_is_vetted_does_not_come_to_serve(tmp_path: Path) -> None:
+    with agent(tmp_path) as it:
+        it.drop("good")
+        it.await_active("good")
+        it.drop("late", "load_ms = 1000.0")
+        copies = it.state_dir / "bundles"
+        assert wait_for(lambda: list(copies.glob(".unfinished-*/late.tflite")), WAIT_S)
+        time.sleep(0.3)  # the copy is described, and its second of loading has begun
+        (it.folder / "late.tflite").unlink()
+        it.await_line("model.retired", "late")
+        assert it.slots() == ("good", "good")
+
+
 def test_a_link_in_the_drop_folder_is_refused_by_name(tmp_path: Path) -> None:
     with agent(tmp_path) as it:
         (it.folder / "cat.tflite").symlink_to("/etc/passwd")

@@ -185,6 +185,8 @@ class Vetting(Serving):
             self.life.take(
                 slots.judge, one.key, ref.digest, Verdict(self.verdict_key(one), True, at=self.life.wall_s())
             )
+        if job.dropped is not None and job.item not in self._drop.names():  # removed while it was vetted
+            self.life.take(slots.retire, job.item, self.life.wall_s())
         chosen = self._choice(one)
         if chosen and chosen in one.held and self._clock.monotonic_ns() >= one.wait_until_ns:
             self._begin(one, chosen)
