@@ -33,7 +33,7 @@ After=graphical.target
 [Service]
 Type=oneshot
 ExecStart=/bin/sh /usr/local/sbin/verify
-StandardOutput=file:/out/verify.log
+StandardOutput=truncate:/out/verify.log
 StandardError=inherit
 ExecStopPost=/bin/sh -c 'journalctl --no-pager -o short-monotonic > /out/verify.journal; systemctl poweroff --force --force'
 TimeoutStartSec={limit_s:.0f}

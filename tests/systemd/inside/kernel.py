@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common import Broker, Figures, check_all, configure, process, run, shown, until
+from common import CONFIG_D, Broker, Figures, check_all, configure, process, run, shown, until
 from package import DIGITS, STATE, bundled
 
 PATIENT_S = 180.0  # an emulated processor
@@ -38,6 +38,8 @@ preset = "arecord"
 input = "hw:Loopback,1,0"
 """
 NEWEST = """
+[watch]
+memory_max_mb = {limit_mb}
 [models]
 look_every_s = 0.5
 settle_s = 0.5
@@ -45,12 +47,12 @@ trial_s = 60
 trial_results = 60
 [[pipeline]]
 name = "newest"
-source = {kind = "synthetic", width = 64, height = 48}
-pace = {mode = "fixed", fps = 5}
-report = {max_per_s = 0}
-engine = {kind = "fake"}
-overrides = {task = "raw"}
+source = {{kind = "synthetic", width = 64, height = 48}}
+pace = {{mode = "fixed", fps = 5}}
+report = {{max_per_s = 0}}
+engine = {{kind = "fake"}}
 """
+HOG = "scores = [0.9, 0.1]\nleak_from = 20\nleak_mb = 30"
 MEMORY_MAX = "[Service]\nMemoryMax=350M\n"
 BUS = Path("/sys/bus/i2c/devices")
 DROPIN = Path("/etc/systemd/system/inferd.service.d/memory.conf")
@@ -82,8 +84,8 @@ def watts_are_read_from_the_bus() -> Figures:
         told.append(power(metrics))
     energy = metrics["agent"]["inference_energy_mj"]
     assert metrics["power_source"] == "ina226"
-    assert set(energy) == {"measured"}
-    assert energy["measured"] > 0
+    assert energy["measured"] > 0, energy
+    assert not energy.get("estimated"), energy
     configure("power", None)
     return {"poked_and_told_w": told, "inference_energy_mj": energy}
 
@@ -168,16 +170,13 @@ def names(label: str, result: dict[str, Any]) -> bool:  # Any: JSON
 
 def a_memory_hog_on_trial_is_killed_and_the_model_before_serves() -> Figures:
     """MemoryMax: the kernel kills the worker, not the service; the second time the model on trial is rolled back."""
-    drop("calm", "scores = [0.1, 0.9]")
-    configure("newest", NEWEST)
-    broker.wait("/newest/result", lambda _: True, PATIENT_S)
-    until("calm has proved itself", lambda: "calm" in told("model.committed"), PATIENT_S)
+    a_model_has_proved_itself(broker, limit_mb=10_000)  # so that the kernel acts, and not inferd's own limit
     DROPIN.parent.mkdir(exist_ok=True)
     DROPIN.write_text(MEMORY_MAX)
     run("systemctl", "daemon-reload")  # a limit needs no restart
     control, worker = shown("MainPID"), process("inferd-worker")
     broker.mark()
-    drop("hog", "scores = [0.9, 0.1]\nleak_from = 30\nleak_mb = 40")
+    drop("hog", HOG)
     took_s, back = broker.wait("/event", lambda body: body["kind"] == "model.rolled_back", PATIENT_S)
     deaths = [body["message"] for _, body in broker.heard("/event") if body["kind"] == "worker.died"]
     results = {name: broker.back(PATIENT_S, name) for name in ("newest", "digits")}
@@ -195,16 +194,20 @@ def a_memory_hog_on_trial_is_killed_and_the_model_before_serves() -> Figures:
     return {"kills": kills, "deaths": deaths, "rolled_back_s": took_s, "why": back["message"], "back_s": results}
 
 
+def a_model_has_proved_itself(broker: Broker, limit_mb: int) -> None:
+    """Have a fake serve the pipeline `newest`; the models of `[models]` are read at the start."""
+    (CONFIG_D / "newest.toml").write_text(NEWEST.format(limit_mb=limit_mb))
+    run("systemctl", "restart", "inferd")
+    broker.mark()
+    drop("calm", "scores = [0.1, 0.9]")
+    broker.wait("/event", lambda body: body["kind"] == "model.committed" and "calm" in body["message"], PATIENT_S)
+
+
 def drop(name: str, text: str) -> None:
     """Drop a fake model that does what `text` says."""
     part = STATE / "models" / f".{name}.part"
     part.write_text(text + "\n")
     part.rename(STATE / "models" / f"{name}.tflite")
-
-
-def told(kind: str) -> str:
-    """Return the sentences of all events of a kind since the mark."""
-    return " ".join(body["message"] for _, body in broker.heard("/event") if body["kind"] == kind)
 
 
 CHECKS = [
