@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fixtures.agent import environment
+from fixtures.speaking import Speaker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -71,7 +72,19 @@ def test_ten_kinds_are_told_apart_without_a_flag(assets: Path, drop_folder: Path
     assert [one["labels"][0]["label"] for one in told] == ["cat", "cat", "dog", "bird"]
 
 
-@pytest.mark.parametrize("name", ["gestures", "okay-nabu", "hand-landmarks"])
+@pytest.mark.parametrize("name", ["okay-nabu", "alexa", "hey-mycroft"])
+def test_a_wake_word_is_heard_and_another_is_not(
+    speaker: Speaker, drop_folder: Path, tmp_path: Path, name: str
+) -> None:
+    pytest.importorskip("pymicro_features", reason="pip install 'inferd[wakeword]'")
+    word = name.replace("-", " ")
+    files = [speaker.say(text, tmp_path / f"{text}.wav") for text in (word, "computer")]
+    told = infer(get(drop_folder, name), *files)
+    heard = {Path(one["input"].partition("#")[0]).stem for one in told if one["labels"]}
+    assert heard == {word}
+
+
+@pytest.mark.parametrize("name", ["gestures", "hey-jarvis", "hand-landmarks"])
 def test_every_other_entry_is_fetched_and_lacks_nothing(drop_folder: Path, name: str) -> None:
     shown = json.loads(inferd("models", "show", "--json", get(drop_folder, name)).stdout)
     assert shown["refused"] is None
