@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,7 @@ def test_a_camera_cut_off_in_a_picture_is_connected_anew(tmp_path: Path) -> None
     ):
         seen = [result["frame"] for result in results_of(running, "ill", 12)]
         assert undisturbed(running)
-    assert seen[0] == 0
-    assert seen.count(0) >= 2
+    assert any(after <= before for before, after in pairwise(seen))  # each connection counts its frames anew
 
 
 @pytest.fixture

@@ -77,10 +77,12 @@ def test_whatever_else_answers_is_named(answer: bytes, told: str) -> None:
 
 def test_a_login_is_sent_and_never_told(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("s3cret\n")
-    with camera(says(b"HTTP/1.0 404 Not Found\r\n\r\n")) as shown:
+    asks = b'HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic realm="cam"\r\n\r\n'
+    with camera(says(asks)) as shown:
         with pytest.raises(SourceError) as caught:
             stream(shown.url.replace("//", "//eve:0ther@"), username="ann", password_file=str(tmp_path / "password"))
-        assert b"Basic YW5uOnMzY3JldA==" in shown.asked[0]
+        assert ["Authorization" in asked.decode() for asked in shown.asked] == [False, True]
+        assert b"Basic YW5uOnMzY3JldA==" in shown.asked[1]
     assert not {"s3cret", "0ther", "eve"} & set(str(caught.value).replace("@", ":").replace("/", ":").split(":"))
 
 
@@ -125,3 +127,20 @@ def test_an_rtsp_server_that_is_gone_is_told(server: RtspServer) -> None:
 def test_an_rtsp_path_that_does_not_exist_is_told(server: RtspServer) -> None:
     with pytest.raises(SourceError, match="cannot be opened"):
         stream(f"{server.url}/nothing")
+
+
+@pytest.mark.slow
+def test_an_rtsp_camera_that_asks_for_a_digest_gets_it_from_the_file_and_the_password_is_never_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    password = tmp_path / "password"
+    with rtsp_server(login="ann:s3cret") as server:
+        password.write_text("s3cret\n")
+        with closing(stream(server.url, username="ann", password_file=str(password))) as source:
+            assert getattr(source.read(PATIENT_S).data, "shape", None) == (240, 320, 3)
+        password.write_text("wr0ng\n")
+        with pytest.raises(SourceError) as caught:
+            stream(server.url, username="ann", password_file=str(password))
+    told = f"{caught.value} {capfd.readouterr()}"
+    assert "s3cret" not in told
+    assert "wr0ng" not in told

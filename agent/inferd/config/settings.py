@@ -136,6 +136,7 @@ class StreamSource(Settings, frozen=True, tag_field="kind", tag="stream"):
         password_file: a file that holds the password and nothing else; "" for none.
         open_timeout_s: how long connecting may take.
         read_timeout_s: how long the camera may be silent before it is connected anew.
+        fps: how often a second a camera is asked that gives one picture for each request; others give what they give.
     """
 
     url: str
@@ -143,6 +144,7 @@ class StreamSource(Settings, frozen=True, tag_field="kind", tag="stream"):
     password_file: str = ""
     open_timeout_s: float = 5.0
     read_timeout_s: float = 5.0
+    fps: float = 1.0
 
 
 class WavSource(Settings, frozen=True, tag_field="kind", tag="wav"):

@@ -5,38 +5,25 @@ OpenCV's FFmpeg gives a JPEG that was cut off as a picture with a grey lower hal
 
 from __future__ import annotations
 
-import base64
 import http.client
 import select
 import socket
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import SplitResult
 
 from inferd.errors import FrameError, FrameUnfinished, SourceError, SourceTimeout
 from inferd.records import Array, Frame
 from inferd.sources.jpegs import Jpegs, decode_jpeg
+from inferd.sources.login import Login
 from inferd.system.clock import Clock
 
 READ_BYTES = 1 << 16
 MOST_DAMAGED = 30  # pictures in a row
 OK, MOVED = 200, range(300, 400)
 REFUSED = (401, 403)
-JPEG_TYPES = ("multipart/x-mixed-replace", "image/jpeg")
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """Who we are to a camera; `username` is "" where it does not ask."""
-
-    username: str = ""
-    password: str = ""
-
-    @property
-    def header(self) -> dict[str, str]:
-        """What is sent with a request."""
-        if not self.username:
-            return {}
-        return {"Authorization": "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()}
+STREAM, SINGLE = "multipart/x-mixed-replace", "image/jpeg"
+ASKED = 401
 
 
 class Answer:
@@ -54,11 +41,23 @@ class Answer:
         Raises:
             SourceError: there is no such camera, or it refuses.
         """
+        self._ask(part, url, login, timeout_s)
+        if self._response.status == ASKED and login.take(self._response.headers.get_all("WWW-Authenticate") or []):
+            self.close()
+            self._ask(part, url, login, timeout_s)
+        self.content_type = self._response.headers.get_content_type()
+        self._fresh = True
+        if self._response.status != OK:
+            self.close()
+            raise SourceError(part, _refusal(self._response.status, self._response.reason))
+
+    def _ask(self, part: str, url: SplitResult, login: Login, timeout_s: float) -> None:
         kind = _Tls if url.scheme == "https" else _Plain
         self._connection = kind(url.hostname or "", url.port, timeout=timeout_s)
+        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        known = login.headers(f"{url.scheme}://{url.hostname}{target}")
         try:
-            target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-            self._connection.request("GET", target, headers={"User-Agent": "inferd", **login.header})
+            self._connection.request("GET", target, headers={"User-Agent": "inferd", **known})
             self._socket: socket.socket = self._connection.sock
             self._response = self._connection.getresponse()
         except (OSError, http.client.HTTPException) as exc:
@@ -66,16 +65,16 @@ class Answer:
             raise SourceError(
                 part, f"cannot be connected ({exc or type(exc).__name__}); check address and network"
             ) from exc
-        self.content_type = self._response.headers.get_content_type()
-        self._fresh = True
-        if self._response.status != OK:
-            self.close()
-            raise SourceError(part, _refusal(self._response.status, self._response.reason))
 
     @property
-    def is_jpeg(self) -> bool:
-        """Whether it says that it is a stream of JPEGs."""
-        return self.content_type in JPEG_TYPES
+    def is_stream(self) -> bool:
+        """Whether it says that it is picture after picture."""
+        return self.content_type == STREAM
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it says that it is one picture."""
+        return self.content_type == SINGLE
 
     def read(self, timeout_s: float) -> bytes | None:
         """Return what has come, b"" at the end, None where nothing came.
@@ -179,6 +178,75 @@ class HttpJpeg:
             if self._lost >= MOST_DAMAGED:
                 raise SourceError(exc.part, f"{exc.message} ({self._lost} in a row)") from exc
             raise
+
+
+class Snapshots:
+    """Gives pictures of a camera that sends one for each request."""
+
+    live = True
+
+    def __init__(self, part: str, ask: Callable[[], Answer], fps: float, clock: Clock) -> None:
+        """Ask for nothing yet.
+
+        Args:
+            part: what to name in errors.
+            ask: asks the camera for a picture.
+            fps: how many a second, at most.
+            clock: stamps the frames.
+
+        Raises:
+            SourceError: `fps` is no rate.
+        """
+        if not fps > 0:
+            raise SourceError(part, f"fps is {fps:g}; a camera that gives single pictures is asked so often a second")
+        self._part = part
+        self._ask = ask
+        self._interval_ns = round(1e9 / fps)
+        self._clock = clock
+        self._due_ns = clock.monotonic_ns()
+        self._shot: HttpJpeg | None = None
+        self._seq = 0
+        self._closed = False
+
+    def read(self, timeout_s: float) -> Frame:
+        """Return the next picture; asking for it may take longer than `timeout_s`.
+
+        Raises:
+            FrameUnfinished: its time has not come, or some of it has come, not all.
+            SourceTimeout: nothing has.
+            FrameError: it was cut off, or is damaged.
+            SourceError: it was closed, or the camera refuses.
+        """
+        if self._closed:
+            raise SourceError(self._part, "was closed; open it again")
+        if self._shot is None:
+            self._await_turn(timeout_s)
+            self._due_ns = max(self._due_ns + self._interval_ns, self._clock.monotonic_ns())
+            self._shot = HttpJpeg(self._part, self._ask(), self._clock)
+        try:
+            frame = self._shot.read(timeout_s)
+        except FrameError:
+            self._let_go()
+            raise
+        self._let_go()
+        self._seq += 1
+        return replace(frame, seq=self._seq - 1)
+
+    def close(self) -> None:
+        """Hang up. Twice is fine."""
+        self._closed = True
+        self._let_go()
+
+    def _await_turn(self, timeout_s: float) -> None:
+        left_s = (self._due_ns - self._clock.monotonic_ns()) / 1e9
+        self._clock.pause(max(0.0, min(left_s, timeout_s)))
+        if left_s > timeout_s:
+            raise FrameUnfinished(self._part, "its next picture is not due")
+
+    def _let_go(self) -> None:
+        if self._shot is not None:
+            self._shot.close()
+        self._shot = None
 
 
 class _Plain(http.client.HTTPConnection):

@@ -6,8 +6,9 @@ That holds up nobody but the thread of this source.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import cv2
 
@@ -15,7 +16,8 @@ from inferd.config import settings
 from inferd.errors import SourceError
 from inferd.parts import Source
 from inferd.records import Frame
-from inferd.sources.httpjpeg import Answer, HttpJpeg, Login
+from inferd.sources.httpjpeg import Answer, HttpJpeg, Snapshots
+from inferd.sources.login import Login
 from inferd.system.clock import Clock
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -37,10 +39,13 @@ def open_stream(options: settings.StreamSource, clock: Clock) -> Source:
         raise SourceError(plain(url), f"is no address of a camera; it begins with one of {', '.join(SCHEMES)} and ://")
     login = _login(options, url)
     if url.scheme in ("http", "https"):
-        answer = Answer(plain(url), url, login, options.open_timeout_s)
-        if answer.is_jpeg:
+        ask = partial(Answer, plain(url), url, login, options.open_timeout_s)
+        answer = ask()
+        if answer.is_stream:
             return HttpJpeg(plain(url), answer, clock)
         answer.close()
+        if answer.is_single:
+            return Snapshots(plain(url), ask, options.fps, clock)
     return FfmpegStream(options, url, login, clock)
 
 
@@ -108,7 +113,7 @@ def _login(options: settings.StreamSource, url: SplitResult) -> Login:
         SourceError: the password cannot be read.
     """
     if not options.username:
-        return Login(url.username or "", url.password or "")
+        return Login(unquote(url.username or ""), unquote(url.password or ""))
     if not options.password_file:
         return Login(options.username)
     try:
