@@ -11,6 +11,7 @@ import pytest
 from fixtures.killing import kill_at_random
 from fixtures.mutating import drop_mutated
 from fixtures.overwriting import overwrite_at_random
+from fixtures.weather import update_in_weathers
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(6 * 3600)]
 
@@ -38,3 +39,9 @@ def test_two_thousand_mutated_models_cost_no_agent_and_none_serves_that_answers_
     assert not told.agent_died, SEED
     assert (told.outside, told.unexplained) == ({}, []), SEED
     assert told.ends.total() == 2000, SEED
+
+
+def test_a_thousand_good_updates_in_bad_weather_are_all_committed(tmp_path: Path) -> None:
+    told = update_in_weathers(tmp_path, times=1000, seed=SEED)
+    assert told.blamed == [], SEED
+    assert sum(told.committed.values()) == 1000, SEED

@@ -34,6 +34,7 @@ def test_there_are_two_hundred(assets: Path) -> None:
     assert len(names) == len(set(names)) >= 200
 
 
+@pytest.mark.timeout(240)
 def test_good_updates_pass(seed: Seed, tmp_path: Path, assets: Path) -> None:
     assert refused(seed, tmp_path, good_updates(assets)[::SHORT]) == []
 
