@@ -96,6 +96,7 @@ class MqttLink:
         self._closing_by_ns: int | None = None
         self._told = ""
         self._complaints: set[str] = set()
+        self._jumps = Jumps(clock)
         self._thread = threads.start("mqtt", self._run)
 
     def publish(self, message: Message) -> None:
@@ -143,6 +144,7 @@ class MqttLink:
         failures = 0
         while True:
             began_ns = self._clock.monotonic_ns()
+            self._jumps.look()
             self.attempts += 1
             try:
                 with closing(self._route.connect(self._status(topics.OFFLINE))) as way:
@@ -275,13 +277,13 @@ class MqttLink:
 
     def _pause(self, pause_s: float) -> bool:
         """Wait, until the clock is set at most: a certificate may hold then. Return False where the link is to close."""
-        ends_ns, jumps = self._clock.monotonic_ns() + round(pause_s * 1e9), Jumps(self._clock)
+        ends_ns = self._clock.monotonic_ns() + round(pause_s * 1e9)
         while (
             self._closing_by_ns is None
             and not self._route.moved
             and (left_s := (ends_ns - self._clock.monotonic_ns()) / 1e9) > 0
         ):
-            if jumps.look():
+            if self._jumps.look():
                 break
             self._wakeup.wait(min(left_s, LOOK_AT_CLOCK_S))
         return self._closing_by_ns is None
