@@ -41,6 +41,8 @@ def mosquitto(tmp_path: Path) -> Iterator[broker.Mosquitto]:
 
 SLOW_FOLDERS = {"catalogue", "demo", "doctor", "end_to_end", "install", "systemd", "vetting"}
 """Their tests start real programs: `make check` leaves them to `make test`."""
+QUICK_FILES = {"test_units.py"}
+"""What `make check` judges all the same: exposure and rightness of the unit."""
 SLOW_FIXTURES = {"assets", "mosquitto"}
 
 
@@ -48,5 +50,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what cannot be fast, so that nobody has to remember it."""
     for item in items:
         folder = item.path.parent.name
-        if folder in SLOW_FOLDERS or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+        if (folder in SLOW_FOLDERS and item.path.name not in QUICK_FILES) or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
