@@ -49,6 +49,6 @@ SLOW_FIXTURES = {"assets", "mosquitto"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what cannot be fast, so that nobody has to remember it."""
     for item in items:
-        folder = item.path.parent.name
-        if (folder in SLOW_FOLDERS and item.path.name not in QUICK_FILES) or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+        in_slow_folder = item.path.parent.name in SLOW_FOLDERS and item.path.name not in QUICK_FILES
+        if in_slow_folder or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
