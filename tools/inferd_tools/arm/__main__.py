@@ -134,7 +134,7 @@ def _selftest(root: Root, seconds: int) -> int:
 def _package(root: Root, kind: Kind, seconds: int, out: Path) -> int:
     """Build the Debian package here, and there install it, run it as its own user, and purge it."""
     building = [sys.executable, "-m", "inferd_tools.deb", "--release=bookworm", f"--arch={kind.name}"]
-    subprocess.run([*building, "--compression=zstd", f"--out={out}"], check=True)
+    subprocess.run([*building, f"--out={out}"], check=True)
     return root.run(["sh", "-exc", INSTALL.format(arch=kind.name, seconds=seconds)], NOT_OURS, LIMIT_S)
 
 
