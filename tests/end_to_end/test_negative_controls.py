@@ -86,6 +86,34 @@ CONTROLS = (
         "True",
         "tests/telemetry/test_link_faults.py::test_nothing_is_lost_and_everything_comes_in_order[broker stopped for long]",
     ),
+    Control(
+        "what is live overtakes what was missed",
+        "telemetry/connection.py",
+        "        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)\n",
+        "",
+        "tests/telemetry/test_link_faults.py::test_on_a_slow_way_a_live_message_waits_for_little_of_what_was_missed",
+    ),
+    Control(
+        "a batch is acknowledged or sent again",
+        "telemetry/stock.py",
+        "            self._storage.spool.rewind()\n",
+        "            pass\n",
+        "tests/telemetry/test_stock.py::test_a_batch_that_was_not_acknowledged_leaves_again_as_it_was",
+    ),
+    Control(
+        "a request that was recorded before a restart is refused",
+        "telemetry/opener.py",
+        "told.boot_id != self._speaker.boot_id",
+        "False",
+        "tests/telemetry/test_opener.py::test_a_request_that_was_recorded_before_a_restart_is_refused",
+    ),
+    Control(
+        "a request that is remembered no longer is too old",
+        "telemetry/opener.py",
+        "self._oldest = max(self._oldest, quoted)",
+        "pass",
+        "tests/telemetry/test_opener.py::test_what_is_remembered_no_longer_is_too_old",
+    ),
 )
 
 

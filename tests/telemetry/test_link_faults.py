@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures import broker
-from fixtures.faults import FAULTS, drained, faulty, killed
+from fixtures.faults import FAULTS, drained, faulty, killed, overtaken
 
 pytestmark = [
     pytest.mark.slow,
@@ -16,6 +16,7 @@ pytestmark = [
 ]
 
 COUNT = 1000
+LITTLE_BYTES = 100_000  # two batches and what the way itself holds; a window of batches is twice that
 
 
 @pytest.mark.parametrize("cell", FAULTS)
@@ -31,6 +32,10 @@ def test_a_client_that_is_killed_again_and_again_loses_nothing(tmp_path: Path) -
 
 def test_what_was_missed_comes_back_fast(tmp_path: Path) -> None:
     assert drained(tmp_path, COUNT, 0.01).lost == 0
+
+
+def test_on_a_slow_way_a_live_message_waits_for_little_of_what_was_missed(tmp_path: Path) -> None:
+    assert overtaken(tmp_path) < LITTLE_BYTES
 
 
 def test_without_the_spool_a_partition_loses_messages(tmp_path: Path) -> None:
