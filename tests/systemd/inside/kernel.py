@@ -72,7 +72,7 @@ def watts_are_read_from_the_bus() -> Figures:
     """What stands in the chip's register comes out as measured watts, and changes with it; each result says what it cost."""
     run("modprobe", "-a", "i2c-dev", "ina2xx-adc")
     run("modprobe", "i2c-stub", f"chip_addr={ADDRESS}")
-    bus = next(found[1] for found in re.finditer(r"i2c-(\d+)\s.*stub", run("i2cdetect", "-l")))
+    bus = stub_bus()
     (BUS / f"i2c-{bus}" / "new_device").write_text(f"ina226 {ADDRESS}\n")
     poke(bus, 5.0)
     configure("power", '[metrics]\npower = "sensor"\ninterval_s = 5.0\n')
@@ -88,6 +88,24 @@ def watts_are_read_from_the_bus() -> Figures:
     assert not energy.get("estimated"), energy
     configure("power", None)
     return {"poked_and_told_w": told, "inference_energy_mj": energy}
+
+
+def a_sensor_is_read_from_its_buffer() -> Figures:
+    """By the real driver's buffer, as the user inferd, with the rights that the example rule gives."""
+    examples = Path("/usr/share/doc/inferd/examples")
+    run("install", "-m", "0644", str(examples / "iio.rules"), "/etc/udev/rules.d/71-inferd-iio.rules")
+    run("udevadm", "control", "--reload")
+    run("udevadm", "trigger", "--action=add", "--subsystem-match=iio", "--settle")
+    poke(stub_bus(), 7.5)
+    command = ["runuser", "-u", "inferd", "--", "/opt/inferd/bin/python3", "-P", "/in/iio.py", "ina226", "power2"]
+    told: Figures = json.loads(run(*command, timeout_s=PATIENT_S))
+    assert [round(mw) for mw in told["window"]] == [7500] * 16, told
+    return told
+
+
+def stub_bus() -> str:
+    """Return the number of the bus that i2c-stub plays."""
+    return next(found[1] for found in re.finditer(r"i2c-(\d+)\s.*stub", run("i2cdetect", "-l")))
 
 
 def poke(bus: str, watts: float) -> None:
@@ -213,6 +231,7 @@ def drop(name: str, text: str) -> None:
 CHECKS = [
     it_serves_under_this_kernel,
     watts_are_read_from_the_bus,
+    a_sensor_is_read_from_its_buffer,
     a_camera_is_unplugged_and_comes_back,
     the_source_makes_the_best_of_a_camera,
     a_sound_card_is_heard,
