@@ -18,7 +18,7 @@ from inferd import ipc
 from inferd.config import settings
 from inferd.control.examination import Accepted, Examination
 from inferd.store.bundle import SUFFIXES
-from inferd.store.items import Item
+from inferd.store.items import Item, followed_name
 from inferd.store.slots import Wish
 from inferd.store.trial import Usual, Watched
 
@@ -131,9 +131,12 @@ class Followed:
         """Return what it follows, among the items that the store knows."""
         if self.path:
             return Wish(frozenset({self.path}))
+        period_ms = max((1e3 / each.pace.fps for each in self.pipelines if each.pace.mode == "fixed"), default=0.0)
         if self.named.model:
-            return Wish(frozenset(item for item in items if item.split("/", maxsplit=1)[0] == self.named.model))
-        return Wish(None, self.named.overrides.task)
+            return Wish(
+                frozenset(item for item in items if followed_name(item) == self.named.model), period_ms=period_ms
+            )
+        return Wish(None, self.named.overrides.task, period_ms)
 
     def repurpose(self, pipelines: tuple[settings.Pipeline, ...]) -> bool:
         """Take other pipelines; return whether they run models in another way, so that each is to be described anew."""

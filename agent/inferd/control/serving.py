@@ -21,6 +21,7 @@ from inferd.store import slots
 from inferd.store.slots import Wish
 from inferd.store.state import Slots
 from inferd.store.trial import SLOW, Failed, Passed, Terms, Watched
+from inferd.store.variants import variant_of
 from inferd.system.clock import Clock
 from inferd.vet.twinned import on_cpu
 
@@ -159,6 +160,8 @@ class Serving:
         return self.life.state.of(one.key)
 
     def _choice(self, one: Followed) -> str:
+        if self._slots(one).active and any(variant_of(name) for name in one.todo):
+            return ""  # all variants are measured before one of them is chosen
         wish = self._wish(one)
         return slots.choose(self.life.state, one.key, wish, self.verdict_key(one))
 

@@ -21,10 +21,11 @@ from inferd.control.serving import AGAIN_NS, Serving
 from inferd.errors import ModelRefused
 from inferd.store import slots
 from inferd.store.items import Item
-from inferd.store.state import FACTORY, State, Verdict, Version
+from inferd.store.state import FACTORY, Figures, State, Verdict, Version
 from inferd.system.clock import Clock
 from inferd.system.processes import Exit
 from inferd.system.seed import Seed
+from inferd.wire.vetting import VetReport
 
 log = logging.getLogger(__name__)
 
@@ -182,9 +183,8 @@ class Vetting(Serving):
         if job.item:
             self.life.take(slots.arrive, _version(verdict), job.item, self.life.wall_s())
         if verdict.report is not None and verdict.report.gates:
-            self.life.take(
-                slots.judge, one.key, ref.digest, Verdict(self.verdict_key(one), True, at=self.life.wall_s())
-            )
+            said = Verdict(self.verdict_key(one), True, at=self.life.wall_s(), figures=_figures(verdict.report))
+            self.life.take(slots.judge, one.key, ref.digest, said)
         if job.dropped is not None and job.item not in self._drop.names():  # removed while it was vetted
             self.life.take(slots.retire, job.item, self.life.wall_s())
         chosen = self._choice(one)
@@ -268,7 +268,14 @@ def _version(verdict: Accepted) -> Version:
         root=verdict.root,
         size_bytes=verdict.size_bytes,
         verified=verdict.report is not None and verdict.report.verified,
+        variant=verdict.description.manifest.model.variant or "",
     )
+
+
+def _figures(report: VetReport) -> Figures:
+    """Return what the gates measured, as the choice between variants needs it."""
+    found = {name: value for gate in report.gates for name, value in gate.figures.items()}
+    return Figures(found.get("invoke_min_ms", 0.0), found.get("private_mb", 0.0), found.get("accuracy"))
 
 
 def note_refused(state: State, what: str, why: str, at: float, key: str = "") -> State:

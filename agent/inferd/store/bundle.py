@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from inferd.errors import ModelError
+from inferd.store.variants import base_of, variant_of
 
 SUFFIX = ".tflite"
 SUFFIXES = (SUFFIX, ".onnx")
@@ -32,6 +33,7 @@ class Bundle:
         manifest: the TOML file; None where there is none.
         labels: label files that could be its own. More than one is an error only if a label file is needed.
         twin: the same model for the CPU, where this one is `name_edgetpu.tflite`; None where there is none.
+        variant: of `name+variant.tflite` or `name+variant/model.tflite`; "" elsewhere.
     """
 
     model: Path
@@ -40,13 +42,15 @@ class Bundle:
     manifest: Path | None
     labels: tuple[Path, ...]
     twin: Path | None = None
+    variant: str = ""
 
 
 def find_bundle(path: Path) -> Bundle:
     """Find what belongs to the model at `path`: a file, or a folder that holds `model.tflite` or `model.onnx`.
 
     Beside `name.tflite`: `name.toml`, and `name.txt`, `name_labels.txt` or `name.labels.txt`; also `labels.txt`, where
-    no other model lies in the folder. `name_edgetpu.tflite` and its twin have each other's where they have none of their own.
+    no other model lies in the folder. `name_edgetpu.tflite` and its twin have each other's where they have none of their own,
+    and `name+variant.tflite` has those of `name`.
 
     Raises:
         ModelError: there is no such model.
@@ -87,12 +91,15 @@ def _bundle(model: Path) -> Bundle:
     stems = [model.stem]
     twin = model.with_name(f"{model.stem.removesuffix(EDGETPU)}{SUFFIX}")
     stems.append(twin.stem if model.stem.endswith(EDGETPU) else f"{model.stem}{EDGETPU}")
+    stems += [base for stem in stems if (base := base_of(stem)) not in stems]
     manifests = [one for stem in stems if (one := model.with_name(f"{stem}.toml")).exists()]
     labels = next(filter(None, (_labels(model, stem) for stem in stems)), ())
     if _is_alone(model) and (common := model.with_name("labels.txt")).is_file() and common not in labels:
         labels = (*labels, common)
     has_twin = twin != model and model.suffix == SUFFIX and twin.exists()
-    return Bundle(model, *_title(model), next(iter(manifests), None), labels, twin if has_twin else None)
+    return Bundle(
+        model, *_title(model), next(iter(manifests), None), labels, twin if has_twin else None, _variant(model)
+    )
 
 
 def _labels(model: Path, stem: str) -> tuple[Path, ...]:
@@ -103,11 +110,19 @@ def _labels(model: Path, stem: str) -> tuple[Path, ...]:
 def _title(model: Path) -> tuple[str, str]:
     """Return name and version as file and folder names tell them."""
     if model.name not in MODELS:
-        return model.stem, ""
+        return base_of(model.stem), ""
     folder = model.parent.resolve()
     if VERSION.fullmatch(folder.name) and folder.parent.name:
-        return folder.parent.name, folder.name
-    return folder.name or model.stem, ""
+        return base_of(folder.parent.name), folder.name
+    return base_of(folder.name) or model.stem, ""
+
+
+def _variant(model: Path) -> str:
+    """Return which variant of a model it is, as file and folder names tell; "" for none."""
+    if model.name not in MODELS:
+        return variant_of(model.stem.removesuffix(EDGETPU))
+    folder = model.parent.resolve()
+    return variant_of(folder.parent.name if VERSION.fullmatch(folder.name) else folder.name)
 
 
 def _is_alone(model: Path) -> bool:

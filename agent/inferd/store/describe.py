@@ -180,6 +180,7 @@ def _identify(filled: Manifest, bundle: Bundle, known: Known, name: str | None, 
     model = msgspec.structs.replace(
         said,
         name=answers.pick("model.name", (FLAG, name), (MANIFEST, said.name), (FILE_NAME, bundle.title)),
+        variant=answers.pick("model.variant", (MANIFEST, said.variant), (FILE_NAME, bundle.variant or None)),
         version=answers.pick("model.version", (MANIFEST, said.version), (FILE_NAME, folder), (METADATA, version)),
         min_runtime=answers.pick("model.min_runtime", (MANIFEST, said.min_runtime), (GRAPH, runtime)),
         description=answers.pick("model.description", (MANIFEST, said.description), (METADATA, description)),

@@ -4,6 +4,7 @@ cat.tflite  cat.toml  cat_labels.txt  cat.npz     the item "cat", and what may b
 cat_edgetpu.tflite                                the item "cat" with cat.tflite as its twin; alone "cat_edgetpu"
 dog/model.tflite  dog/labels.txt                  the item "dog"
 owl/1.2/model.tflite                              the item "owl/1.2", a version of "owl"
+cat+small.tflite, dog+int8/model.tflite           the items "cat+small" and "dog+int8", variants of "cat" and "dog"
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Literal
 
 from inferd.store.bundle import EDGETPU, MODELS, SUFFIX, SUFFIXES, VERSION
 from inferd.store.octets import MODEL_MAX_BYTES
+from inferd.store.variants import base_of
 
 Kind = Literal["file", "folder", "link", "other"]
 BESIDE = (".toml", ".txt", ".npz")
@@ -63,14 +65,19 @@ class Item:
 
     @property
     def followed(self) -> str:
-        """The name by which a pipeline follows it: without the version."""
-        return self.name.split("/", maxsplit=1)[0]
+        """The name by which a pipeline follows it: without version and variant."""
+        return followed_name(self.name)
 
     @property
     def fingerprint(self) -> str:
         """Return a digest that changes when any of its files is written, replaced, added or removed."""
         told = "\n".join(f"{path} {one.size} {one.mtime_ns} {one.inode}" for path, one in self.files)
         return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def followed_name(item: str) -> str:
+    """Return the name by which a pipeline follows an item."""
+    return base_of(item.split("/", maxsplit=1)[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from functools import reduce
 
 import msgspec
 
-from inferd.store.state import FACTORY, LogKind, Quarantined, State, Trial, Verdict, Version
+from inferd.store.state import FACTORY, Figures, LogKind, Quarantined, Slots, State, Trial, Verdict, Version
+from inferd.store.variants import are_variants, better, told
 
 BOX_DEATHS = 2  # a model that took the device down so often is not tried again
 AGENT_DEATHS = 10  # inferd alone may be killed by anybody, so this many are needed to suspect the model
@@ -35,10 +36,12 @@ class Wish:
     Attributes:
         items: the drop folder's items, or the one path, that may serve it; None for whatever is newest.
         task: what a newest model must be for; None for anything.
+        period_ms: time from frame to frame; 0 where only the camera knows it.
     """
 
     items: frozenset[str] | None
     task: str | None = None
+    period_ms: float = 0.0
 
     def fits(self, version: Version) -> bool:
         """Whether a model is among those it may take: present, and of the name or task that is followed."""
@@ -126,8 +129,12 @@ def choose(state: State, key: str, wish: Wish, verdict_key: str) -> str:
     ]
     if not fitting:
         return ""
-    best = reduce(lambda before, one: one if newer(one, before) else before, fitting)
-    stays = active is not None and wish.fits(active) and not newer(best, active)
+    newest = reduce(lambda before, one: one if newer(one, before) else before, fitting)
+    best = _best_variant(slots, [newest, *(one for one in fitting if are_variants(one, newest))], wish.period_ms)
+    if active is not None and are_variants(best, active):
+        stays = not better(_figures(slots, best.digest), _figures(slots, active.digest), wish.period_ms)
+    else:
+        stays = active is not None and wish.fits(active) and not newer(newest, active)
     return "" if stays or best.digest == slots.active else best.digest
 
 
@@ -256,9 +263,32 @@ def _why_now(state: State, key: str, digest: str) -> str:
     if slots.pin == digest:
         return "pinned"
     active, chosen = state.versions.get(slots.active), state.versions.get(digest)
+    if chosen is not None and (others := _other_variants(state, slots, chosen)):
+        return f"of its variants {told(chosen.variant, _figures(slots, digest))} suits this device best; {others}"
     if active is None or chosen is None or newer(chosen, active):
         return ""
     return f"{active.title} is newer, but no longer what is followed"
+
+
+def _best_variant(slots: Slots, variants: list[Version], period_ms: float) -> Version:
+    """Return the variant that suits this device best, by what was measured."""
+
+    def best_of(one: Version, other: Version) -> Version:
+        return other if better(_figures(slots, other.digest), _figures(slots, one.digest), period_ms) else one
+
+    return reduce(best_of, variants)
+
+
+def _other_variants(state: State, slots: Slots, chosen: Version) -> str:
+    """Return the other variants that were accepted, with what was measured of each; "" for none."""
+    others = [one for one in state.versions.values() if are_variants(one, chosen) and one.items]
+    accepted = [one for one in others if (verdict := slots.verdicts.get(one.digest)) and verdict.accepted]
+    return ", ".join(told(one.variant, _figures(slots, one.digest)) for one in accepted)
+
+
+def _figures(slots: Slots, digest: str) -> Figures:
+    verdict = slots.verdicts.get(digest)
+    return verdict.figures if verdict is not None else Figures()
 
 
 def _order(version: str) -> tuple[tuple[int, str], ...]:

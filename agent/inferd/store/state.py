@@ -43,6 +43,7 @@ class Version(msgspec.Struct, frozen=True, omit_defaults=True):
         root: its .tflite below the bundle's folder.
         size_bytes: of all its files.
         verified: whether a digest or golden samples spoke for it.
+        variant: which of several models of its name and version; "" where there is one.
     """
 
     digest: str
@@ -54,11 +55,20 @@ class Version(msgspec.Struct, frozen=True, omit_defaults=True):
     root: str = ""
     size_bytes: int = 0
     verified: bool = False
+    variant: str = ""
 
     @property
     def title(self) -> str:
         """The name a person reads, as `ModelRef.title`."""
         return f"{self.name}{f' v{self.version}' if self.version else ''} ({self.digest[:8]})"
+
+
+class Figures(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was measured of a model on this device: its fastest invoke, its memory, and how often it is right (0..1)."""
+
+    invoke_ms: float = 0.0
+    private_mb: float = 0.0
+    accuracy: float | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -70,6 +80,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
         code: why not, in a word: "golden_mismatch"; "" where it may.
         why: why not, in a sentence.
         at: when.
+        figures: what was measured.
     """
 
     key: str
@@ -77,6 +88,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     code: str = ""
     why: str = ""
     at: float = 0.0
+    figures: Figures = Figures()
 
 
 class Trial(msgspec.Struct, frozen=True, omit_defaults=True):

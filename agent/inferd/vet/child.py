@@ -221,6 +221,8 @@ def describe_fake(request: ipc.Examine) -> ModelDescription:
     said = parse_manifest(bundle.manifest.name, written) if bundle.manifest else Manifest()
     version = said.model.version or bundle.version
     digest = _sha256(bundle.model.read_bytes() + b"\0" + written)
+    variant = said.model.variant or bundle.variant or None
+    said = msgspec.structs.replace(said, model=msgspec.structs.replace(said.model, variant=variant))
     return _describe_fake(request, fake, said, ModelRef(said.model.name or bundle.title, version, digest))
 
 

@@ -96,7 +96,11 @@ class Gates(Behaviour):
             build_steps(description, self.running.engine, WHOLE_PICTURE)
         except ModelError as exc:
             return failed("contract", "task_mismatch", exc.message)
-        if self.against is not None and (broken := breach(description, self.against.description)):
+        if (
+            self.against is not None
+            and not self.is_other_variant
+            and (broken := breach(description, self.against.description))
+        ):
             return failed("contract", broken.code, broken.why)
         return passed("contract")
 
@@ -120,7 +124,8 @@ class Gates(Behaviour):
             )
         ratio = slowdown(mine, theirs)
         figures |= {"against_ms": round(statistics.median(theirs), 3), "ratio": round(ratio, 3)}
-        if ratio > self.request.slower_max and budget.latency_p95_ms is None:
+        too_slow = ratio > self.request.slower_max and not self.is_other_variant
+        if too_slow and budget.latency_p95_ms is None:
             why = (
                 f"it takes {ratio:.1f} times as long as the model it replaces; {self.request.slower_max:g} are allowed"
             )

@@ -79,6 +79,15 @@ class Stand:
         return self.running.engine
 
     @property
+    def is_other_variant(self) -> bool:
+        """Whether the model that serves now is another variant of the same name, which may cost less and be right less often."""
+        if self.against is None:
+            return False
+        mine, theirs = (one.description.manifest.model for one in (self.subject, self.against))
+        same_name = self.subject.description.ref.name == self.against.description.ref.name
+        return same_name and bool(mine.variant and theirs.variant) and mine.variant != theirs.variant
+
+    @property
     def budget(self) -> BudgetSection:
         """What the model may cost: as asked for, else as its manifest says."""
         return self.request.budget or self.subject.description.manifest.budget

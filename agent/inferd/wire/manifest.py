@@ -45,6 +45,7 @@ class ModelSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
         sha256: of the model's file, in hexadecimal: what arrived is what was sent.
         contract: "new" where labels, tensors or normalisation differ on purpose from the model it replaces.
         twin: of a model compiled for an Edge TPU, the file in the same folder that the CPU runs in its place.
+        variant: which of several models of this name and version it is, such as "small"; the device takes what suits it.
     """
 
     name: str | None = None
@@ -56,6 +57,7 @@ class ModelSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     twin: str | None = None
     sha256: str | None = None
     contract: Literal["same", "new"] | None = None
+    variant: str | None = None
 
 
 class InputSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
