@@ -12,8 +12,10 @@ from inferd.records import Message
 from inferd.system.clock import SystemClock
 from inferd.telemetry.faults import Refused
 from inferd.telemetry.mqtt import MqttLink
+from inferd.telemetry.parcels import Batch
 from inferd.telemetry.seal import KEY_BYTES, Sealer, sealer
 from inferd.telemetry.subscriber import Subscriber
+from inferd.wire.replay import decode_missed
 from inferd.wire.telemetry import Event, Header, encode
 
 pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
@@ -53,6 +55,17 @@ def test_what_is_no_sealed_message_is_refused(sealed: str) -> None:
     told = json.loads(Sealer(KEY).seal(event()).payload)
     with pytest.raises(LinkError):
         Sealer(KEY).open(json.dumps(told | {"sealed": sealed}).encode())
+
+
+def test_a_watcher_opens_every_message_of_a_batch() -> None:
+    packed = Batch((event(7), event(8))).packed(Sealer(KEY).seal)
+    opened = decode_missed(Sealer(KEY).open_missed(packed.payload))
+    assert [bytes(one.message) for one in opened] == [event(7).payload, event(8).payload]
+
+
+@pytest.mark.parametrize("payload", [b"", b"{}", b"[]", b"online", b'[{"topic":"event","message":{}}]'])
+def test_what_is_no_sealed_batch_stays_as_it_is(payload: bytes) -> None:
+    assert Sealer(KEY).open_missed(payload) == payload
 
 
 def test_another_key_opens_nothing() -> None:

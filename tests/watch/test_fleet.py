@@ -5,11 +5,13 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from inferd.records import Message
 from inferd.telemetry.seen import MAX_PIPELINES, DeviceSeen
 from inferd.watch import fleet
 from inferd.watch.fleet import Fleet, Wish
 from inferd.watch.words import line, summary
 from inferd.wire import telemetry
+from inferd.wire.replay import encode_missed
 from inferd_tools.simulate import Device
 
 
@@ -95,9 +97,49 @@ def test_a_broker_full_of_names_fills_no_memory() -> None:
     assert len(seen.pipelines) == MAX_PIPELINES
 
 
-def alert(kind: telemetry.EventKind, name: str = "hot") -> bytes:
+def alert(kind: telemetry.EventKind, name: str = "hot", seq: int = 1, boot_id: str = "b") -> bytes:
     event = telemetry.Event(kind, "warning", "it is hot", None, None, {"alert": name})
-    return telemetry.encode(telemetry.Header(1, "d", "2026-11-05T06:07:08.009Z", "b", 1), event)
+    return telemetry.encode(telemetry.Header(1, "d", "2026-11-05T06:07:08.009Z", boot_id, seq), event)
+
+
+def missed(*events: bytes) -> bytes:
+    return encode_missed([Message("event", one) for one in events])
+
+
+def started(boot_id: str = "b") -> DeviceSeen:
+    """Return a device of which only its `info` was heard."""
+    seen = DeviceSeen()
+    info = telemetry.Info("0.1", "3.11", "x86_64", "Debian", None, None, 60.0, {}, {})
+    seen.hear("info", telemetry.encode(telemetry.Header(1, "d", "", boot_id, 1), info))
+    return seen
+
+
+def test_an_alert_that_the_broker_missed_stands_when_it_is_replayed() -> None:
+    seen = started()
+    seen.hear("replay", missed(alert("alert.raised", seq=7), alert("alert.raised", "full", seq=8)))
+    assert [name for name, _ in seen.alerts] == ["hot", "full"]
+    assert not seen.events
+
+
+def test_a_replayed_alert_that_is_over_by_now_stays_over() -> None:
+    seen = started()
+    seen.hear("event", alert("alert.cleared", seq=9))
+    seen.hear("replay", missed(alert("alert.raised", seq=7)))
+    assert not seen.alerts
+
+
+def test_a_replayed_alert_of_an_earlier_start_is_none() -> None:
+    seen = started("b")
+    seen.hear("replay", missed(alert("alert.raised", seq=7, boot_id="a")))
+    assert not seen.alerts
+
+
+def test_alerts_of_an_earlier_start_end_with_it() -> None:
+    seen = started("a")
+    seen.hear("event", alert("alert.raised", seq=7, boot_id="a"))
+    info = telemetry.Info("0.1", "3.11", "x86_64", "Debian", None, None, 60.0, {}, {})
+    seen.hear("info", telemetry.encode(telemetry.Header(1, "d", "", "b", 1), info))
+    assert not seen.alerts
 
 
 def test_an_alert_stands_until_it_is_cleared_or_the_agent_starts_anew() -> None:

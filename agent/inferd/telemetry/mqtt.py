@@ -24,12 +24,12 @@ from inferd.system.clock import Clock, Jumps
 from inferd.system.wakeup import Wakeup
 from inferd.telemetry.backoff import Backoff
 from inferd.telemetry.connection import FOR_LIVE, Connection
+from inferd.telemetry.ear import Ear
 from inferd.telemetry.faults import Refused, TakenOver
 from inferd.telemetry.parcels import Outgoing, Parcel
 from inferd.telemetry.place import Place
 from inferd.telemetry.route import Route
 from inferd.telemetry.stock import Stock
-from inferd.telemetry.twin import TwinWatch
 from inferd.wire import topics
 
 ACCEPT_S = 10.0  # a broker that took the TCP connection and does not answer CONNECT is none
@@ -39,7 +39,6 @@ LOOK_AT_CLOCK_S = 1.0
 GOODBYE_SHARE = 0.8  # of the time to close; the rest is for the threads to end
 AT_ONCE = 64  # messages handed over before acknowledgements are read again
 FRESH_S = 5.0  # for so long what happened is news
-MAX_INCOMING = 256
 LEAVE_S = 2.0  # for a broker that we leave to acknowledge that
 
 BACKOFF = Backoff()
@@ -81,21 +80,18 @@ class MqttLink:
         """
         self.connected = False
         self.attempts = 0
-        self._device = device
         self._clock = clock
         self._backoff = backoff
         self._accept_s = accept_s
         self._wakeup = Wakeup()
         self._stock = Stock(settings.max_buffered, place, clock, fresh_s, self._wakeup.set)
-        self._twins = TwinWatch()
-        self._info_topic = topics.full_topic(settings.prefix, device, topics.INFO.path)
+        info_topic = topics.full_topic(settings.prefix, device, topics.INFO.path)
+        self._ear = Ear(device, info_topic)
         requests = (topics.full_topic(settings.prefix, device, f"{topics.REQUEST}#"),) if settings.requests else ()
-        self._route = Route(settings, device, clock, (self._info_topic, *requests, *listens))
-        self._incoming: deque[Incoming] = deque(maxlen=MAX_INCOMING)
+        self._route = Route(settings, device, clock, (info_topic, *requests, *listens))
         self._news: deque[LinkNews] = deque(maxlen=16)
         self._closing_by_ns: int | None = None
         self._told = ""
-        self._complaints: set[str] = set()
         self._jumps = Jumps(clock)
         self._thread = threads.start("mqtt", self._run)
 
@@ -105,7 +101,7 @@ class MqttLink:
             self._stock.outbox.count_dropped()
             return
         if message.retain and message.topic == topics.INFO.path:
-            self._twins.said(message.payload)
+            self._ear.twins.said(message.payload)
         self._stock.put(message)
         if self.connected:  # set before the owner looks into the outbox, so nothing is left lying
             self._wakeup.set()
@@ -121,7 +117,7 @@ class MqttLink:
 
     def incoming(self) -> list[Incoming]:
         """Return what was heard since the last time, oldest first."""
-        return [self._incoming.popleft() for _ in range(len(self._incoming))]
+        return self._ear.take()
 
     def news(self) -> list[LinkNews]:
         """Return what a person should hear of the link since the last time."""
@@ -152,7 +148,7 @@ class MqttLink:
                 if self._closing_by_ns is not None:
                     break
                 failures, pause_s = 0, 0.0
-                self._twins.moved()
+                self._ear.twins.moved()
             except LinkError as fault:
                 steady = self._clock.monotonic_ns() - began_ns > STEADY_S * 1e9
                 failures = 1 if steady else failures + 1
@@ -205,7 +201,7 @@ class MqttLink:
     def _listen(self, way: Connection) -> None:
         """Take what a turn brought. What was heard comes first: our last start's `info` may lie before the PUBACK of ours."""
         try:
-            self._hear(way)
+            self._ear.hear(way)
         finally:
             self._count_delivered(way)
 
@@ -214,18 +210,7 @@ class MqttLink:
         for one in acknowledged:
             self._stock.delivered(one)
             if isinstance(one, Outgoing) and one.message.retain and one.message.topic == topics.INFO.path:
-                self._twins.arrived()
-
-    def _hear(self, way: Connection) -> None:
-        for complaint in way.complaints - self._complaints:
-            self._complaints.add(complaint)
-            log.warning("mqtt: %s: %s", way.where, complaint)
-        heard, way.heard = way.heard, []
-        for one in heard:
-            if one.topic != self._info_topic:
-                self._incoming.append(one)
-            elif twin := self._twins.twin(one.payload):
-                raise TakenOver(way.where, f"another device (boot id {twin}) says it is {self._device!r} too")
+                self._ear.twins.arrived()
 
     def _hand_over(self, way: Connection) -> bool:
         """Send what may be sent now; return whether there may be more at once."""

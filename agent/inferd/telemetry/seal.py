@@ -19,6 +19,7 @@ import msgspec
 from inferd.errors import LinkError
 from inferd.records import Message
 from inferd.telemetry.faults import Refused
+from inferd.wire.replay import Missed, decode_missed
 from inferd.wire.requests import SealedRequest
 from inferd.wire.telemetry import Header
 
@@ -82,6 +83,18 @@ class Sealer:
         if shown is None:
             raise LinkError(told.device, f"message {told.seq} was sealed with another key, or altered; mend {KEY}")
         return shown
+
+    def open_missed(self, payload: bytes) -> bytes:
+        """Return a batch of what the broker missed with every message opened; what is no batch as it is.
+
+        Raises:
+            LinkError: one was sealed with another key, or altered on its way.
+        """
+        try:
+            missed = decode_missed(payload)
+        except msgspec.MsgspecError:
+            return payload
+        return _encoder.encode([Missed(one.topic, msgspec.Raw(self.open(bytes(one.message)))) for one in missed])
 
     def seal_request(self, verb: str, heard: Header, request: bytes) -> bytes:
         """Return a request that only the device can read, once; it is bound to its verb and to a message of the device.

@@ -10,6 +10,7 @@ import msgspec
 
 from inferd.histogram import HistogramData, merge
 from inferd.telemetry.metrics import histogram
+from inferd.wire.replay import decode_missed
 from inferd.wire.telemetry import Event, Figure, Info, Latency, Metrics, Model, Number, PipelineStatus, State
 
 MAX_EVENTS = 50
@@ -57,6 +58,9 @@ class DeviceSeen:
     alerts: dict[tuple[str, str], Event] = field(default_factory=dict)
     events: deque[tuple[str, Event]] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
     results: int = 0
+    _boot_id: str = ""
+    _newest: dict[tuple[str, str], int] = field(default_factory=dict)
+    """The number of the newest word on an alert: a batch of what the broker missed may come after what is newer."""
 
     def hear(self, topic: str, payload: bytes) -> bool:
         """Take a message; `topic` is below the device. Return False where it says nothing that we know."""
@@ -115,11 +119,15 @@ class DeviceSeen:
             case ["status"]:
                 self.online = payload == b"online"
             case ["info"]:
+                self._starts(msgspec.json.decode(payload, type=Stamp).boot_id)
                 self._about(msgspec.json.decode(payload, type=Info))
             case ["metrics" | "rollup"]:
                 self._count(msgspec.json.decode(payload, type=Metrics))
             case ["event"]:
                 self._happened(payload)
+            case ["replay"]:
+                self._missed(payload)
+                return False  # it says nothing of now
             case [pipeline, last] if last in SUFFIXES:
                 self._of_pipeline(pipeline, last, payload)
             case _:
@@ -137,16 +145,39 @@ class DeviceSeen:
             if (seen := self._pipeline(name)) is not None:
                 seen.figures = figures
 
+    def _starts(self, boot_id: str) -> None:
+        """Forget what an earlier start has said of alerts: whoever starts watches from the beginning."""
+        if self._boot_id not in ("", boot_id):
+            self.alerts.clear()
+        if self._boot_id != boot_id:
+            self._newest.clear()
+        self._boot_id = boot_id
+
     def _happened(self, payload: bytes) -> None:
-        event = msgspec.json.decode(payload, type=Event)
-        self.events.append((msgspec.json.decode(payload, type=Stamp).time, event))
+        event, stamp = msgspec.json.decode(payload, type=Event), msgspec.json.decode(payload, type=Stamp)
+        self.events.append((stamp.time, event))
+        if event.kind == "agent.started":
+            self.alerts.clear()
+        self._alert(event, stamp.seq)
+
+    def _missed(self, payload: bytes) -> None:
+        """Take from a batch the alerts of this start on which nothing newer was said; the rest is of another time."""
+        for message in (bytes(one.message) for one in decode_missed(payload) if one.topic == "event"):
+            event, stamp = msgspec.json.decode(message, type=Event), msgspec.json.decode(message, type=Stamp)
+            key = (str(event.data.get("alert")), event.pipeline or "")
+            if stamp.boot_id == self._boot_id and stamp.seq > self._newest.get(key, 0):
+                self._alert(event, stamp.seq)
+
+    def _alert(self, event: Event, seq: int) -> None:
         key = (str(event.data.get("alert")), event.pipeline or "")
         if event.kind == "alert.raised" and len(self.alerts) < MAX_ALERTS:
             self.alerts[key] = event
         elif event.kind == "alert.cleared":
             self.alerts.pop(key, None)
-        elif event.kind == "agent.started":
-            self.alerts.clear()  # whoever starts watches from the beginning
+        else:
+            return
+        if key in self._newest or len(self._newest) < MAX_ALERTS:
+            self._newest[key] = seq
 
     def _of_pipeline(self, pipeline: str, last: str, payload: bytes) -> None:
         if last == "result":
@@ -169,9 +200,11 @@ class DeviceSeen:
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """When a message was made."""
+    """Which message it is."""
 
-    time: str
+    time: str = ""
+    boot_id: str = ""
+    seq: int = 0
 
 
 def number(figure: Figure) -> Number:

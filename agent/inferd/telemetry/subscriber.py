@@ -23,6 +23,7 @@ from inferd.telemetry.backoff import Backoff
 from inferd.telemetry.faults import explain
 from inferd.telemetry.seal import sealer
 from inferd.telemetry.tls import context
+from inferd.wire.topics import REPLAY
 
 CONNECT_S = 5.0
 MAX_WAITING = 5_000  # messages kept until somebody takes them; the oldest go first and are counted
@@ -185,9 +186,14 @@ class Subscriber:
     ) -> None:
         self._unacknowledged.discard(mid)
 
+    def _opened(self, topic: str, payload: bytes) -> bytes:
+        if self._sealer is None:
+            return payload
+        return self._sealer.open_missed(payload) if topic.endswith(f"/{REPLAY.path}") else self._sealer.open(payload)
+
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         try:
-            payload = self._sealer.open(bytes(message.payload)) if self._sealer else bytes(message.payload)
+            payload = self._opened(message.topic, bytes(message.payload))
         except LinkError:
             self.unreadable += 1
             return

@@ -8,7 +8,6 @@ from typing import Literal
 
 from inferd.histogram import quantile
 from inferd.telemetry.seen import DeviceSeen
-from inferd.wire.topics import REPLAY
 
 MAX_DEVICES = 2_000
 Sort = Literal["state", "device", "fps", "p95", "temperature", "alerts"]
@@ -81,7 +80,7 @@ class Fleet:
         if not topic.startswith(self._prefix):
             return
         device, _, below = topic.removeprefix(self._prefix).partition("/")
-        if not below or below == REPLAY.path:
+        if not below:
             return
         if device not in self.devices and len(self.devices) >= MAX_DEVICES:
             self.refused += 1
