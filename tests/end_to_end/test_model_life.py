@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.agent import wait_for
-from fixtures.dropping import FOLLOWS_NEWEST, WAIT_S, agent
+from fixtures.dropping import FOLLOWS_NEWEST, WAIT_S, Dropping, agent
 
 BUDGET = "[budget]\nlatency_p95_ms = 10.0\n"  # broken by any model on a busy machine: only the slow one has it
 
@@ -107,6 +107,39 @@ def test_a_model_whose_file_is_removed_while_it_is_vetted_does_not_come_to_serve
         (it.folder / "late.tflite").unlink()
         it.await_line("model.retired", "late")
         assert it.slots() == ("good", "good")
+
+
+def kill_vet(it: Dropping) -> None:
+    """Kill the vet child at work, as the kernel does where memory runs out."""
+    assert wait_for(lambda: "inferd-vet" in it.running.children(), WAIT_S), it.running.log()
+    vet = it.running.children()["inferd-vet"]
+    os.kill(vet, signal.SIGKILL)
+    assert wait_for(lambda: it.running.children().get("inferd-vet") != vet, WAIT_S)
+
+
+def test_one_kill_of_a_vet_child_is_not_held_against_its_model(tmp_path: Path) -> None:
+    with agent(tmp_path) as it:
+        it.drop("first", "load_ms = 500.0")
+        kill_vet(it)
+        it.await_active("first")
+
+
+def test_a_model_whose_vet_child_is_killed_twice_is_refused(tmp_path: Path) -> None:
+    with agent(tmp_path) as it:
+        it.drop("first", "load_ms = 500.0")
+        kill_vet(it)
+        kill_vet(it)
+        assert "killed by SIGKILL" in it.await_line("model.refused", "first").why
+
+
+def test_one_kill_of_a_vet_child_at_the_start_takes_no_model_away(tmp_path: Path) -> None:
+    with agent(tmp_path) as it:
+        it.drop("first", "load_ms = 500.0")
+        it.await_active("first")
+    with agent(tmp_path) as it:
+        kill_vet(it)
+        assert wait_for(lambda: it.results.count, WAIT_S)
+        assert it.lines("model.rolled_back") == []
 
 
 def test_a_link_in_the_drop_folder_is_refused_by_name(tmp_path: Path) -> None:

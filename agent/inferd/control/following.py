@@ -59,6 +59,7 @@ class Followed:
         replay_mb: what frames of its trial may take, to be shown to the model before; 0 where there is none.
         mixed: pipelines whose next counts are mixed with those of the model before.
         later: items whose accelerator does not work, by name; they are vetted again with the configured path.
+        killed: what the vet child before was asked for, if that was killed; None where it was not.
         refused: why models were refused for want of an accelerator, as it was told.
     """
 
@@ -79,6 +80,7 @@ class Followed:
     replay_mb: float = 0.0
     mixed: set[str] = field(default_factory=set)
     later: dict[str, Item] = field(default_factory=dict)
+    killed: Job | None = None
     refused: set[str] = field(default_factory=set)
 
     @property

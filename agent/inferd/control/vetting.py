@@ -6,7 +6,7 @@ Control's side, beside `examination.py`, which asks one child about one model.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -14,7 +14,7 @@ from inferd import ipc
 from inferd.bundled import bundled
 from inferd.config import settings
 from inferd.control.dropped import DropFolder
-from inferd.control.examination import LIMITS, Accepted, Examination, Rejected
+from inferd.control.examination import KILLED, LIMITS, Accepted, Examination, Rejected
 from inferd.control.following import Followed, Job, release
 from inferd.control.life import Life
 from inferd.control.serving import AGAIN_NS, Serving
@@ -64,7 +64,7 @@ class Vetting(Serving):
         """Return the verdict of the vet child that has ended; None where `pid` is none of ours."""
         for one in self.followed.values():
             if one.examination is not None and one.examination.child.pid == pid:
-                verdict = _complete(one.examination.conclude(ended))
+                verdict = self._forgive(one, _complete(one.examination.conclude(ended)))
                 one.examination = None
                 before = one.accepted
                 self.life.take(slots.end_vetting)
@@ -77,6 +77,14 @@ class Vetting(Serving):
                     self._rejected(one, verdict)
                 return Concluded(one, verdict, changed=one.accepted is not before)
         return None
+
+    def _forgive(self, one: Followed, verdict: Accepted | Rejected) -> Accepted | Rejected:
+        """Have a model tried once more whose vet child was killed, which may be somebody else's doing; twice is its own."""
+        before, one.killed = one.killed, one.job
+        if isinstance(verdict, Rejected) and verdict.code == KILLED:
+            return replace(verdict, again=before != one.job)
+        one.killed = None
+        return verdict
 
     def _next(self, one: Followed, seed: Seed) -> None:
         """Start the vet child that this key needs first, if it needs one."""
