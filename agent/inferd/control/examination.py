@@ -39,6 +39,7 @@ ENVIRONMENT = {
 RUNTIMES = ("ai-edge-litert", "tflite-runtime", "onnxruntime")
 EDGETPU_FILE = "_edgetpu."
 WRONG_PAIR = "a delegate that was built for another runtime does that; docs/accelerators.md names pairs that work"
+KILLED = "killed"  # the code where a vet child's death may be somebody else's doing
 LOAD_S = 120.0  # what a person at a terminal lets a model take, unless told otherwise
 # A vet child must never win against the model that serves, and has nothing to do with a network.
 LIMITS = Limits(nice=10, oom_score_adj=800, file_mb=1100, alone=True)
@@ -142,7 +143,8 @@ class Examination:
             _close(fds)
             return self._refuse(answer.why, answer.code, answer.description, part=answer.part, again=answer.again)
         was_through = len(self._gates) == len(GATES) and self._gates[-1].finding != "fail"
-        if answer is None and not was_through:
+        if ended.signal == signal.SIGKILL or (answer is None and not was_through):
+            _close(fds)
             return self._refuse(*self._how_it_died(ended))
         if answer is None or not ended.ok:
             _close(fds)
@@ -188,6 +190,8 @@ class Examination:
             return "it did not load and run in the time it has; the process that tried it was killed", "hang"
         if ended.signal == signal.SIGXCPU:
             return "it took more processor time than it may; see vet_deadline_s under [models]", "hang"
+        if ended.signal == signal.SIGKILL:
+            return "the process that tried it was killed by SIGKILL: for want of memory, or by somebody", KILLED
         asked = self._request.engine.delegate or EDGETPU_FILE in self._request.path
         hint = f"; {WRONG_PAIR}" if asked else ""
         return f"it cannot be loaded safely: the process that tried it {ended.sentence}{hint}", "crash"
