@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from inferd.records import Incoming, Message
 from inferd.telemetry.gate import REMEMBERED, Asked, Gate, Turned
@@ -52,6 +56,12 @@ class World:
         turned = self.ask(payload, verb)
         assert isinstance(turned, Turned)
         return turned.why
+
+
+def forged(device: str, boot_id: str, seq: int, hidden: str) -> bytes:
+    """Return what looks like a sealed request."""
+    sealed = base64.b64encode(hidden.encode("utf-8", "surrogatepass")).decode()
+    return json.dumps({"device": device, "boot_id": boot_id, "seq": seq, "sealed": sealed}).encode()
 
 
 @pytest.fixture
@@ -125,6 +135,15 @@ def test_a_message_of_the_device_is_no_request(world: World) -> None:
     header = Header(1, "pi", "", world.device.boot_id, 7)
     told = Sealer(KEY).seal(Message("event", encode(header, Event("agent.started", "info", ""))))
     assert isinstance(world.ask(told.payload), Turned)
+
+
+@given(
+    some.lists(some.binary(max_size=200) | some.builds(forged, some.text(), some.text(), some.integers(), some.text()))
+)
+def test_whatever_comes_nothing_is_let_in_without_the_key(payloads: list[bytes]) -> None:
+    with TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        assert not any(isinstance(world.ask(payload), Asked) for payload in payloads)
 
 
 def test_without_a_key_requests_are_plain(world: World) -> None:

@@ -15,6 +15,7 @@ import yaml
 from inferd import __version__
 from inferd.telemetry.metrics import GROUP_LABELS, LABEL_VALUES, METRICS, Group, Metric
 from inferd.telemetry.parcels import MOST_TOGETHER
+from inferd.telemetry.seal import Sealed
 from inferd.wire import requests, telemetry, topics
 from inferd.wire.result import Inference, Whence
 from inferd.wire.topics import TOPICS, Topic
@@ -36,7 +37,8 @@ BODIES: Mapping[str, tuple[type[msgspec.Struct], ...]] = {
 DESCRIPTION = """\
 What a device that runs inferd says over MQTT, and what may be asked of it. Every topic is below `<prefix>/<device>/`; what
 the broker missed comes later on `replay`, in batches, each message with its own `time`. A message that comes twice has the
-same `device`, `boot_id` and `seq`. docs/mqtt.md says it in sentences.
+same `device`, `boot_id` and `seq`. Where `mqtt.seal_key_file` is set, every message but `status` is a `Sealed` with the message
+in it, and every request a `SealedRequest`. docs/mqtt.md says it in sentences.
 """
 
 
@@ -109,7 +111,10 @@ def _asked(verb: str, examples: Json) -> Iterable[Json]:
     asked = _channel(
         to, _name(to), _payload(request, entry.about, examples.get(to)), "receive", _mqtt(1, retain=False), entry.about
     )
-    answer = {"allOf": [{"$ref": f"{SCHEMAS}Header"}, {"$ref": f"{SCHEMAS}Response"}]}
+    answer: Json = {"allOf": [{"$ref": f"{SCHEMAS}Header"}, {"$ref": f"{SCHEMAS}Response"}]}
+    if verb == "snapshot":
+        picture: Json = {"anyOf": [{"$ref": f"{SCHEMAS}Snapshot"}, {"type": "null"}]}
+        answer["allOf"].append({"type": "object", "properties": {"data": picture}})
     about = f"the answer to `{to}`, there or where MQTT 5's response topic says"
     answered = _channel(
         back, _name(back), _payload(answer, about, examples.get(back)), "send", _mqtt(1, retain=False), about
@@ -188,7 +193,8 @@ def _schemas() -> Json:
     """Return the schemas of all structs; JSON Schema's draft 7, which AsyncAPI speaks."""
     bodies = [one for body in BODIES.values() for one in body]
     takes = [verb.takes for verb in requests.VERBS.values()]
-    wanted = list(dict.fromkeys([telemetry.Header, *bodies, *takes, requests.Response]))
+    answers = [requests.Response, requests.Snapshot]
+    wanted = list(dict.fromkeys([telemetry.Header, *bodies, *takes, *answers, Sealed, requests.SealedRequest]))
     _, made = msgspec.json.schema_components(wanted, ref_template=SCHEMAS + "{name}")
     for group in GROUP_LABELS:
         _describe(made["Metrics"]["properties"][group], group)
