@@ -8,6 +8,7 @@ import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from common import CONFIG_D, Broker, Figures, check_all, process, run, shown, until
 from kernel import HOG, PATIENT_S, a_model_has_proved_itself, drop
@@ -65,22 +66,23 @@ def the_time_comes() -> Figures:
     control, now_s = shown("MainPID"), int(Path("/in/now").read_text())
     broker.mark()
     run("date", "--set", f"@{now_s}")
-    took_s, told = broker.wait("/event", lambda body: body["kind"] == "clock.set", PATIENT_S)
+    took_s = until("that the clock was set", lambda: events("clock.set"), PATIENT_S)
     broker.wait("/digits/result", lambda body: "unsynchronised" not in body, PATIENT_S)
-    early = [body for _, body in broker.heard("/event") if body["time"].startswith("1970")]
-    early += [one["message"] for _, batch in broker.heard("/replay") for one in entries(batch)]
-    early = [body for body in early if str(body.get("time", "")).startswith("1970")]
+    early = [body for body in events() if str(body["time"]).startswith("1970")]
     assert early, "nothing from 1970 arrived"
     assert all(body.get("unsynchronised") is True for body in early), early
-    assert abs(told["data"]["by_s"] - now_s) < 3600
+    by_s = events("clock.set")[0]["data"]["by_s"]
+    assert abs(by_s - now_s) < 3600
     assert shown("MainPID") == control
-    return {"connected_s": took_s, "by_s": told["data"]["by_s"], "from_1970": len(early)}
+    return {"connected_s": took_s, "by_s": by_s, "from_1970": len(early)}
 
 
-def entries(batch: dict[str, object]) -> list[dict[str, dict[str, object]]]:
-    """Return the messages of a batch of what was missed."""
-    text = str(batch.get("text", "[]"))
-    return [one for one in json.loads(text) if isinstance(one.get("message"), dict)] if text.startswith("[") else []
+def events(kind: str = "") -> list[dict[str, Any]]:  # Any: JSON
+    """Return all events since the mark, as they came or in batches of what was missed; of one kind where it is named."""
+    told = [body for _, body in broker.heard("/event")]
+    for _, batch in broker.heard("/replay"):
+        told += [one["message"] for one in json.loads(batch.get("text", "[]")) if isinstance(one["message"], dict)]
+    return [body for body in told if "kind" in body and kind in ("", body["kind"])]
 
 
 def jumps_of_hours_change_nothing() -> Figures:
