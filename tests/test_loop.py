@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from fixtures.turning import Turning, fake, frame, serving
+from fixtures.turning import Turning, fake, frame, pipeline, serving
+from inferd.pipeline import Lane
 
 
 def test_without_an_engine_a_frame_waits() -> None:
@@ -85,3 +86,38 @@ def test_a_loop_without_an_engine_has_made_room_already() -> None:
     turning.turn()
     assert turning.heard.retired == []
     assert turning.loop.let_go(0.0) is False
+
+
+def test_a_lane_that_comes_later_waits_for_the_next_offer_and_its_siblings_go_on() -> None:
+    turning = Turning("a")
+    turning.loop.offer(serving(names=("a",), lanes=turning.lanes))
+    turning.turn()
+    both = {**turning.lanes, "b": Lane(pipeline("b"), turning.changed)}
+    turning.loop.follow(both)
+    for name in ("b", "a"):
+        both[name].put(frame())
+    turning.turn(2)
+    assert [name for name, _, _ in turning.heard.reports] == ["a"]
+    turning.loop.offer(serving("2", names=("a", "b"), lanes=both))
+    turning.turn()
+    assert [name for name, _, _ in turning.heard.reports] == ["a", "b"]
+
+
+def test_a_lane_of_the_same_name_with_other_settings_is_another_one() -> None:
+    turning = Turning("a")
+    turning.loop.offer(serving(names=("a",), lanes=turning.lanes))
+    turning.turn()
+    other = {"a": Lane(pipeline("a"), turning.changed)}
+    turning.loop.follow(other)
+    other["a"].put(frame())
+    turning.turn(2)
+    assert turning.heard.reports == []
+
+
+def test_a_lane_that_left_is_turned_no_more() -> None:
+    turning = Turning("a", "b")
+    turning.loop.offer(serving(names=("a", "b"), lanes=turning.lanes))
+    turning.lanes["b"].put(frame())
+    turning.loop.follow({"a": turning.lanes["a"]})
+    turning.turn(2)
+    assert turning.heard.reports == []

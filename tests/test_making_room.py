@@ -19,7 +19,8 @@ from inferd.system.channel import Channel, channel_pair
 from inferd.system.clock import SystemClock
 from inferd.system.progress import Progress
 from inferd.vet.child import describe_fake
-from inferd.worker.process import SPARE_MB, Context, Group
+from inferd.worker.group import SPARE_MB, Group
+from inferd.worker.member import Context
 from inferd.worker.voices import Teller, ToControl
 
 NEEDS_MB = 100.0

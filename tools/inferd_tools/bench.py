@@ -34,7 +34,8 @@ from inferd.system.clock import SystemClock
 from inferd.system.progress import Progress
 from inferd.system.threads import Condition
 from inferd.wire.manifest import Filter
-from inferd.worker.loop import Loop, Serving
+from inferd.worker.loop import Loop
+from inferd.worker.serving import Serving
 from inferd.worker.voices import LoopListener, PipelineVoice, Teller
 from inferd_tools import bench_telemetry
 from inferd_tools.bench_parts import part_rows

@@ -7,69 +7,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from inferd.errors import EngineError, InferdError, ModelError, NonFiniteOutput, SourceError
-from inferd.parts import Engine, Task
-from inferd.pipeline import Lane, Seen, Steps, scene_ns, tick
+from inferd.parts import Task
+from inferd.pipeline import Lane, Seen, scene_ns, tick
 from inferd.records import Answer, Frame, ModelRef, Result, Tick
 from inferd.system.clock import Clock
-from inferd.system.progress import Busy, Slot
+from inferd.system.progress import Slot
 from inferd.system.threads import Condition, Event, Latest
 from inferd.tasks.schedule import is_open
 from inferd.worker.cascade import Exchange, Held, Outgoing
+from inferd.worker.serving import Serving
 
 CPU = "cpu"
 GIVE_UP_AFTER = 3  # failures in a row of an accelerator without a twin; with one, the first is enough
 IDLE_S = 0.25  # how often an idle loop says that it lives
 FOREVER_NS = 1 << 62
-
-
-class MarkedEngine:
-    """An engine that shows in the shared page when it is at work, so that a death or a hang in there is known for its own."""
-
-    def __init__(self, engine: Engine, slot: Slot) -> None:
-        self.info = engine.info
-        self.write = engine.write
-        self.read = engine.read
-        self.reset = engine.reset
-        self.close = engine.close
-        self._invoke = engine.invoke
-        self._begin = slot.begin
-
-    def invoke(self) -> None:
-        """Run the model once, marked.
-
-        Raises:
-            EngineError: the runtime refused.
-        """
-        self._begin(Busy.ENGINE)
-        self._invoke()
-        self._begin(Busy.IDLE)
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """A loaded and warmed model with the steps of every pipeline that it serves; `engine` speaks for all that run it."""
-
-    ref: ModelRef
-    engine: Engine
-    steps: Mapping[str, Steps]
-    standby: Serving | None = None  # the warm CPU twin of an engine on an accelerator
-    degraded: str = ""  # why it serves in place of another
-
-    @property
-    def own(self) -> tuple[Engine, ...]:
-        """The engines that run it: one for all pipelines, or one for each where it remembers what it was shown."""
-        return tuple(dict.fromkeys(steps.engine for steps in self.steps.values()))
-
-    @property
-    def engines(self) -> tuple[Engine, ...]:
-        """All engines that are held for it."""
-        return (*self.own, *(self.standby.engines if self.standby else ()))
 
 
 class Listener(Protocol):
@@ -120,6 +76,7 @@ class Loop:
             exchange: hands on what was found to pipelines that look closer.
         """
         self._lanes = lanes
+        self._followed: Latest[Mapping[str, Lane]] = Latest(changed)
         self._changed = changed
         self._offered: Latest[Serving] = Latest(changed)
         self._slot = slot
@@ -137,9 +94,17 @@ class Loop:
         """Whether an engine has been taken."""
         return self._serving is not None
 
+    def serves_lane(self, lane: Lane) -> bool:
+        """Whether the engine that was taken has steps for a lane."""
+        return self._serving is not None and self._serving.serves(lane)
+
     def offer(self, serving: Serving) -> Serving | None:
         """Offer an engine; return one that was offered before and not yet taken, which the caller closes."""
         return self._offered.put(serving)
+
+    def follow(self, lanes: Mapping[str, Lane]) -> None:
+        """Have these lanes instead, between two ticks; what those that go still held is told."""
+        self._followed.put(lanes)
 
     def let_go(self, timeout_s: float) -> bool:
         """Have the engine let go that serves, to make room for another; return whether that was done in time.
@@ -166,6 +131,7 @@ class Loop:
         self._slot.turn(self._clock.monotonic_ns())
         if self._leaving.is_set():
             self._leave()
+        self._take_lanes()
         self._take_offer()
         now_ns = self._clock.monotonic_ns()
         for waiting in self._lanes.values():
@@ -185,6 +151,17 @@ class Loop:
             self._leaving.clear()
             self._changed.notify_all()
 
+    def _take_lanes(self) -> None:
+        lanes = self._followed.take()
+        if lanes is None:
+            return
+        for name, lane in self._lanes.items():
+            if lanes.get(name) is not lane:
+                self._let_out(lane, FOREVER_NS)
+        kept = {name: self._outgoing[name] for name, lane in lanes.items() if self._lanes.get(name) is lane}
+        self._lanes = lanes
+        self._outgoing = {name: kept.get(name) or Outgoing(self._changed) for name in lanes}
+
     def _take_offer(self) -> None:
         if self._offered.peek() is None:
             return
@@ -195,13 +172,18 @@ class Loop:
             self._listener.taken(offered, old, (self._clock.monotonic_ns() - started) / 1e6)
 
     def _oldest(self) -> Lane | None:
-        waiting = [(frame.taken_ns, name) for name, lane in self._lanes.items() if (frame := lane.frames.peek())]
+        waiting = [
+            (frame.taken_ns, name)
+            for name, lane in self._lanes.items()
+            if (frame := lane.frames.peek()) and (self._serving is None or self._serving.serves(lane))
+        ]
         return self._lanes[min(waiting)[1]] if waiting else None
 
     def _wait(self) -> None:
         with self._changed:
             if (
                 self._offered.peek() is None
+                and self._followed.peek() is None
                 and not self._leaving.is_set()
                 and (self._serving is None or self._oldest() is None)
             ):

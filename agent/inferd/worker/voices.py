@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from inferd import ipc
@@ -10,7 +11,7 @@ from inferd.pipeline import Lane
 from inferd.records import Answer, ModelRef, PipelineState, Tick
 from inferd.system.channel import Channel
 from inferd.system.threads import Lock
-from inferd.worker.loop import Serving
+from inferd.worker.serving import Serving
 
 ToControl = Channel[ipc.ToWorker, ipc.FromWorker]
 GOOD_AGAIN = 20  # so many frames in a row must give a result before a degraded pipeline is called running
@@ -107,10 +108,14 @@ class LoopListener:
         self._key = key
         self._voices = voices
         self._teller = teller
-        self._good_left = dict.fromkeys(voices, 0)
+        self._good_left: Counter[str] = Counter()
         self._degraded = ""
         self._made_room = False
         self.retired: list[Engine] = []
+
+    def follow(self, voices: Mapping[str, PipelineVoice]) -> None:
+        """Take that there are other pipelines; those that go may still have a last word. Called on the main thread."""
+        self._voices = {**self._voices, **voices}
 
     def taken(self, serving: Serving, old: Serving | None, pause_ms: float) -> None:
         """Tell that a new engine serves; keep the old one for the main thread to close (closing holds the GIL)."""
