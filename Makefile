@@ -7,7 +7,7 @@ VENV_OLD := .venv-tflite-runtime
 SECONDS_ARG := $(if $(SECONDS),--seconds $(SECONDS),)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-tflite-runtime check bench soak deb nspawn arm docs format clean
+.PHONY: help run test test-tflite-runtime check bench soak deb nspawn kernel arm docs format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -36,7 +36,10 @@ deb: $(VENV)/.demo  ## build the Debian package into dist/ (RELEASE=bookworm|tri
 	@$(BIN)/python -m inferd_tools.deb $(if $(RELEASE),--release $(RELEASE)) $(if $(ARCH),--arch $(ARCH))
 
 nspawn: $(VENV)/.dev  ## prove the package in a booted Debian; needs root, minutes (INFERD_RELEASES="bookworm trixie")
-	@$(BIN)/python -m pytest -s -m soak --override-ini addopts=-ra tests/systemd
+	@$(BIN)/python -m pytest -s -m soak --override-ini addopts=-ra tests/systemd --ignore=tests/systemd/test_kernel.py
+
+kernel: $(VENV)/.dev  ## prove cameras, meters, sound, limits, clock and watchdog under a real kernel; needs root, QEMU, 20 minutes
+	@$(BIN)/python -m pytest -s -m soak --override-ini addopts=-ra tests/systemd/test_kernel.py
 
 arm: $(VENV)/.dev  ## prove core, agent and package on emulated ARM; needs root, minutes (ARCH=arm64|armhf for one)
 	@$(BIN)/python -m inferd_tools.arm $(if $(ARCH),--arch $(ARCH))

@@ -1,4 +1,4 @@
-"""The package under a kernel of its own, in an emulated PC: minutes, and once a download of 300 MB. `make soak`.
+"""The package under a kernel of its own, in an emulated PC: minutes, and once a download of 300 MB. `make kernel`.
 
 What is measured inside is printed, and kept in .cache/kernel/*.json.
 """
