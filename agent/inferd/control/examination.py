@@ -36,7 +36,7 @@ ENVIRONMENT = {
     "OPENCV_LOG_LEVEL": "OFF",
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
 }
-RUNTIMES = ("ai-edge-litert", "tflite-runtime", "onnxruntime")
+RUNTIMES = ("ai-edge-litert", "tflite-runtime", "onnxruntime", "pymicro-features")  # the last prepares what models hear
 EDGETPU_FILE = "_edgetpu."
 WRONG_PAIR = "a delegate that was built for another runtime does that; docs/accelerators.md names pairs that work"
 KILLED = "killed"  # the code where a vet child's death may be somebody else's doing
