@@ -13,7 +13,8 @@ import msgspec
 from inferd import ipc
 from inferd.cli.children import quiet_seed
 from inferd.config import settings
-from inferd.control.examination import LOAD_S, Rejected, examine
+from inferd.config.telemetry import Metrics
+from inferd.control.examination import LOAD_S, Rejected, core_w, examine
 from inferd.wire.manifest import BudgetSection
 from inferd.wire.vetting import VetReport
 
@@ -61,6 +62,7 @@ def vet(model: Path, against: Path | None, limits: BudgetSection | None, threads
         gates=True,
         against=str(against or ""),
         budget=limits,
+        core_w=core_w(Metrics()),
     )
     with quiet_seed() as seed, tempfile.TemporaryDirectory() as store:
         verdict = examine(seed, msgspec.structs.replace(request, store_dir=store), LOAD_S)

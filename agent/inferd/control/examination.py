@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 
 from inferd import ipc
+from inferd.config.telemetry import Metrics
 from inferd.errors import ModelRefused, WorkerError
-from inferd.records import EngineInfo
+from inferd.meters.power_model import find_coefficients
+from inferd.records import EngineInfo, Unavailable
 from inferd.system import machine
 from inferd.system.channel import Channel, Closed, channel_pair
 from inferd.system.processes import Exit, Limits
@@ -53,6 +55,12 @@ def circumstances() -> str:
             installed.append(f"{distribution} {metadata.version(distribution)}")
     here = machine.describe()
     return ", ".join([*installed, here.architecture, here.board or "no board"])
+
+
+def core_w(metrics: Metrics) -> float:
+    """Return what a busy core of this board draws, by configuration or by what is known of it; 0 where nobody knows."""
+    known = find_coefficients(machine.describe().board or "", metrics.idle_w, metrics.core_w)
+    return 0.0 if isinstance(known, Unavailable) else known.core_w
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,16 @@ import logging
 from collections.abc import Sequence
 
 from inferd.config import settings
-from inferd.control.dropped import DropFolder
 from inferd.control.following import Followed, group, names
-from inferd.control.life import Life
+from inferd.control.serving import Place
 from inferd.control.vetting import Concluded, Vetting, note_refused
 from inferd.store import slots
 from inferd.store.items import Item
 from inferd.store.state import FACTORY
-from inferd.system.clock import Clock
 from inferd.system.progress import SLOTS
 from inferd.system.seed import Seed
 
-__all__ = ["Concluded", "Followed", "Models", "names"]
+__all__ = ["Concluded", "Followed", "Models", "Place", "names"]
 
 log = logging.getLogger(__name__)
 
@@ -29,19 +27,9 @@ log = logging.getLogger(__name__)
 class Models(Vetting):
     """All engine keys of the configuration, and where their models come from. Owned by control's main thread."""
 
-    def __init__(
-        self, life: Life, drop: DropFolder, options: settings.Models, circumstances: str, clock: Clock
-    ) -> None:
-        """Follow nothing yet.
-
-        Args:
-            life: the store.
-            drop: the drop folder.
-            options: what a model must show.
-            circumstances: runtime and its version, accelerator, board: what a verdict holds for.
-            clock: times everything.
-        """
-        super().__init__(life, drop, options, circumstances, clock)
+    def __init__(self, place: Place) -> None:
+        """Follow nothing yet."""
+        super().__init__(place)
         self._retired_old = False
 
     def follow(self, pipelines: Sequence[settings.Pipeline]) -> set[str]:

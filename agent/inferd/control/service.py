@@ -25,11 +25,11 @@ from inferd.control.children import Children
 from inferd.control.control_socket import ControlSocket
 from inferd.control.doors import Doors
 from inferd.control.dropped import DropFolder
-from inferd.control.examination import circumstances
+from inferd.control.examination import circumstances, core_w
 from inferd.control.figures import Figures
 from inferd.control.life import Life
 from inferd.control.look import JPEG_BYTES, Look
-from inferd.control.models import Models, names
+from inferd.control.models import Models, Place, names
 from inferd.control.narrate import Narrator
 from inferd.control.remote import Remote
 from inferd.control.requests import Requests
@@ -86,7 +86,7 @@ class Service:
         folder = Path(config.models.folder) if config.models.folder else state_dir / "models"
         life = Life(state_dir, config.models, clock, machine.boot_id())
         drop = DropFolder(folder, config.models, clock)
-        self._models = Models(life, drop, config.models, circumstances(), clock)
+        self._models = Models(Place(life, drop, config.models, circumstances(), clock, core_w(config.metrics)))
         self._figures = Figures(clock, config.metrics, state_dir)
         self._alerting = Alerting(say, self._figures, clock)
         self._timekeeper = Timekeeper(say, clock)

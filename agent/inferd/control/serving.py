@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from inferd import ipc
 from inferd.config import settings
+from inferd.control.dropped import DropFolder
 from inferd.control.examination import Accepted
 from inferd.control.following import Followed, names, release
 from inferd.control.life import Life
@@ -32,23 +34,39 @@ REPLAY_NS = 60_000_000_000  # within which the worker answers; loading alone may
 FAULTS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where models live and what is asked of them there.
+
+    Attributes:
+        life: the store.
+        drop: the drop folder.
+        options: what a model must show.
+        circumstances: runtime and its version, accelerator, board: what a verdict holds for.
+        clock: times everything.
+        core_w: what a busy core of this board draws; 0 where nobody knows.
+    """
+
+    life: Life
+    drop: DropFolder
+    options: settings.Models
+    circumstances: str
+    clock: Clock
+    core_w: float = 0.0
+
+
 class Serving:
     """All engine keys and the model of each. Owned by control's main thread."""
 
-    def __init__(self, life: Life, options: settings.Models, circumstances: str, clock: Clock) -> None:
-        """Serve nothing yet.
-
-        Args:
-            life: the store.
-            options: what a trial demands.
-            circumstances: runtime and its version, accelerator, board: what a verdict holds for.
-            clock: times everything.
-        """
-        self.life = life
+    def __init__(self, place: Place) -> None:
+        """Serve nothing yet."""
+        self.life = place.life
         self.followed: dict[str, Followed] = {}
-        self._options = options
-        self._circumstances = circumstances
-        self._clock = clock
+        self._drop = place.drop
+        self._options = place.options
+        self._circumstances = place.circumstances
+        self._clock = place.clock
+        self._core_w = place.core_w
         self._changed: set[str] = set()
         self._questions: list[str] = []
 

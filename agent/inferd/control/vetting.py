@@ -12,17 +12,13 @@ import msgspec
 
 from inferd import ipc
 from inferd.bundled import bundled
-from inferd.config import settings
-from inferd.control.dropped import DropFolder
 from inferd.control.examination import KILLED, LIMITS, Accepted, Examination, Rejected
 from inferd.control.following import Followed, Job, release
-from inferd.control.life import Life
 from inferd.control.serving import AGAIN_NS, Serving
 from inferd.errors import ModelRefused
 from inferd.store import slots
 from inferd.store.items import Item
 from inferd.store.state import FACTORY, Figures, State, Verdict, Version
-from inferd.system.clock import Clock
 from inferd.system.processes import Exit
 from inferd.system.seed import Seed
 from inferd.wire.vetting import VetReport
@@ -44,21 +40,6 @@ class Concluded:
 
 class Vetting(Serving):
     """All engine keys, and the vet child of each. Owned by control's main thread."""
-
-    def __init__(
-        self, life: Life, drop: DropFolder, options: settings.Models, circumstances: str, clock: Clock
-    ) -> None:
-        """Follow nothing yet.
-
-        Args:
-            life: the store.
-            drop: the drop folder.
-            options: what a model must show.
-            circumstances: runtime and its version, accelerator, board: what a verdict holds for.
-            clock: times everything.
-        """
-        super().__init__(life, options, circumstances, clock)
-        self._drop = drop
 
     def conclude(self, pid: int, ended: Exit) -> Concluded | None:
         """Return the verdict of the vet child that has ended; None where `pid` is none of ours."""
@@ -162,6 +143,7 @@ class Vetting(Serving):
             gates=gates,
             against=str(self.life.shelf.path(active.digest, active.root)) if active and gates else "",
             slower_max=self._options.slower_max,
+            core_w=self._core_w,
             stop_at=(*state.quarantine, *refused) if gates else (),
             trusted=tuple(trusted),
         )

@@ -31,6 +31,7 @@ class Examine(Message, frozen=True):
         gates: whether to try all gates, instead of only whether it loads and runs.
         against: what the store has of the model that it is to replace; "" for none.
         slower_max: it may take so many times as long as that one.
+        core_w: what a busy core of this board draws; 0 where nobody knows.
         budget: instead of the manifest's.
         files: what must not have changed until it was copied.
         stop_at: digests of bundles that are not tried again.
@@ -44,6 +45,7 @@ class Examine(Message, frozen=True):
     gates: bool = False
     against: str = ""
     slower_max: float = 4.0
+    core_w: float = 0.0
     budget: BudgetSection | None = None
     files: tuple[Listed, ...] = ()
     stop_at: tuple[str, ...] = ()

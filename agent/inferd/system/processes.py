@@ -7,6 +7,7 @@ import ctypes
 import os
 import resource
 import signal
+import time
 from pathlib import Path
 
 import msgspec
@@ -142,3 +143,8 @@ def _leave_network() -> None:
 def _mapped_bytes() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     return pages * resource.getpagesize()
+
+
+def cpu_ns() -> int:
+    """Return the processor time that all threads of this process have taken."""
+    return time.process_time_ns()

@@ -96,7 +96,7 @@ def _examine(request: ipc.Examine, path: Path, copied: Copied | None, channel: T
     with ExitStack() as held:
         subject = Subject(description, path, f"/proc/self/fd/{fd}" if fd is not None else request.path)
         if twin is not None:
-            subject = Subject(twin.description, path, f"/proc/self/fd/{twin.fd}")
+            subject = Subject(twin.description, path, f"/proc/self/fd/{twin.fd}", by_twin=True)
             request = msgspec.structs.replace(request, engine=on_cpu(request.engine))
         wanted = request.gates and digest not in request.trusted
         gates = Gates(subject, _against(request, held) if wanted else None, request, SystemClock(), held)

@@ -6,8 +6,7 @@ docs/models.md.
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from inferd.store.preflight import hazards
 from inferd.system.processes import private_mb
 from inferd.vet.behaviour import Behaviour
 from inferd.vet.contract import breach
+from inferd.vet.cost import Rules, judge_cost
 from inferd.vet.golden import probes, run
 from inferd.vet.stand import Loaded, load
 from inferd.wire.vetting import Gate, GateName, failed, not_judged, passed
@@ -106,31 +106,16 @@ class Gates(Behaviour):
 
     def cost(self) -> Gate:
         """Does it fit this device?"""
-        running, budget = self.running, self.budget
-        figures = {"private_mb": round(running.private_mb, 1)}
+        running, budget, asked = self.running, self.budget, self.request
         if budget.rss_mb is not None and running.private_mb > budget.rss_mb:
             why = f"it takes {running.private_mb:.0f} MB, its budget is {budget.rss_mb:g} MB"
-            return failed("cost", "memory_over_budget", why, **figures)
+            return failed("cost", "memory_over_budget", why, private_mb=round(running.private_mb, 1))
         self.load_rival()
         inputs = next(probes(running.info)) if running.golden is None else running.golden.sample(0, running.info)
-        mine, theirs = self.race(inputs)
-        figures |= {"invoke_ms": round(statistics.median(mine), 3), "invoke_min_ms": round(min(mine), 3)}
-        if budget.latency_p95_ms is not None and min(mine) > budget.latency_p95_ms:
-            why = f"its fastest invoke took {min(mine):.1f} ms, its budget is {budget.latency_p95_ms:g} ms"
-            return failed("cost", "over_budget", why, **figures)
-        if not theirs:
-            return not_judged(
-                "cost", "there is no model to compare it with; its budget is judged in the trial", **figures
-            )
-        ratio = slowdown(mine, theirs)
-        figures |= {"against_ms": round(statistics.median(theirs), 3), "ratio": round(ratio, 3)}
-        too_slow = ratio > self.request.slower_max and not self.is_other_variant
-        if too_slow and budget.latency_p95_ms is None:
-            why = (
-                f"it takes {ratio:.1f} times as long as the model it replaces; {self.request.slower_max:g} are allowed"
-            )
-            return failed("cost", "slower", f"{why}, or say a latency_p95_ms under [budget]", **figures)
-        return passed("cost", **figures)
+        slower_max = 0.0 if self.is_other_variant else asked.slower_max
+        return judge_cost(
+            running.private_mb, self.race(inputs), Rules(budget, slower_max, asked.core_w, self.subject.by_twin)
+        )
 
     def _known_refusal(self) -> Gate | None:
         """Return what is known to fail without trying."""
@@ -152,15 +137,6 @@ class Gates(Behaviour):
         if EDGETPU_OP in facts.custom_ops:
             return "wrong_accelerator"
         return "custom_op" if set(facts.custom_ops) - {"TFLite_Detection_PostProcess"} else "load_failed"
-
-
-def slowdown(mine: Sequence[float], theirs: Sequence[float]) -> float:
-    """Return how many times as long one model takes as another.
-
-    By the median or by the fastest invoke, whichever says less: a slow model is slow each time, a busy machine is not.
-    Under load, a model of 0.02 ms whose twin it was took 4.9 times as long by the median (x86, November 2026).
-    """
-    return min(statistics.median(mine) / statistics.median(theirs), min(mine) / min(theirs))
 
 
 def _installed_runtime() -> tuple[str, str]:

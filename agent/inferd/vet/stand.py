@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from inferd.fitting import fitting_engine
 from inferd.parts import ENGINES, Engine, find
 from inferd.records import Array, EngineInfo
 from inferd.system.clock import Clock
+from inferd.system.processes import cpu_ns
+from inferd.vet.cost import Race
 from inferd.vet.golden import Golden, probes, read_golden, run
 from inferd.wire.manifest import BudgetSection, ModelDescription
 
@@ -31,11 +34,13 @@ class Subject:
         description: what it is.
         root: what `describe` was given.
         path: what the runtime opens.
+        by_twin: whether that is the CPU twin of a model that an accelerator is to run.
     """
 
     description: ModelDescription
     root: Path
     path: str
+    by_twin: bool = False
 
     @property
     def samples(self) -> Path | None:
@@ -110,17 +115,19 @@ class Stand:
         except InferdError:
             self.against = None
 
-    def race(self, inputs: list[Array]) -> tuple[list[float], list[float]]:
-        """Run both models in turns; return what each invoke took, milliseconds."""
-        mine, theirs = list[float](), list[float]()
+    def race(self, inputs: list[Array]) -> Race:
+        """Run both models in turns."""
+        mine, theirs, cpu_ms = list[float](), list[float](), list[float]()
         rival = self.rival
         theirs_in = None if rival is None else next(probes(rival.info))
         began_ns, (least_ns, most_ns) = self.clock.monotonic_ns(), (int(one * 1e9) for one in PAIRS_S)
         while (took_ns := self.clock.monotonic_ns() - began_ns) < least_ns or (len(mine) < PAIRS and took_ns < most_ns):
+            cpu_before_ms = cpu_ns() / 1e6
             mine.append(self._timed(self.running.engine, inputs))
+            cpu_ms.append(cpu_ns() / 1e6 - cpu_before_ms)
             if rival is not None and theirs_in is not None:
                 theirs.append(self._timed(rival.engine, theirs_in))
-        return mine, theirs
+        return Race(mine, theirs, statistics.median(cpu_ms))
 
     def _timed(self, engine: Engine, inputs: list[Array]) -> float:
         began_ns = self.clock.monotonic_ns()
