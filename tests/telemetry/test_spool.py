@@ -15,6 +15,7 @@ from inferd.system.files import Disk
 from inferd.telemetry.frames import Record
 from inferd.telemetry.metrics import assemble, histogram
 from inferd.telemetry.place import Place
+from inferd.telemetry.segments import Segments
 from inferd.telemetry.spool import COMMIT_RECORDS, RETRY_S, Spool
 from inferd.telemetry.thinning import thinner
 from inferd.wire import telemetry
@@ -224,6 +225,22 @@ def test_a_wall_clock_that_jumps_changes_nothing(around: Around) -> None:
     around.put("event", b"in 1970")
     around.commit()
     assert around.take_all() == [b"in 2023", b"in 1970"]
+
+
+def test_a_disk_that_cannot_be_read_at_a_start_in_1970_keeps_the_order(tmp_path: Path) -> None:
+    old = Record(40_000_000, "event", 1.7e9, "event", b"after a year")
+    Segments(tmp_path / "spool", 10_000).append([old])
+    (tmp_path / "spool").rename(tmp_path / "away")
+    (tmp_path / "spool").touch()
+    around = Around(tmp_path)
+    around.clock = CountingClock(wall_s=12.0)
+    around.after_a_kill()
+    around.put("event", b"in 1970")
+    (tmp_path / "spool").unlink()
+    (tmp_path / "away").rename(tmp_path / "spool")
+    around.clock.advance(RETRY_S)
+    around.commit()
+    assert around.take_all() == [b"after a year", b"in 1970"]
 
 
 def test_old_bulk_goes_first_and_alerts_last(tmp_path: Path) -> None:

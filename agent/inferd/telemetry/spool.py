@@ -16,7 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
 from inferd.records import Lane, Message
-from inferd.system.clock import Clock
+from inferd.system.clock import EARLIEST_S, Clock
 from inferd.system.files import DISK, Disk
 from inferd.system.threads import Lock
 from inferd.telemetry.frames import LANES, Cursor, Delivered, Record, frame, pieces
@@ -173,7 +173,8 @@ class Spool:
 
     def _recovered(self) -> tuple[Ledger, int]:
         """Return what the process before left, and the highest number that was ever given."""
-        blindly = int(self._clock.wall_s()) << 20  # above all that may be on a disk that cannot be read now
+        # Above all that may be on a disk that cannot be read now, also where the clock begins in 1970.
+        blindly = int(max(self._clock.wall_s(), EARLIEST_S)) << 20
         last = self._segments.last_number() if self._segments else blindly
         cursor = self._segments.cursor if self._segments else Cursor()
         ledger = Ledger(Cursor(cursor.done, (*cursor.beyond, *self._tail.delivered)))
