@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
+from fixtures.agent import wait_for
 from fixtures.turning import Turning, frame, serving
 from inferd.config.settings import CropsSource
 from inferd.errors import FrameUnfinished
-from inferd.pipeline import Counters
+from inferd.pipeline import Counters, Lane, Seen
 from inferd.records import Array, Box, Frame, Geometry, Label, Result
 from inferd.sources.crops import MOST_WAITING, Crops
 from inferd.system.clock import SystemClock
+from inferd.system.threads import Latest, start
 from inferd.worker.cascade import MOST_HELD, Exchange
 
 HELMET = Result(labels=(Label(1, "helmet", 0.9), Label(0, "none", 0.1)))
@@ -172,6 +175,27 @@ def test_what_waits_is_told_when_the_loop_ends() -> None:
     street.find(person())
     street.turning.stop()
     assert len(street.turning.heard.reports) == 1
+
+
+def _look(lane: Lane, looked: Latest[Seen | None]) -> None:
+    looked.put(lane.look(10.0))
+
+
+def test_who_looks_at_a_frame_sees_what_is_said_of_its_objects() -> None:
+    street, looked = Street(), Latest[Seen | None]()
+    lane = street.turning.lanes["cam"]
+    start("looker", partial(_look, lane, looked))
+
+    def shown() -> bool:
+        street.find(person())
+        street.see()
+        street.turning.turn()
+        return looked.peek() is not None
+
+    assert wait_for(shown)
+    seen = looked.take()
+    assert seen is not None
+    assert [box.closer for box in seen.turn.result.boxes or ()] == [{"helmets": Label(1, "helmet", 0.9)}]
 
 
 def test_the_input_is_not_through_before_its_last_result_has_left() -> None:

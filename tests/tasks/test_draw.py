@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from inferd.records import Box, Label, Result
 from inferd.tasks.draw import class_color, draw
@@ -38,6 +39,13 @@ def test_the_same_class_has_the_same_colour_and_neighbours_differ() -> None:
     colours = [np.array(class_color(index)) for index in range(100)]
     assert class_color(7) == class_color(7)
     assert all(np.abs(one - two).max() > 60 for one, two in pairwise(colours))
+
+
+def test_what_was_seen_closer_stands_behind_the_name() -> None:
+    canvas, plain = np.zeros((240, 320, 3), np.uint8), box(0.5, 0.1, 0.9, 0.5)
+    closer = replace(plain, closer={"breeds": Label(3, "collie", 0.7)})
+    without, beside = (draw(canvas, Result(boxes=(one,))) for one in (plain, closer))
+    assert np.count_nonzero(beside) > np.count_nonzero(without)
 
 
 def test_two_names_do_not_cover_each_other() -> None:

@@ -43,6 +43,15 @@ def test_boxes() -> None:
     )
 
 
+def test_what_somebody_saw_who_looked_closer_stands_in_the_box() -> None:
+    seen = {"helmets": Label(1, "helmet", 0.912_345_678)}
+    result = Result(boxes=(Box(0, "person", 0.5, (0.0, 0.0, 1.0, 1.0), closer=seen),))
+    assert encode_inference(told(result, "detect")) == (
+        b'{"input":"clip.mp4#3","model":"digits","task":"detect","boxes":[{"id":0,"label":"person","score":0.5,'
+        b'"box":[0.0,0.0,1.0,1.0],"closer":{"helmets":{"id":1,"label":"helmet","score":0.912346}}}],' + TIMING
+    )
+
+
 def test_no_box_found_is_an_empty_list_and_not_a_missing_key() -> None:
     assert b'"boxes":[],' in encode_inference(told(Result(boxes=()), "detect"))
 
