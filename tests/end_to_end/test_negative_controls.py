@@ -114,6 +114,27 @@ CONTROLS = (
         "pass",
         "tests/telemetry/test_opener.py::test_what_is_remembered_no_longer_is_too_old",
     ),
+    Control(
+        "a model whose answers are not its golden ones is refused",
+        "vet/behaviour.py",
+        "if not worst <= allowed:",
+        "if False:",
+        "tests/vetting/test_sabotage.py::test_a_sabotaged_model_is_refused_for_what_was_broken[golden outputs]",
+    ),
+    Control(
+        "a model is not blamed for one kill of its vet child",
+        "control/vetting.py",
+        "again=before != one.job",
+        "again=False",
+        "tests/end_to_end/test_model_life.py::test_one_kill_of_a_vet_child_is_not_held_against_its_model",
+    ),
+    Control(
+        "the model that comes with inferd is the last resort",
+        "store/slots.py",
+        "and not (active and one.items == (FACTORY,))",
+        "",
+        "tests/store/test_slots.py::test_the_factorys_model_never_takes_the_place_of_one_whose_file_is_removed",
+    ),
 )
 
 
