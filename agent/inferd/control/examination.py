@@ -44,6 +44,8 @@ WRONG_PAIR = "a delegate that was built for another runtime does that; docs/acce
 KILLED = "killed"  # the code where a vet child's death may be somebody else's doing
 LOAD_S = 120.0  # what a person at a terminal lets a model take, unless told otherwise
 # A vet child must never win against the model that serves, and has nothing to do with a network.
+# Against one busy neighbour on its core, 0.1 s of work took 11.7 s at nice 10, and more than 40 s at nice 19 and under
+# SCHED_IDLE (two x86 cores under load, November 2026): a board that is always busy would never vet a model.
 LIMITS = Limits(nice=10, oom_score_adj=800, file_mb=1100, alone=True)
 
 

@@ -60,6 +60,7 @@ class Followed:
         mixed: pipelines whose next counts are mixed with those of the model before.
         later: items whose accelerator does not work, by name; they are vetted again with the configured path.
         killed: what the vet child before was asked for, if that was killed; None where it was not.
+        offer_again_ns: when a model that the worker could not load is offered to it again; 0 for not at all.
         refused: why models were refused for want of an accelerator, as it was told.
     """
 
@@ -75,6 +76,7 @@ class Followed:
     todo: dict[str, Item] = field(default_factory=dict)
     look_again_ns: int = 0
     wait_until_ns: int = 0
+    offer_again_ns: int = 0
     watched: Watched | None = None
     usual: Usual = field(default_factory=Usual)
     replay_mb: float = 0.0

@@ -77,6 +77,7 @@ class Models(Vetting):
                 self._next(one, seed)
             elif self._clock.monotonic_ns() > one.due_ns:
                 one.examination.give_up()
+        self.offer_again()
         self.life.mind()
 
     def lose_children(self) -> None:

@@ -87,7 +87,7 @@ class Serving:
         one = self.followed.get(key)
         if one is None:
             return
-        one.serves = digest
+        one.serves, one.offer_again_ns = digest, 0
         trial = self._slots(one).trial
         if trial is not None and trial.digest == digest and one.accepted is not None:
             options, budget = self._options, one.accepted.description.manifest.budget
@@ -123,6 +123,15 @@ class Serving:
         trial = self._slots(one).trial if one else None
         if one is not None and trial is not None and trial.digest == digest:
             self._fail(one, "load_failed", why)
+        elif one is not None and one.accepted is not None:  # it served before, and may have made room for itself
+            one.offer_again_ns = self._clock.monotonic_ns() + AGAIN_NS
+
+    def offer_again(self) -> None:
+        """Have the worker offered again what it could not load a while ago."""
+        for one in self.followed.values():
+            if 0 < one.offer_again_ns <= self._clock.monotonic_ns():
+                one.offer_again_ns = 0
+                self._changed.add(one.key)
 
     def worker_ended(self, death: Death, excused: Collection[str] = ()) -> None:
         """Take it that the worker died: a model on trial is blamed if it was at work, or was being loaded.

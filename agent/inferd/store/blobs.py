@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from inferd.errors import StoreError
 from inferd.store.octets import ModelFile
-from inferd.system.files import DISK, Copied, Disk, copy_hashed, make_folder, put, remove_unfinished
+from inferd.system.files import DISK, Copied, Disk, clear_away, copy_hashed, make_folder, put, remove_unfinished
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 REMEDIES = {
@@ -102,7 +102,7 @@ class Blobs:
             StoreError: the disk refuses.
         """
         try:
-            return remove_unfinished(self._root)
+            return remove_unfinished(self._root, self._disk)
         except OSError as exc:
             raise store_error(self._root, exc) from exc
 
@@ -114,7 +114,7 @@ class Blobs:
         """
         loose = [path for path in self._root.iterdir() if DIGEST.fullmatch(path.name) and path.stat().st_nlink == 1]
         for path in loose:
-            path.unlink()
+            self._disk.unlink(path)
         return len(loose)
 
     def _store(self, file: ModelFile, stream: BinaryIO) -> Blob:
@@ -124,7 +124,7 @@ class Blobs:
             file.require_unchanged()
             return self._put(copied)
         finally:
-            copied.path.unlink(missing_ok=True)
+            clear_away(copied.path, self._disk)
 
     def _put(self, copied: Copied) -> Blob:
         path = self.path(copied.sha256)

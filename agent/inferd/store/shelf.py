@@ -17,7 +17,8 @@ from inferd.store.blobs import Blobs, store_error
 from inferd.store.bundle import Bundle, find_bundle
 from inferd.store.manifest_file import MANIFEST_MAX_BYTES, parse_manifest
 from inferd.store.octets import read_small
-from inferd.system.files import DISK, UNFINISHED, Disk, make_folder, put, sync_folder
+from inferd.store.variants import MARK
+from inferd.system.files import DISK, UNFINISHED, Disk, clear_away, make_folder, put, sync_folder
 
 RESERVE_BYTES = 32 << 20  # left free for logs, the state file and the broker's spool
 
@@ -85,7 +86,7 @@ class Shelf:
         try:
             yield self._fill(folder, bundle, files)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            clear_away(folder, self._disk)
 
     def put(self, copied: Copied, digest: str) -> Path:
         """Put a copy into its place and return what `describe` is given; one that is there already is mended by it.
@@ -116,7 +117,7 @@ class Shelf:
             OSError: the disk refuses; what was there still is.
         """
         aside = place.with_name(f"{UNFINISHED}{place.name}")
-        shutil.rmtree(aside, ignore_errors=True)
+        clear_away(aside, self._disk)
         is_there = place.is_dir()
         if is_there:
             self._disk.rename(place, aside)
@@ -126,11 +127,11 @@ class Shelf:
             if is_there and not place.exists():
                 aside.rename(place)
             raise
-        shutil.rmtree(aside, ignore_errors=True)
+        clear_away(aside, self._disk)
 
     def remove(self, digest: str) -> None:
         """Throw a bundle away; its blobs go with `sweep`. One that is not there is fine."""
-        shutil.rmtree(self.path(digest), ignore_errors=True)
+        clear_away(self.path(digest), self._disk)
 
     def sweep(self, known: frozenset[str]) -> None:
         """Remove bundles that nobody knows, copies that were never finished, and blobs of neither. Only while none is added.
@@ -141,7 +142,7 @@ class Shelf:
         try:
             for folder in self._root.iterdir():
                 if folder.name not in known:
-                    shutil.rmtree(folder, ignore_errors=True)
+                    clear_away(folder, self._disk)
             self._blobs.sweep()
             self._blobs.remove_unlinked()
         except OSError as exc:
@@ -179,7 +180,8 @@ def _root(bundle: Bundle) -> str:
     """Return how a bundle's model is named below its folder, so that it is still called the same."""
     if bundle.model.stem != "model":
         return bundle.model.name
-    return f"{bundle.title}/{bundle.version}".rstrip("/")
+    variant = f"{MARK}{bundle.variant}" if bundle.variant else ""
+    return f"{bundle.title}{variant}/{bundle.version}".rstrip("/")
 
 
 def _names(folder: Path) -> set[Path]:

@@ -87,7 +87,7 @@ class StateFile:
             StoreError: the disk refuses.
         """
         try:
-            remove_unfinished(self._path.parent)
+            remove_unfinished(self._path.parent, self._disk)
         except OSError as exc:
             raise store_error(self._path, exc) from exc
 

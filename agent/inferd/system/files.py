@@ -11,6 +11,7 @@ import fcntl
 import grp
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,6 +72,11 @@ class Disk:
     def unlink(self, path: Path) -> None:
         """Take a name away; fine where it is gone already."""
         path.unlink(missing_ok=True)
+
+    def remove_tree(self, folder: Path) -> None:
+        """Take a folder away with all that is in it; fine where it is gone already."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)
 
     def truncate(self, path: Path, size_bytes: int) -> None:
         """Cut a file off."""
@@ -193,7 +199,16 @@ def make_shared_folder(folder: Path, group: str) -> None:
         folder.chmod(SHARED & 0o777)
 
 
-def remove_unfinished(folder: Path) -> int:
+def clear_away(path: Path, disk: Disk = DISK) -> None:
+    """Take away a file or folder that nobody needs; where the disk refuses, it stays until somebody sweeps."""
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            disk.remove_tree(path)
+        else:
+            disk.unlink(path)
+
+
+def remove_unfinished(folder: Path, disk: Disk = DISK) -> int:
     """Remove what writers left that were killed, and return how many files that were. Only for a folder's one writer.
 
     Raises:
@@ -201,7 +216,7 @@ def remove_unfinished(folder: Path) -> int:
     """
     leftovers = list(folder.glob(f"{UNFINISHED}*"))
     for leftover in leftovers:
-        leftover.unlink(missing_ok=True)
+        disk.unlink(leftover)
     return len(leftovers)
 
 
@@ -215,10 +230,10 @@ def _unfinished(folder: Path, disk: Disk, *, keep: bool = False) -> Iterator[tup
         finally:
             os.close(fd)
     except BaseException:
-        path.unlink(missing_ok=True)
+        clear_away(path, disk)
         raise
     if not keep:
-        path.unlink(missing_ok=True)
+        clear_away(path, disk)
 
 
 def _settle(fd: int, mode: int, disk: Disk) -> None:

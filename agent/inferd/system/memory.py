@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -19,11 +20,30 @@ def kills(vmstat: Path = Path("/proc/vmstat")) -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
 
 
-def available_bytes(meminfo: Path = Path("/proc/meminfo")) -> int:
-    """Return what may be used without swapping, as the kernel estimates it; 0 where it does not tell."""
-    try:
-        lines = meminfo.read_text().splitlines()
-    except OSError:
+def available_bytes(root: Path = Path("/")) -> int:
+    """Return what may be used without swapping: as the kernel estimates it, and our control groups allow; 0 if unknown."""
+    told = [line for line in _lines(root / "proc/meminfo") if line.startswith("MemAvailable:")]
+    if not told:
         return 0
-    told = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(told[0]) * 1024 if told else 0
+    return min([int(told[0].split()[1]) * 1024, *_left_in_groups(root)])
+
+
+def _left_in_groups(root: Path) -> Iterator[int]:
+    """Yield what is left below each limit of our control group and those around it (cgroup v2); pages of files can go."""
+    ours = next((line[3:] for line in _lines(root / "proc/self/cgroup") if line.startswith("0::")), "")
+    mount = root / "sys/fs/cgroup"
+    group = mount / ours.strip().lstrip("/")
+    for folder in (group, *group.parents):
+        limit, used = _lines(folder / "memory.max"), _lines(folder / "memory.current")
+        if limit and used and limit[0].isdigit():
+            stat = dict(line.split(" ", 1) for line in _lines(folder / "memory.stat"))
+            yield max(0, int(limit[0]) - int(used[0]) + int(stat.get("inactive_file", 0)))
+        if folder == mount:
+            return
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines()
+    except OSError:
+        return []
