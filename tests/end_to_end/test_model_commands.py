@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from fixtures.agent import environment, wait_for
 from fixtures.dropping import Dropping, agent
 from inferd.bundled import bundled
+
+pytestmark = pytest.mark.timeout(240)
 
 
 def inferd(*arguments: str) -> subprocess.CompletedProcess[str]:
