@@ -30,8 +30,6 @@ APT = "/etc/apt/apt.conf.d"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 NOT_COUNTED = ("/in", "/out", "/proc", "/sys", "/run", "/dev")
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
-
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -72,6 +70,14 @@ def machine(release: Release, tmp_path: Path) -> Iterator[nspawn.Machine]:
     machine.close()
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_the_page_has_commands_for_each_way(way: str) -> None:
+    page = (PROJECT / "README.md").read_text()
+    assert commands(page, SECTION)[WAYS[way]][0] == "sudo apt-get update"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("way", WAYS)
 def test_the_page_installs_a_service_that_serves(way: str, machine: nspawn.Machine, out: Path, tmp_path: Path) -> None:
     page = (PROJECT / "README.md").read_text()
