@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fixtures.boards import pi4
-from inferd.config.settings import Settings
+from inferd.config.table import Table
 from inferd.doctor.sockets import Listener, listeners
 from inferd.doctor.system import CHECKS, PortFacts
 from inferd.doctor.wanted import Listening, ports
@@ -17,20 +17,20 @@ from inferd.doctor.world import World
 (PORT,) = (check for check in CHECKS if check.id == "system.port")
 
 
-class Prometheus(Settings, frozen=True):
+class Prometheus(Table, frozen=True):
     """A table as a later version may have it."""
 
     enabled: bool = True
     port: int = 9100
 
 
-class Mqtt(Settings, frozen=True):
+class Mqtt(Table, frozen=True):
     """The broker's table: its port is not ours."""
 
     port: int = 1883
 
 
-class Config(Settings, frozen=True):
+class Config(Table, frozen=True):
     """A configuration as a later version may have it."""
 
     mqtt: Mqtt = Mqtt()

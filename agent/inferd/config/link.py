@@ -6,8 +6,10 @@ from typing import Literal
 
 import msgspec
 
+from inferd.config.table import Table
 
-class Mqtt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+
+class Mqtt(Table, frozen=True):
     """The broker. Inference never waits for it. A file may be "$CREDENTIALS_DIRECTORY/NAME", a credential of systemd's.
 
     Attributes:

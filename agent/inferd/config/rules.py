@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
+from inferd.config.table import Table
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Anchor = Literal["bottom", "middle"]
 
 
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What all rules have in common: frozen, and an unknown key is an error."""
-
-
-class Track(Rule, frozen=True):
+class Track(Table, frozen=True):
     """The same object keeps the same number from frame to frame. Zones and lines switch it on by themselves.
 
     Attributes:
@@ -36,7 +32,7 @@ class Track(Rule, frozen=True):
     overlap: float = 0.25
 
 
-class Zone(Rule, frozen=True):
+class Zone(Table, frozen=True):
     """A part of the picture in which objects are counted, and for how long they stay.
 
     Attributes:
@@ -52,7 +48,7 @@ class Zone(Rule, frozen=True):
     anchor: Anchor = "bottom"
 
 
-class Line(Rule, frozen=True):
+class Line(Table, frozen=True):
     """A line that objects cross: "in" to the right-hand side of someone who walks from start to end, else "out".
 
     Attributes:
@@ -70,7 +66,7 @@ class Line(Rule, frozen=True):
     anchor: Anchor = "bottom"
 
 
-class Schedule(Rule, frozen=True):
+class Schedule(Table, frozen=True):
     """When results count, in the device's own time zone; several add up. Without any, and while the clock is unset: always.
 
     Attributes:
@@ -84,7 +80,7 @@ class Schedule(Rule, frozen=True):
     ends: str = "24:00"
 
 
-class Samples(Rule, frozen=True):
+class Samples(Table, frozen=True):
     """Hard samples are kept on this device for whoever improves the model; nothing is kept unless `keep_mb` says so.
 
     Attributes:

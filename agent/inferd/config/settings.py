@@ -11,248 +11,55 @@ import msgspec
 
 from inferd.config.link import Mqtt
 from inferd.config.rules import DAYS, Line, Samples, Schedule, Track, Zone
+from inferd.config.sources import (
+    CommandSource,
+    CropsSource,
+    IioSource,
+    ImagesSource,
+    LinesSource,
+    NpzSource,
+    Source,
+    StreamSource,
+    SyntheticSource,
+    V4l2Source,
+    VideoSource,
+    WavSource,
+    kind_of,
+)
+from inferd.config.table import Table
 from inferd.config.telemetry import Alert, HomeAssistant, Http, Metrics
 from inferd.wire.manifest import Activation, Decoder, Filter, QualitySection, Resize, Task
 
 # What stands in files of its own; all that is defined here is meant too.
-__all__ = ["DAYS", "Alert", "HomeAssistant", "Http", "Line", "Metrics", "Mqtt", "Samples", "Schedule", "Track", "Zone"]
+__all__ = [
+    "DAYS",
+    "Alert",
+    "CommandSource",
+    "CropsSource",
+    "HomeAssistant",
+    "Http",
+    "IioSource",
+    "ImagesSource",
+    "Line",
+    "LinesSource",
+    "Metrics",
+    "Mqtt",
+    "NpzSource",
+    "Samples",
+    "Schedule",
+    "Source",
+    "StreamSource",
+    "SyntheticSource",
+    "Track",
+    "V4l2Source",
+    "VideoSource",
+    "WavSource",
+    "Zone",
+    "kind_of",
+]
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What all configuration tables have in common: frozen, and an unknown key is an error."""
-
-
-class SyntheticSource(Settings, frozen=True, tag_field="kind", tag="synthetic"):
-    """A moving test picture, for trying things out.
-
-    Attributes:
-        width: pixels.
-        height: pixels.
-        frames: how many, then the input ends; 0 is without end.
-        fail_after: raise a source error after so many frames; 0 is never.
-        stall_after: give nothing more after so many frames; 0 is never.
-    """
-
-    width: int = 640
-    height: int = 480
-    frames: int = 0
-    fail_after: int = 0
-    stall_after: int = 0
-
-
-class ImagesSource(Settings, frozen=True, tag_field="kind", tag="images"):
-    """Still pictures: a file, a folder, or a pattern such as "shots/*.jpg".
-
-    Attributes:
-        path: the file, folder or pattern.
-        fps: pictures per second where the pace is "recorded".
-    """
-
-    path: str
-    fps: float = 1.0
-
-
-class VideoSource(Settings, frozen=True, tag_field="kind", tag="video"):
-    """A video file.
-
-    Attributes:
-        path: the file.
-    """
-
-    path: str
-
-
-class NpzSource(Settings, frozen=True, tag_field="kind", tag="npz"):
-    """Tensors as they go to the model, from an .npz file: keys are input names, the first axis counts samples.
-
-    Attributes:
-        path: the file.
-    """
-
-    path: str
-
-
-class CommandSource(Settings, frozen=True, tag_field="kind", tag="command"):
-    """A program that writes pictures or sound on standard output; it is started again when it ends.
-
-    In its arguments {width}, {height}, {fps}, {rate}, {channels} and {input} are replaced. What is 0 is what the model
-    wants.
-
-    Attributes:
-        command: the program and each of its arguments; no shell reads them.
-        preset: "rpicam", "ffmpeg" or "arecord" instead of a command; docs/parts.md shows what they run.
-        input: what {input} stands for: a file, an address, a sound card.
-        format: "bgr", "rgb", "gray", "yuv420" or "mjpeg" for pictures; "s16", "s32" or "f32" (little-endian) for sound.
-        width: pixels.
-        height: pixels.
-        fps: what {fps} stands for; also how fast recorded pictures are shown.
-        rate_hz: samples a second.
-        channels: of sound.
-        to_hz: samples a second that its sound is brought to.
-        window: samples in a frame of sound.
-        hop: samples from the start of a window to the start of the next.
-        finite: whether exit code 0 means that the input is through; else the program is started again.
-    """
-
-    command: tuple[str, ...] = ()
-    preset: Literal["rpicam", "ffmpeg", "arecord"] | None = None
-    input: str = ""
-    format: Literal["bgr", "rgb", "gray", "yuv420", "mjpeg", "s16", "s32", "f32"] | None = None
-    width: int = 0
-    height: int = 0
-    fps: float = 30.0
-    rate_hz: float = 0.0
-    channels: int = 1
-    to_hz: float = 0.0
-    window: int = 0
-    hop: int = 0
-    finite: bool = False
-
-
-class V4l2Source(Settings, frozen=True, tag_field="kind", tag="v4l2"):
-    """A camera of the kernel: USB webcams and the like. What is 0 is what the model wants.
-
-    Attributes:
-        path: such as "/dev/video0", or better, for it stays the same, "/dev/v4l/by-id/usb-...-index0".
-        width: pixels at least; the camera gives the smallest size it has from there on.
-        height: see `width`.
-        fps: frames per second at least; 0 leaves it to the camera.
-        fourcc: pixel format such as "MJPG" or "YUYV"; "" takes the one that costs least.
-    """
-
-    path: str = "/dev/video0"
-    width: int = 0
-    height: int = 0
-    fps: float = 0.0
-    fourcc: str = ""
-
-
-class StreamSource(Settings, frozen=True, tag_field="kind", tag="stream"):
-    """A camera on the network: RTSP, HTTP motion JPEG, or what else FFmpeg reads.
-
-    Attributes:
-        url: rtsp://, rtsps://, http:// or https://.
-        username: "" for none.
-        password_file: a file that holds the password and nothing else; "" for none.
-        open_timeout_s: how long connecting may take.
-        read_timeout_s: how long the camera may be silent before it is connected anew.
-        fps: how often a second a camera is asked that gives one picture for each request; others give what they give.
-    """
-
-    url: str
-    username: str = ""
-    password_file: str = ""
-    open_timeout_s: float = 5.0
-    read_timeout_s: float = 5.0
-    fps: float = 1.0
-
-
-class WavSource(Settings, frozen=True, tag_field="kind", tag="wav"):
-    """Sound from a .wav file. What is 0 is what the model wants.
-
-    Attributes:
-        path: the file.
-        to_hz: samples a second that its sound is brought to.
-        window: samples in a frame.
-        hop: samples from the start of a window to the start of the next.
-    """
-
-    path: str
-    to_hz: float = 0.0
-    window: int = 0
-    hop: int = 0
-
-
-class IioSource(Settings, frozen=True, tag_field="kind", tag="iio"):
-    """A sensor of the kernel (Industrial I/O): acceleration, rotation, temperature, light. What is 0 is what the model wants.
-
-    Attributes:
-        device: its name, such as "bmi160", or its folder below /sys/bus/iio/devices.
-        channels: such as ["accel_x", "accel_y", "accel_z"]; none takes all, sorted by name.
-        rate_hz: readings a second.
-        window: readings in a frame.
-        hop: readings from the start of a window to the start of the next.
-        mode: "buffer" (evenly, up to many thousands a second), "poll" (value by value), or "auto": the first where it works.
-        trigger: what starts a reading of a buffer, by name; "" leaves what is set, or takes the sensor's own.
-    """
-
-    device: str
-    channels: tuple[str, ...] = ()
-    rate_hz: float = 0.0
-    window: int = 0
-    hop: int = 0
-    mode: Literal["auto", "buffer", "poll"] = "auto"
-    trigger: str = ""
-
-
-class LinesSource(Settings, frozen=True, tag_field="kind", tag="lines"):
-    """Readings as text, one a line: a CSV or JSON-lines file, or a program that prints such. What is 0 is what the model wants.
-
-    Attributes:
-        path: the file; "" where a program prints them.
-        command: the program and each of its arguments; no shell reads them.
-        format: "csv" or "jsonl".
-        columns: names of the first line or keys, or numbers from 0; none takes all.
-        rate_hz: readings a second.
-        window: readings in a frame.
-        hop: readings from the start of a window to the start of the next.
-        finite: whether a program's exit code 0 means that the input is through; else it is started again.
-    """
-
-    path: str = ""
-    command: tuple[str, ...] = ()
-    format: Literal["csv", "jsonl"] = "csv"
-    columns: tuple[str, ...] = ()
-    rate_hz: float = 0.0
-    window: int = 0
-    hop: int = 0
-    finite: bool = False
-
-
-class CropsSource(Settings, frozen=True, tag_field="kind", tag="crops"):
-    """What another pipeline found, cut out of its frames, for a second model to look closer: a cascade.
-
-    Attributes:
-        of: the name of the pipeline that finds.
-        labels: which of its objects; none is all.
-        margin: how much of a box's sides is added around it (0.1 is a tenth on each side).
-        min_score: objects with a lower score are left out.
-        most: at most so many of a frame, the best first.
-        every_s: an object that is followed is looked at again after so long; 0 is in every frame.
-        join_s: a result of the first pipeline waits at most so long for what is seen in its objects, and says it of each
-            (as `closer`); 0 joins nothing.
-    """
-
-    of: str
-    labels: tuple[str, ...] = ()
-    margin: float = 0.1
-    min_score: float = 0.0
-    most: int = 4
-    every_s: float = 0.0
-    join_s: float = 0.0
-
-
-Source = (
-    SyntheticSource
-    | ImagesSource
-    | VideoSource
-    | NpzSource
-    | CommandSource
-    | V4l2Source
-    | StreamSource
-    | WavSource
-    | IioSource
-    | LinesSource
-    | CropsSource
-)
-
-
-def kind_of(source: Source) -> str:
-    """Return the name under which a source stands in a configuration and in the table of parts."""
-    return str(source.__struct_config__.tag)
-
-
-class Pace(Settings, frozen=True):
+class Pace(Table, frozen=True):
     """When a source that could give frames at any time gives the next one.
 
     Attributes:
@@ -267,7 +74,7 @@ class Pace(Settings, frozen=True):
     at_end: Literal["stop", "loop"] = "stop"
 
 
-class FakeEngine(Settings, frozen=True):
+class FakeEngine(Table, frozen=True):
     """What the fake engine answers and how it misbehaves. Counts are of invokes, from 1; 0 is never.
 
     Attributes:
@@ -307,7 +114,7 @@ class FakeEngine(Settings, frozen=True):
     leak_mb: int = 0
 
 
-class Engine(Settings, frozen=True):
+class Engine(Table, frozen=True):
     """How the model is run.
 
     Attributes:
@@ -324,13 +131,13 @@ class Engine(Settings, frozen=True):
     kind: str = "litert"
     threads: int = 2
     delegate: str = ""
-    delegate_options: dict[str, str] = {}
+    delegate_options: dict[str, str] = msgspec.field(default_factory=dict)
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
-    provider_options: dict[str, dict[str, str]] = {}
+    provider_options: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
     fake: FakeEngine = FakeEngine()
 
 
-class Overrides(Settings, frozen=True):
+class Overrides(Table, frozen=True):
     """What a person says about a model instead of its manifest; None leaves it as it is.
 
     Attributes:
@@ -364,7 +171,7 @@ class Overrides(Settings, frozen=True):
     limit: float | None = None
 
 
-class Report(Settings, frozen=True):
+class Report(Table, frozen=True):
     """Which results leave the device.
 
     Attributes:
@@ -384,7 +191,7 @@ class Report(Settings, frozen=True):
     keep: bool = False
 
 
-class Pipeline(Settings, frozen=True):
+class Pipeline(Table, frozen=True):
     """A pipeline: source → preprocess → engine → task → outputs. Repeat the table for more of them.
 
     Attributes:
@@ -421,7 +228,7 @@ class Pipeline(Settings, frozen=True):
     samples: Samples = Samples()
 
 
-class Models(Settings, frozen=True):
+class Models(Table, frozen=True):
     """The drop folder, and what a model must show before it serves.
 
     Attributes:
@@ -454,7 +261,7 @@ class Models(Settings, frozen=True):
     keep_mb: int = 2000
 
 
-class Watch(Settings, frozen=True):
+class Watch(Table, frozen=True):
     """When a worker counts as hung, and how it is brought back.
 
     Attributes:
@@ -470,7 +277,7 @@ class Watch(Settings, frozen=True):
     memory_max_mb: float = 0.0
 
 
-class Config(Settings, frozen=True):
+class Config(Table, frozen=True):
     """inferd's configuration.
 
     Attributes:

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from inferd.config.table import Table
+
 PowerMeterName = Literal["auto", "sensor", "pmic", "supply", "rapl", "estimate", "off"]
 AlertKind = Literal[
     "latency_p95_ms",
@@ -20,10 +22,6 @@ AlertKind = Literal[
     "result_age_s",
     "degraded",
 ]
-
-
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What all tables have in common: frozen, and an unknown key is an error."""
 
 
 class Metrics(Table, frozen=True):
@@ -106,7 +104,7 @@ class HomeAssistant(Table, frozen=True):
     prefix: str = "homeassistant"
     name: str = ""
     area: str = ""
-    count: dict[str, tuple[str, ...]] = {}
+    count: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
 
 class Http(Table, frozen=True):
