@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from fixtures.agent import wait_for
+from fixtures.agent import environment, wait_for
 from fixtures.dropping import WAIT_S, Dropping, agent
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -36,3 +40,24 @@ def test_what_cannot_be_written_down_is_not_tried_and_what_serves_goes_on(tmp_pa
         assert it.running.children()["inferd-worker"] == worker
         refuse_writes(it, resource.RLIM_INFINITY)
         it.await_active("second")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="mounting needs root")
+def test_an_agent_that_starts_on_a_read_only_disk_serves_what_it_has_and_says_so(tmp_path: Path) -> None:
+    with agent(tmp_path) as it:
+        it.drop("first")
+        it.await_active("first")
+        state = it.state_dir
+    mount = f"mount --bind {state} {state} && mount -o remount,ro,bind {state}"
+    start = f"{sys.executable} -m inferd run --print --config {tmp_path / 'inferd.toml'}"
+    command = ["unshare", "--mount", "sh", "-c", f"{mount} && exec {start}"]
+    told = tmp_path / "told"
+    with (
+        told.open("w") as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment()) as process,
+    ):
+        assert process.stdout is not None
+        frames = [process.stdout.readline() for _ in range(50)]
+        process.terminate()
+    assert all(frames), told.read_text()
+    assert "mounted read-only: what it holds goes on serving" in told.read_text()

@@ -19,12 +19,16 @@ from inferd.store.slots import wake
 from inferd.store.state import LogLine, State
 from inferd.store.state_file import StateFile
 from inferd.system.clock import Clock
-from inferd.system.files import DISK, Disk
+from inferd.system.files import DISK, Disk, is_read_only
 
 log = logging.getLogger(__name__)
 
 Arguments = ParamSpec("Arguments")
 Rule = Callable[Concatenate[State, Arguments], State]
+READ_ONLY = (
+    "the disk is mounted read-only: what it holds goes on serving, but no new model is taken and nothing is remembered;"
+    " remount it writable, or move state_dir (`inferd doctor` says more)"
+)
 AGAIN_NS = 10_000_000_000  # after a disk refused
 
 
@@ -45,6 +49,8 @@ class Life:
         self._options = options
         self._clock = clock
         self._file = StateFile(state_dir, disk)
+        if is_read_only(state_dir):
+            log.warning("%s: %s", state_dir, READ_ONLY)
         loaded = self._file.load()
         if loaded.healed:
             log.warning("store: %s", loaded.healed)

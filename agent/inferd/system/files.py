@@ -98,17 +98,25 @@ class Copied:
 def hold_folder(folder: Path) -> BinaryIO:
     """Take a folder for this process alone, until what is returned is closed or the process ends.
 
+    One that was held before can be held on a disk that is read-only now.
+
     Raises:
         OSError: the folder cannot be written (BlockingIOError: another process holds it).
     """
     make_folder(folder)
-    file = (folder / ".held").open("wb")
+    path = folder / ".held"
+    file: BinaryIO = path.open("rb" if path.exists() and is_read_only(folder) else "wb")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
         raise
     return file
+
+
+def is_read_only(folder: Path) -> bool:
+    """Whether the disk on which a folder lies is mounted read-only."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def write_atomic(path: Path, content: bytes, disk: Disk = DISK, before: Path | None = None) -> None:
