@@ -10,12 +10,13 @@ import pytest
 
 from fixtures.agent import wait_for
 from fixtures.turning import Turning, frame, serving
-from inferd.config.settings import CropsSource
-from inferd.errors import FrameUnfinished
+from inferd.config.settings import CropsSource, SyntheticSource
+from inferd.errors import EndOfInput, FrameUnfinished
 from inferd.pipeline import Counters, Lane, Seen
 from inferd.records import Array, Box, Frame, Geometry, Label, Result
 from inferd.sources.crops import MOST_WAITING, Crops
-from inferd.system.clock import SystemClock
+from inferd.sources.synthetic import Synthetic
+from inferd.system.clock import CountingClock, SystemClock
 from inferd.system.threads import Latest, start
 from inferd.worker.cascade import MOST_HELD, Exchange
 
@@ -224,6 +225,27 @@ def test_a_frame_that_a_newer_one_replaces_answers() -> None:
     for _ in range(2):
         turning.lanes["cam"].put(dataclasses.replace(frame(), answer=heard.append))
     assert heard == [None]
+
+
+def test_a_pipeline_that_looks_closer_may_come_after_the_first_has_ended() -> None:
+    clock, exchange = CountingClock(), Exchange()
+    exchange.end("cam")
+    late = Crops(CropsSource(of="cam"), clock)
+    exchange.join(late, "helmets", Counters())
+    clock.advance(2.0)
+    with pytest.raises(EndOfInput):
+        late.read(0)
+
+
+def test_a_pipeline_that_begins_again_has_not_ended() -> None:
+    clock, exchange = CountingClock(), Exchange()
+    exchange.end("cam")
+    exchange.join(Synthetic(SyntheticSource(), clock), "cam", Counters())
+    late = Crops(CropsSource(of="cam"), clock)
+    exchange.join(late, "helmets", Counters())
+    clock.advance(2.0)
+    with pytest.raises(FrameUnfinished):
+        late.read(0)
 
 
 def test_nothing_more_waits_once_all_was_looked_at() -> None:

@@ -15,9 +15,9 @@ PIPELINE = """
 name = "{name}"
 model = "fake"
 source = {{kind = "synthetic", width = {width}, height = 48}}
-pace = {{mode = "fixed", fps = 10}}
+pace = {{mode = "fast"}}
 report = {{max_per_s = 0}}
-engine = {{kind = "fake", fake = {{load_ms = 500}}}}
+engine = {{kind = "fake", fake = {{load_ms = 500, invoke_ms = 40}}}}
 """
 MOST_READ = 200
 

@@ -162,12 +162,16 @@ class Exchange:
     def __init__(self) -> None:
         self._lock = Lock()
         self._followers: dict[str, list[Follower]] = {}
+        self._ended: set[str] = set()
 
     def join(self, source: Source, pipeline: str, counters: Counters) -> None:
-        """Take a source that was opened for a pipeline; one that follows no other is left alone."""
-        if isinstance(source, Crops):
-            with self._lock:
+        """Take a source that was opened for a pipeline; one that follows another may come after that has ended."""
+        with self._lock:
+            self._ended.discard(pipeline)
+            if isinstance(source, Crops):
                 self._followers.setdefault(source.of, []).append(Follower(pipeline, source, counters))
+                if source.of in self._ended:
+                    source.end()
 
     def give(self, pipeline: str, frame: Frame, result: Result, outgoing: Outgoing) -> Question | None:
         """Hand on what a pipeline found in a frame; where nobody follows it, that costs one look.
@@ -189,6 +193,8 @@ class Exchange:
 
     def end(self, pipeline: str) -> None:
         """Take it that a pipeline's input is through."""
+        with self._lock:
+            self._ended.add(pipeline)
         for one in self._open(pipeline):
             one.source.end()
 
