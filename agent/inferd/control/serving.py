@@ -15,17 +15,15 @@ from inferd.control.dropped import DropFolder
 from inferd.control.examination import Accepted
 from inferd.control.following import Followed, names, release
 from inferd.control.life import Life
+from inferd.control.replaying import count, question
 from inferd.control.supervisor import Death
 from inferd.errors import StoreError
-from inferd.fitting import fitting_engine
-from inferd.histogram import HistogramData
 from inferd.store import slots
 from inferd.store.slots import Wish
 from inferd.store.state import Slots
 from inferd.store.trial import SLOW, Failed, Passed, Terms, Watched
 from inferd.store.variants import variant_of
 from inferd.system.clock import Clock
-from inferd.vet.twinned import on_cpu
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +98,7 @@ class Serving:
         for one in self.followed.values():
             for name in names(one.pipelines):
                 if (told := counts.pipelines.get(name)) is not None:
-                    _count(one, name, told)
+                    count(one, name, told)
             self._mind_trial(one)
 
     def replayed(self, told: ipc.Replayed) -> None:
@@ -115,7 +113,8 @@ class Serving:
     def take_questions(self) -> list[tuple[ipc.Replay, list[int]]]:
         """Return what the worker is to be asked about models on trial, with the descriptor of the model before."""
         asked, self._questions = self._questions, []
-        return [self._question(self.followed[key]) for key in asked if key in self.followed]
+        now_ns, followed = self._clock.monotonic_ns(), [self.followed[key] for key in asked if key in self.followed]
+        return [question(one, self._slots(one), now_ns) for one in followed]
 
     def not_loaded(self, key: str, digest: str, why: str) -> None:
         """Take it that the worker could not load a model that it was offered."""
@@ -257,19 +256,6 @@ class Serving:
         now = self._slots(one)
         return now.trial is not None and now.active not in ("", now.trial.digest)
 
-    def _question(self, one: Followed) -> tuple[ipc.Replay, list[int]]:
-        """Return what is asked of the worker; an accelerator is not timed against a CPU."""
-        now = self._slots(one)
-        before, engine = one.held.get(now.active), on_cpu(one.named.engine)
-        if before is None or (fitting_engine(before.description, one.named.engine).delegate and before.twin is None):
-            return ipc.Replay(one.key, now.serving, None, engine), []
-        slow = isinstance(one.watched and one.watched.verdict(self._clock.monotonic_ns()), Failed)
-        timed = slow and before.twin is None
-        before = before.on_cpu()
-        engine = fitting_engine(before.description, engine)
-        question = ipc.Replay(one.key, now.serving, before.description, engine, before.private_mb, timed)
-        return question, [before.blob_fd] if before.blob_fd is not None else []
-
     def _end_trial(self, one: Followed, ended: Passed | Failed) -> None:
         one.watched = None
         match ended:
@@ -289,17 +275,6 @@ class Serving:
     def _strike(self, one: Followed, why: str) -> None:
         self.life.take(slots.strike, one.key, why, self.life.wall_s())
         self._serve(one)
-
-
-def _count(one: Followed, name: str, told: ipc.PipelineCounts) -> None:
-    """Take what a pipeline counted, for its trial where there is one."""
-    if one.watched is None:
-        one.usual.add(told.latency["total"])
-    elif name in one.mixed:  # in this second the model before gave results, too
-        one.mixed.discard(name)
-        one.watched.add(0, told.frames_dropped, HistogramData())
-    else:
-        one.watched.add(told.frames_inferred, told.frames_dropped, told.latency["total"])
 
 
 def _at_fault(one: Followed, death: Death) -> bool:
