@@ -114,7 +114,7 @@ class Gates(Behaviour):
         inputs = next(probes(running.info)) if running.golden is None else running.golden.sample(0, running.info)
         slower_max = 0.0 if self.is_other_variant else asked.slower_max
         return judge_cost(
-            running.private_mb, self.race(inputs), Rules(budget, slower_max, asked.core_w, self.subject.by_twin)
+            running.private_mb, self.fair_race(inputs), Rules(budget, slower_max, asked.core_w, self.subject.by_twin)
         )
 
     def _known_refusal(self) -> Gate | None:
