@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from fixtures.agent import wait_for
 from fixtures.dropping import FOLLOWS_NEWEST, WAIT_S, agent
+from fixtures.memory_group import memory_group
+
+pytestmark = pytest.mark.timeout(240)
 
 LIMITED = FOLLOWS_NEWEST.replace("[watch]\n", "[watch]\nmemory_max_mb = 400\n")
 UNLIMITED = FOLLOWS_NEWEST.replace("[watch]\n", "[watch]\nmemory_max_mb = 1e9\n")
@@ -47,3 +52,18 @@ def test_a_leak_of_the_only_model_restarts_the_worker_and_is_named(tmp_path: Pat
         assert wait_for(lambda: "grew to" in it.running.log(), WAIT_S)
         served = it.results.count
         assert wait_for(lambda: it.results.count > served + 20, WAIT_S), it.running.log()
+
+
+def test_when_the_kernel_kills_the_worker_control_stays_and_the_model_before_serves(tmp_path: Path) -> None:
+    with memory_group(limit_mb=450) as members, agent(tmp_path, config=UNLIMITED, fps=20) as it:
+        members.write_text(str(it.running.process.pid))  # before it has children, which belong to it then
+        it.drop("good")
+        it.await_active("good")
+        it.drop("hog", LEAKS)
+        it.await_line("model.quarantined", "hog")
+        assert it.running.log().count("was killed by SIGKILL, by the kernel for want of memory") >= 2
+        assert [why.code for why in it.state().quarantine.values()] == ["crash"]
+        assert wait_for(lambda: it.slots() == ("good", "good"), WAIT_S)
+        served = it.results.count
+        assert wait_for(lambda: it.results.count > served + 20, WAIT_S)
+        assert it.running.process.poll() is None
