@@ -19,6 +19,7 @@ from package import DIGITS, STATE, bundled
 PATIENT_S = 180.0  # an emulated processor
 ADDRESS = "0x40"
 POWER_REGISTER = "0x03"  # INA226 datasheet, table 4
+READY_REGISTER, READY = "0x06", 0x0008  # "conversion ready": the driver waits for it, and the stub converts nothing
 WATTS_A_BIT = 25 * 2.5e-6 / 0.01  # 25 times the current's bit, which is 2.5 uV over the 10 mOhm that the driver assumes
 CAMERA = """
 [[pipeline]]
@@ -109,10 +110,10 @@ def stub_bus() -> str:
 
 
 def poke(bus: str, watts: float) -> None:
-    """Put so many watts into the register, high byte first as the chip does."""
-    value = round(watts / WATTS_A_BIT)
-    swapped = (value & 0xFF) << 8 | value >> 8
-    run("i2cset", "-f", "-y", bus, ADDRESS, POWER_REGISTER, hex(swapped), "w")
+    """Put so many watts into the register, and say that they are there; high byte first as the chip does."""
+    for register, value in ((POWER_REGISTER, round(watts / WATTS_A_BIT)), (READY_REGISTER, READY)):
+        swapped = (value & 0xFF) << 8 | value >> 8
+        run("i2cset", "-f", "-y", bus, ADDRESS, register, hex(swapped), "w")
 
 
 def draws(watts: float, metrics: dict[str, Any]) -> bool:  # Any: JSON
