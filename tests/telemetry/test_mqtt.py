@@ -105,13 +105,19 @@ def test_what_a_connection_does_not_take_makes_none(mosquitto: broker.Mosquitto)
         assert (link.connected, link.attempts) == (True, 1)
 
 
-def test_an_old_word_of_ours_at_another_broker_is_no_twin(mosquitto: broker.Mosquitto, other: broker.Mosquitto) -> None:
+@pytest.mark.parametrize("first_is_there", [True, False])
+def test_an_old_word_of_ours_at_another_broker_is_no_twin(
+    mosquitto: broker.Mosquitto, other: broker.Mosquitto, *, first_is_there: bool
+) -> None:
     with linked(other.port) as before:
         before.publish(info("aaaaaaaaaaaa"))
         broker.eventually(lambda: broker.retained(other.port, "inferd/pi/info") is not None, "its info")
     with linked(mosquitto.port) as link:
         link.publish(info("bbbbbbbbbbbb"))
         broker.eventually(lambda: broker.retained(mosquitto.port, "inferd/pi/info") is not None, "its info")
+        if not first_is_there:
+            mosquitto.kill()
+            broker.eventually(lambda: not link.connected, "the link to notice")
         link.follow(Mqtt(host="127.0.0.1", port=other.port))
         broker.eventually(lambda: b"bbbb" in (broker.retained(other.port, "inferd/pi/info") or b""), "its info there")
         assert (link.news(), link.connected) == ([], True)

@@ -148,7 +148,6 @@ class MqttLink:
                 if self._closing_by_ns is not None:
                     break
                 failures, pause_s = 0, 0.0
-                self._ear.twins.moved()
             except LinkError as fault:
                 steady = self._clock.monotonic_ns() - began_ns > STEADY_S * 1e9
                 failures = 1 if steady else failures + 1
@@ -164,6 +163,7 @@ class MqttLink:
         Raises:
             LinkError: the broker does not want us, or the connection was lost.
         """
+        self._ear.twins.at(way.where)
         way.watch(self._wakeup)
         self._await_acceptance(way)
         log.info("mqtt connected: %s", way.where)

@@ -26,6 +26,7 @@ class TwinWatch:
     def __init__(self) -> None:
         self._ours = ""
         self._told = False
+        self._where = ""
 
     def said(self, payload: bytes) -> None:
         """Learn our own boot id from an `info` that is about to leave."""
@@ -35,9 +36,10 @@ class TwinWatch:
         """Count our `info` as being with the broker."""
         self._told = bool(self._ours)
 
-    def moved(self) -> None:
-        """Go to another broker, which may have the `info` of an earlier start."""
-        self._told = False
+    def at(self, where: str) -> None:
+        """Be at a broker; another than before may have the `info` of an earlier start."""
+        if where != self._where:
+            self._where, self._told = where, False
 
     def twin(self, payload: bytes) -> str:
         """Return the boot id of another device that says it is us, "" where this `info` is our own or an old one."""
