@@ -7,15 +7,18 @@ from pathlib import Path
 import pytest
 
 from fixtures.agent import wait_for
-from fixtures.dropping import WAIT_S, Dropping, agent
+from fixtures.dropping import FOLLOWS_NEWEST, WAIT_S, Dropping, agent
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-def serving(it: Dropping) -> str:
+REAL = {"float": "mobilenet_v1_0.25_224_float.tflite", "quant": "mobilenet_v1_0.25_224_quant.tflite"}
+
+
+def serving(it: Dropping, key: str = "newest") -> str:
     """Return the variant that has proved itself."""
     state = it.state()
-    active = state.versions.get(state.of("newest").active)
+    active = state.versions.get(state.of(key).active)
     return active.variant if active is not None else ""
 
 
@@ -37,3 +40,25 @@ def test_where_the_better_one_fails_the_other_serves(tmp_path: Path) -> None:
         it.drop("cat+small", "invoke_ms = 2.0\ncrash_at = 40")
         it.await_line("model.quarantined", "cat")
         assert wait_for(lambda: serving(it) == "large", WAIT_S), it.running.log()
+
+
+def test_of_a_real_models_float_and_quantised_variants_the_faster_serves(tmp_path: Path, assets: Path) -> None:
+    config = FOLLOWS_NEWEST.replace('engine = {kind = "fake"}\n', "").replace(
+        'name = "cam"', 'name = "cam"\nmodel = "net"'
+    )
+    with agent(tmp_path, fps=30, config=config) as it:
+        (it.folder / "net.toml").write_text('[model]\ntask = "classify"\n[input]\nmean = [127.5]\nstd = [127.5]\n')
+        for variant, file in REAL.items():
+            part = it.folder / f".net+{variant}.part"
+            part.write_bytes((assets / "models/classify" / file).read_bytes())
+            part.rename(it.folder / f"net+{variant}.tflite")
+        assert wait_for(lambda: len(measured(it)) == len(REAL), WAIT_S), it.running.log()
+        fastest = min(measured(it).items(), key=lambda one: one[1])[0]
+        assert wait_for(lambda: serving(it, "net") == fastest, WAIT_S), it.running.log()
+
+
+def measured(it: Dropping) -> dict[str, float]:
+    """Return the fastest invoke of each variant that was accepted, by the variant, milliseconds."""
+    state = it.state()
+    verdicts = {digest: verdict for digest, verdict in state.of("net").verdicts.items() if verdict.accepted}
+    return {state.versions[digest].variant: verdict.figures.invoke_ms for digest, verdict in verdicts.items()}
