@@ -137,7 +137,7 @@ def _model(model: ListedModel, serves: str) -> str:
         (model.passed_over, "turned away"),
         (model.accepted and not model.verified, "unverified"),
         (not model.items, "file gone"),
-        (model.measured, f"variant {model.measured}"),
+        (model.variant, f"variant {model.variant}"),
     )
     told = ", ".join(text for holds, text in marks if holds)
     version = f" v{model.version}" if model.version else ""

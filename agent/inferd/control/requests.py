@@ -12,16 +12,12 @@ from inferd.control.models import Models, names
 from inferd.errors import InferdError, StoreError
 from inferd.store import by_hand
 from inferd.store.state import LogLine, Slots, State, Version
-from inferd.store.variants import told
 
 SHORTEST = 4  # characters of a digest that are enough, where they name one model only
 
 
 class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One model in the store, as one engine key sees it.
-
-    `role` is "active", "trial", "previous" or ""; `measured` is said of one of several variants.
-    """
+    """One model in the store, as one engine key sees it; `role` is "active", "trial", "previous" or ""."""
 
     name: str
     version: str
@@ -37,7 +33,6 @@ class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):
     pinned: bool = False
     passed_over: bool = False
     variant: str = ""
-    measured: str = ""
 
 
 class ListedKey(msgspec.Struct, frozen=True):
@@ -202,7 +197,6 @@ class Requests:
             slots.pin == digest,
             digest in slots.passed_over,
             version.variant,
-            told(version.variant, verdict.figures) if version.variant and verdict else "",
         )
 
 

@@ -19,6 +19,7 @@ from inferd.errors import ModelRefused
 from inferd.store import slots
 from inferd.store.items import Item
 from inferd.store.state import FACTORY, Figures, State, Verdict, Version
+from inferd.store.variants import told
 from inferd.system.processes import Exit
 from inferd.system.seed import Seed
 from inferd.wire.vetting import VetReport
@@ -173,7 +174,7 @@ class Vetting(Serving):
         if job.item:
             self.life.take(slots.arrive, _version(verdict), job.item, self.life.wall_s())
         if verdict.report is not None and verdict.report.gates:
-            said = Verdict(self.verdict_key(one), True, at=self.life.wall_s(), figures=_figures(verdict.report))
+            said = _accepting(verdict, verdict.report, self.verdict_key(one), self.life.wall_s())
             self.life.take(slots.judge, one.key, ref.digest, said)
         if job.dropped is not None and job.item not in self._drop.names():  # removed while it was vetted
             self.life.take(slots.retire, job.item, self.life.wall_s())
@@ -262,10 +263,12 @@ def _version(verdict: Accepted) -> Version:
     )
 
 
-def _figures(report: VetReport) -> Figures:
-    """Return what the gates measured, as the choice between variants needs it."""
+def _accepting(verdict: Accepted, report: VetReport, key: str, at: float) -> Verdict:
+    """Return the verdict that accepts a model, with what the choice between variants needs; of a variant that is told."""
     found = {name: value for gate in report.gates for name, value in gate.figures.items()}
-    return Figures(found.get("invoke_min_ms", 0.0), found.get("private_mb", 0.0), found.get("accuracy"))
+    figures = Figures(found.get("invoke_min_ms", 0.0), found.get("private_mb", 0.0), found.get("accuracy"))
+    variant = verdict.description.manifest.model.variant
+    return Verdict(key, True, why=told(variant, figures) if variant else "", at=at, figures=figures)
 
 
 def note_refused(state: State, what: str, why: str, at: float, key: str = "") -> State:

@@ -175,6 +175,10 @@ def _identify(filled: Manifest, bundle: Bundle, known: Known, name: str | None, 
     version = told.version.removeprefix("v") or None if told else None
     description = told.description or None if told else None
     licence = told.licence or None if told else None
+    if said.variant or bundle.variant:
+        version = (
+            None  # files of one model, made by several converters: only a person can say that they are of one version
+        )
     folder = bundle.version or None
     runtime = known.facts.min_runtime or None
     model = msgspec.structs.replace(
