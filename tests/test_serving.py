@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ from inferd.control.serving import AGAIN_NS, Place, Serving
 from inferd.histogram import Histogram
 from inferd.records import EngineInfo, ModelRef
 from inferd.store import slots
-from inferd.store.state import Verdict, Version
+from inferd.store.state import FACTORY, Verdict, Version
 from inferd.system.clock import CountingClock
 from inferd.vet.child import describe_fake
 from inferd.wire.manifest import ModelDescription
@@ -117,6 +118,23 @@ def test_what_the_replay_finds_ends_the_trial(tmp_path: Path, found: str, serves
     it.serving.replayed(ipc.Replayed(KEY, NEW, found, why))  # type: ignore[arg-type]  # right words
     state = it.serving.life.state
     assert (it.served(), state.of(KEY).active, state.log[-1].kind) == (serves, serves, kind)
+
+
+@pytest.mark.parametrize(("found", "kind"), [("differs", "model.committed"), ("collapsed", "model.doubtful")])
+def test_a_model_with_other_labels_is_meant_to_answer_otherwise(tmp_path: Path, found: str, kind: str) -> None:
+    it = Trying(tmp_path)
+    other = it.one.held[NEW].description
+    it.one.held[NEW] = replace(it.one.held[NEW], description=msgspec.structs.replace(other, labels=("a", "b")))
+    it.results(20)
+    it.serving.replayed(ipc.Replayed(KEY, NEW, found, "it says a of all"))  # type: ignore[arg-type]  # right words
+    assert it.serving.life.state.log[-1].kind == kind
+
+
+def test_the_model_that_comes_with_inferd_is_nothing_to_compare_with(tmp_path: Path) -> None:
+    it = Trying(tmp_path)
+    it.serving.life.take(slots.arrive, Version(OLD, "fake", task="classify"), FACTORY, 0.0)
+    it.results(20)
+    assert it.serving.take_questions() == []
 
 
 def test_an_answer_that_never_comes_holds_no_trial_for_ever(tmp_path: Path) -> None:

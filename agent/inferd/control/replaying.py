@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from inferd import ipc
 from inferd.control.following import Followed
 from inferd.fitting import fitting_engine
@@ -9,6 +11,7 @@ from inferd.histogram import HistogramData
 from inferd.store.state import Slots
 from inferd.store.trial import Failed
 from inferd.vet.twinned import on_cpu
+from inferd.wire.manifest import ModelDescription
 
 
 def count(one: Followed, pipeline: str, told: ipc.PipelineCounts) -> None:
@@ -36,3 +39,21 @@ def question(one: Followed, now: Slots, now_ns: int) -> tuple[ipc.Replay, list[i
     engine = fitting_engine(before.description, engine)
     asked = ipc.Replay(one.key, now.serving, before.description, engine, before.private_mb, timed)
     return asked, [before.blob_fd] if before.blob_fd is not None else []
+
+
+def as_meant(told: ipc.Replayed, one: Followed, now: Slots) -> ipc.Replayed:
+    """Return what came of a replay, of a model that may be meant to answer otherwise: it says so, or looks for other things.
+
+    Of one that looks for other things, what the model before tells apart is no measure; it is only told.
+    """
+    before, trial = one.held.get(now.active), one.held.get(now.serving)
+    if before is None or trial is None:
+        return told
+    others = _looks_for(trial.description) != _looks_for(before.description)
+    if told.found == "differs" and (others or trial.description.manifest.model.contract == "new"):
+        return msgspec.structs.replace(told, found="alike", why="")
+    return msgspec.structs.replace(told, found="unknown") if told.found == "collapsed" and others else told
+
+
+def _looks_for(description: ModelDescription) -> tuple[str | None, tuple[str, ...]]:
+    return description.manifest.model.task, description.labels

@@ -15,12 +15,12 @@ from inferd.control.dropped import DropFolder
 from inferd.control.examination import Accepted
 from inferd.control.following import Followed, names, release
 from inferd.control.life import Life
-from inferd.control.replaying import count, question
+from inferd.control.replaying import as_meant, count, question
 from inferd.control.supervisor import Death
 from inferd.errors import StoreError
 from inferd.store import slots
 from inferd.store.slots import Wish
-from inferd.store.state import Slots
+from inferd.store.state import FACTORY, Slots
 from inferd.store.trial import SLOW, Failed, Passed, Terms, Watched
 from inferd.store.variants import variant_of
 from inferd.system.clock import Clock
@@ -107,6 +107,7 @@ class Serving:
         trial = self._slots(one).trial if one else None
         if one is None or one.watched is None or trial is None or trial.digest != told.digest:
             return
+        told = as_meant(told, one, self._slots(one))
         if (ended := one.watched.settle(self._clock.monotonic_ns(), told, one.usual.took)) is not None:
             self._end_trial(one, ended)
 
@@ -252,9 +253,10 @@ class Serving:
         return now_ns - watched.asked_ns < REPLAY_NS
 
     def _has_before(self, one: Followed) -> bool:
-        """Whether a model is on trial that another one made room for."""
-        now = self._slots(one)
-        return now.trial is not None and now.active not in ("", now.trial.digest)
+        """Whether a model is on trial that another one made room for; the one that comes with inferd tells nothing of it."""
+        now, versions = self._slots(one), self.life.state.versions
+        factory = now.active in versions and FACTORY in versions[now.active].items
+        return now.trial is not None and now.active not in ("", now.trial.digest) and not factory
 
     def _end_trial(self, one: Followed, ended: Passed | Failed) -> None:
         one.watched = None
