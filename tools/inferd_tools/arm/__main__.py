@@ -51,6 +51,7 @@ dpkg --install /out/inferd_*_{arch}.deb
 cd /tmp
 setpriv --reuid=inferd --regid=inferd --init-groups inferd selftest --seconds={seconds} --output=/tmp/package
 cp package.json package.txt /out/
+install -d /etc/inferd/inferd.d
 cat >/etc/inferd/inferd.d/clip.toml <<'END'
 [mqtt]
 enabled = false
