@@ -133,6 +133,46 @@ def test_a_sabotaged_model_is_refused_for_what_was_broken(seed: Seed, tmp_path: 
     assert code(vetted(seed, tmp_path / "state", new, old)) == why
 
 
+def variant(name: str, version: str, *changes: Change) -> Change:
+    """Have it say that it is this variant of this version, and change it."""
+
+    def change_it(model: Path) -> None:
+        for change in (manifest('"1.0.0"', f'"{version}"'), says(f'variant = "{name}"'), *changes):
+            change(model)
+
+    return change_it
+
+
+def reversed_labels(lines: list[str]) -> list[str]:
+    return lines[::-1]
+
+
+VARIANTS = {
+    "less accurate": ("1.0.0", regressed, "accepted"),
+    "less accurate, and newer": ("2.0.0", regressed, "accuracy_regressed"),
+    "other pixels": ("1.0.0", manifest("range = [0.0, 1.0]", "range = [0.0, 0.99]"), "accepted"),
+    "other pixels, and newer": (
+        "2.0.0",
+        manifest("range = [0.0, 1.0]", "range = [0.0, 0.99]"),
+        "normalisation_changed",
+    ),
+    "other labels": ("1.0.0", labels(reversed_labels), "label_order"),
+    "other labels, and newer": ("2.0.0", labels(reversed_labels), "label_order"),
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_only_a_variant_of_the_same_version_may_be_right_less_often_and_none_may_mean_something_else(
+    seed: Seed, tmp_path: Path, name: str
+) -> None:
+    version, sabotage, why = VARIANTS[name]
+    (tmp_path / "old").mkdir()
+    old, new = digits(tmp_path / "old"), digits(tmp_path)
+    variant("small", "1.0.0")(old)
+    variant("large", version, sabotage)(new)
+    assert code(vetted(seed, tmp_path / "state", new, old)) == why
+
+
 FAKES: dict[str, tuple[str, str]] = {
     "crash at load": ("crash_at_load = true", "crash"),
     "crash at the 2nd invoke": ("crash_at = 2", "crash"),

@@ -19,7 +19,7 @@ from inferd.errors import ModelRefused
 from inferd.store import slots
 from inferd.store.items import Item
 from inferd.store.state import FACTORY, Figures, State, Verdict, Version
-from inferd.store.variants import told
+from inferd.store.variants import told, version_of
 from inferd.system.processes import Exit
 from inferd.system.seed import Seed
 from inferd.wire.vetting import VetReport
@@ -250,16 +250,11 @@ def _may_change(verdict: Accepted | Rejected) -> bool:
 
 
 def _version(verdict: Accepted) -> Version:
-    ref = verdict.description.ref
-    return Version(
-        ref.digest,
-        ref.name,
-        ref.version,
-        verdict.description.manifest.model.task or "raw",
+    return msgspec.structs.replace(
+        version_of(verdict.description),
         root=verdict.root,
         size_bytes=verdict.size_bytes,
         verified=verdict.report is not None and verdict.report.verified,
-        variant=verdict.description.manifest.model.variant or "",
     )
 
 

@@ -7,6 +7,7 @@ the vet child; which of them serves is decided by what was measured here.
 from __future__ import annotations
 
 from inferd.store.state import Figures, Version
+from inferd.wire.manifest import ModelDescription
 
 MARK = "+"  # in a file's or folder's name, before the variant
 
@@ -20,6 +21,12 @@ def variant_of(name: str) -> str:
     """Return the variant that a file's or folder's name tells; "" for none."""
     base, _, variant = name.partition(MARK)
     return variant if base else ""
+
+
+def version_of(description: ModelDescription) -> Version:
+    """Return what a description tells of which model it is."""
+    ref, said = description.ref, description.manifest.model
+    return Version(ref.digest, ref.name, ref.version, said.task or "raw", variant=said.variant or "")
 
 
 def are_variants(one: Version, other: Version) -> bool:

@@ -21,11 +21,15 @@ class Breach:
 ON_PURPOSE = 'say contract = "new" under [model] if that is meant'
 
 
-def breach(new: ModelDescription, old: ModelDescription) -> Breach | None:
-    """Return how `new` breaks the contract of `old`; None where it keeps it, or says that it means to break it."""
+def breach(new: ModelDescription, old: ModelDescription, *, is_variant: bool) -> Breach | None:
+    """Return how `new` breaks the contract of `old`; None where it keeps it, or says that it means to break it.
+
+    Another variant of `old` (`is_variant`) means the same by its answers; how large its numbers and pixels are is its own.
+    """
     if new.manifest.model.contract == "new":
         return None
-    return _task(new, old) or _labels(new, old) or _tensors(new, old) or _normalisation(new, old)
+    broken = _task(new, old) or _labels(new, old)
+    return broken if is_variant else broken or _tensors(new, old) or _normalisation(new, old)
 
 
 def _task(new: ModelDescription, old: ModelDescription) -> Breach | None:

@@ -96,11 +96,8 @@ class Gates(Behaviour):
             build_steps(description, self.running.engine, WHOLE_PICTURE)
         except ModelError as exc:
             return failed("contract", "task_mismatch", exc.message)
-        if (
-            self.against is not None
-            and not self.is_other_variant
-            and (broken := breach(description, self.against.description))
-        ):
+        before = self.against
+        if before is not None and (broken := breach(description, before.description, is_variant=self.is_other_variant)):
             return failed("contract", broken.code, broken.why)
         return passed("contract")
 

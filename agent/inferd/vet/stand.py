@@ -14,6 +14,7 @@ from inferd.errors import InferdError
 from inferd.fitting import fitting_engine
 from inferd.parts import ENGINES, Engine, find
 from inferd.records import Array, EngineInfo
+from inferd.store.variants import are_variants, version_of
 from inferd.system.clock import Clock
 from inferd.system.processes import cpu_ns
 from inferd.vet.cost import Race, slowdown
@@ -86,12 +87,10 @@ class Stand:
 
     @property
     def is_other_variant(self) -> bool:
-        """Whether the model that serves now is another variant of the same name, which may cost less and be right less often."""
+        """Whether the model that serves now is another variant of it, which may cost less and be right less often."""
         if self.against is None:
             return False
-        mine, theirs = (one.description.manifest.model for one in (self.subject, self.against))
-        same_name = self.subject.description.ref.name == self.against.description.ref.name
-        return same_name and bool(mine.variant and theirs.variant) and mine.variant != theirs.variant
+        return are_variants(version_of(self.subject.description), version_of(self.against.description))
 
     @property
     def budget(self) -> BudgetSection:
