@@ -3,12 +3,12 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from fixtures.describing import describe, engine_info
+from fixtures.describing import describe
 from fixtures.turning import fake
 from inferd.continuity import Memory, memory_of
 from inferd.parts import Preprocess
 from inferd.preprocess import build
-from inferd.records import Frame, TensorSpec
+from inferd.records import Frame
 from inferd.runtime.fake import Fake
 from inferd.system.clock import SystemClock
 from inferd.tasks.classify import Classify
@@ -53,14 +53,20 @@ def test_only_what_minds_gaps_lets_frames_wait() -> None:
     assert (Memory().frames, Memory(gapless=True).frames) == (1, 16)
 
 
-def memory_for(description: ModelDescription) -> Memory:
-    """Return the memory of a pipeline of the fake engine."""
-    info = engine_info([TensorSpec("in", (1, 800), "float32")], [TensorSpec("out", (1, 2), "float32")])
-    preprocess: Preprocess = build(description, info, (0.0, 0.0, 1.0, 1.0))
-    return memory_of(description, Fake("", fake(), SystemClock(), "fake"), preprocess, Classify(description, info))
+def memory_for(description: ModelDescription, *shape: int) -> Memory:
+    """Return the memory of a pipeline of the fake engine, whose input has this shape."""
+    engine = Fake("", fake(input_shape=shape), SystemClock(), "fake")
+    preprocess: Preprocess = build(description, engine.info, (0.0, 0.0, 1.0, 1.0))
+    return memory_of(description, engine, preprocess, Classify(description, engine.info))
 
 
 def test_a_model_with_variables_minds_gaps_and_another_does_not() -> None:
     plain = describe(output_section=OutputSection(average=5))
     stateful = msgspec.structs.replace(plain, facts=msgspec.structs.replace(plain.facts, ops={"VAR_HANDLE": 1}))
-    assert [memory_for(each).frames for each in (plain, stateful)] == [1, 16]
+    assert [memory_for(each, 1, 800).frames for each in (plain, stateful)] == [1, 16]
+
+
+def test_pictures_never_wait_in_a_row_for_a_model_with_variables() -> None:
+    plain = describe()
+    stateful = msgspec.structs.replace(plain, facts=msgspec.structs.replace(plain.facts, ops={"VAR_HANDLE": 1}))
+    assert memory_for(stateful, 1, 32, 32, 3).frames == 1

@@ -42,8 +42,7 @@ def test_the_old_engine_is_handed_back_to_be_closed() -> None:
 def test_an_offer_that_was_never_taken_is_returned_to_whoever_offers_the_next() -> None:
     turning = Turning()
     turning.loop.offer(serving("1"))
-    replaced = turning.loop.offer(serving("2"))
-    assert replaced is not None
+    (replaced,) = turning.loop.offer(serving("2"))
     assert replaced.ref.version == "1"
 
 

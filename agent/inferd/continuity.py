@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from inferd.parts import Engine, Preprocess, Remembers, Task
-from inferd.preprocess import carries_over
+from inferd.preprocess import carries_over, wanted
 from inferd.preprocess.signal import is_signal
 from inferd.records import Frame
 from inferd.wire.manifest import ModelDescription
@@ -49,4 +49,7 @@ def memory_of(description: ModelDescription, engine: Engine, preprocess: Preproc
     """Return what an engine and the steps beside it carry over."""
     stateful = description.facts.stateful
     forget = [part.forget for part in (preprocess, task) if isinstance(part, Remembers)]
-    return Memory([*forget, engine.reset] if stateful else forget, gapless=stateful or carries_over(description))
+    if stateful:
+        forget.append(engine.reset)
+    takes_picture = wanted(description, engine.info).width > 0
+    return Memory(forget, gapless=carries_over(description) or (stateful and not takes_picture))

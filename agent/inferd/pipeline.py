@@ -270,7 +270,7 @@ class Lane:
     def put(self, frame: Frame) -> None:
         """Leave the newest frame; one that was not taken in time is dropped and counted."""
         self.counters.frame_in()
-        if (older := self.frames.put(frame)) is not None:
+        for older in self.frames.put(frame):
             self.counters.dropped("superseded")
             if older.answer is not None:
                 older.answer(None)

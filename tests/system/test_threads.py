@@ -5,16 +5,25 @@ from inferd.system.threads import Condition, Event, Latest, join_all, start
 
 def test_a_newer_item_replaces_one_that_nobody_took() -> None:
     place: Latest[str] = Latest()
-    assert place.put("old") is None
-    assert place.put("new") == "old"
+    assert place.put("old") == []
+    assert place.put("new") == ["old"]
     assert place.take() == "new"
 
 
 def test_where_there_is_room_for_a_few_the_oldest_makes_way() -> None:
     place: Latest[str] = Latest()
     place.room = 2
-    assert [place.put(item) for item in ("first", "second", "third")] == [None, None, "first"]
+    assert [place.put(item) for item in ("first", "second", "third")] == [[], [], ["first"]]
     assert [place.take(), place.peek(), place.take(), place.take()] == ["second", "third", "third", None]
+
+
+def test_where_there_is_room_for_fewer_all_that_are_too_many_make_way() -> None:
+    place: Latest[str] = Latest()
+    place.room = 3
+    for item in ("first", "second", "third"):
+        place.put(item)
+    place.room = 1
+    assert place.put("fourth") == ["first", "second", "third"]
 
 
 def test_an_item_is_taken_once() -> None:

@@ -62,10 +62,10 @@ class Latest(Generic[T]):
         self.room = 1
         """How many items there is a place for. Whoever reads them may change it."""
 
-    def put(self, item: T) -> T | None:
-        """Leave an item; return the one it replaced, None where there was room."""
+    def put(self, item: T) -> list[T]:
+        """Leave an item; return what it replaced, oldest first: several where there is room for fewer than there was."""
         with self._changed:
-            replaced = self._items.popleft() if len(self._items) >= self.room else None
+            replaced = [self._items.popleft() for _ in range(len(self._items) - self.room + 1)]
             self._items.append(item)
             self._changed.notify_all()
         return replaced

@@ -101,9 +101,9 @@ class Group:
             lane.frames.room = serving.steps[name].memory.frames
         for lane in self.lanes.values():
             lane.recent.watch(offer.description.ref.digest, int(offer.replay_mb * (1 << 20)) // len(self.lanes))
-        never_taken = self._loop.offer(serving)
-        for engine in never_taken.engines if never_taken is not None else ():
-            engine.close()
+        for never_taken in self._loop.offer(serving):
+            for engine in never_taken.engines:
+                engine.close()
 
     def replay(self, asked: ipc.Replay, path: str) -> ipc.Replayed:
         """Show the model before what the one on trial was shown; its frames are let go of when the trial ends by that."""

@@ -98,8 +98,8 @@ class Loop:
         """Whether the engine that was taken has steps for a lane."""
         return self._serving is not None and self._serving.serves(lane)
 
-    def offer(self, serving: Serving) -> Serving | None:
-        """Offer an engine; return one that was offered before and not yet taken, which the caller closes."""
+    def offer(self, serving: Serving) -> list[Serving]:
+        """Offer an engine; return what was offered before and not taken, which the caller closes."""
         return self._offered.put(serving)
 
     def follow(self, lanes: Mapping[str, Lane]) -> None:
