@@ -88,6 +88,14 @@ def test_ten_kinds_are_told_apart_without_a_flag(assets: Path, drop_folder: Path
     assert [one["labels"][0]["label"] for one in told] == ["cat", "cat", "dog", "bird"]
 
 
+def test_yes_and_no_are_heard_as_what_they_are(assets: Path, drop_folder: Path) -> None:
+    pytest.importorskip("pymicro_features", reason="pip install 'inferd[wakeword]'")
+    model = get(drop_folder, "yes-no")
+    told = infer(model, *(assets / f"audio/{name}_1000ms.wav" for name in ("yes", "no", "silence", "noise")))
+    assert [one["labels"][0]["label"] for one in told] == ["yes", "no", "silence", "unknown"]
+    assert min(one["labels"][0]["score"] for one in told[:3]) > 0.9
+
+
 @pytest.mark.parametrize("name", ["okay-nabu", "alexa", "hey-mycroft"])
 def test_a_wake_word_is_heard_and_another_is_not(
     speaker: Speaker, drop_folder: Path, tmp_path: Path, name: str

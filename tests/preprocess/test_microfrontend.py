@@ -54,6 +54,20 @@ def test_the_same_sound_is_heard_the_same_after_forgetting_and_otherwise_without
     assert not np.array_equal(again, first)
 
 
+def test_a_window_that_reaches_further_back_is_heard_by_itself() -> None:
+    package()
+    frontend = MicroFrontend(SignalSection(rate_hz=16000, window=16000, hop=8000, step=320))
+    first = frontend(NOISE)
+    assert first.shape == (49, 40)
+    assert np.array_equal(frontend(NOISE), first)
+
+
+def test_a_longer_step_leaves_rows_out() -> None:
+    package()
+    every, second = (MicroFrontend(SignalSection(rate_hz=16000, window=16000, step=step)) for step in (160, 320))
+    assert np.array_equal(second(NOISE), every(NOISE)[::2])
+
+
 def test_what_is_louder_than_full_scale_is_clipped() -> None:
     assert np.array_equal(listening()(NOISE[:800] * 1000), listening()(np.clip(NOISE[:800] * 1000, -1, 32767 / 32768)))
 
@@ -68,12 +82,13 @@ def test_two_channels_are_refused() -> None:
     [
         SignalSection(window=800, hop=480),
         SignalSection(rate_hz=8000, window=800, hop=480),
-        SignalSection(rate_hz=16000, window=480),
+        SignalSection(rate_hz=16000, window=400),
         SignalSection(rate_hz=16000, window=820, hop=500),
+        SignalSection(rate_hz=16000, window=16000, step=100),
     ],
 )
 def test_a_section_that_does_not_fit_is_refused_with_what_would(said: SignalSection) -> None:
-    with pytest.raises(ModelError, match=r"rate_hz = 16000, hop = 160 for each of its features, window = hop \+ 320"):
+    with pytest.raises(ModelError, match="rate_hz = 16000, window of 480 or more, hop and step by the 160"):
         MicroFrontend(said)
 
 

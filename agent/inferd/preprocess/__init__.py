@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from inferd.errors import ModelError, SourceError
 from inferd.parts import Preprocess, Remembers
 from inferd.preprocess.image import ImagePreprocess
+from inferd.preprocess.microfrontend import follow_each_other
 from inferd.preprocess.signal import SignalPreprocess, is_signal, wanted_window
 from inferd.preprocess.tensors import TensorPreprocess
 from inferd.records import Array, EngineInfo, Frame, Geometry, Wanted
@@ -33,7 +34,8 @@ def build(description: ModelDescription, info: EngineInfo, roi: Roi) -> Preproce
 
 def carries_over(description: ModelDescription) -> bool:
     """Whether windows of a signal are heard as one: what is computed of one depends on those before it."""
-    return "microfrontend" in (description.manifest.signal.features or ())
+    section = description.manifest.signal
+    return "microfrontend" in (section.features or ()) and follow_each_other(section)
 
 
 def _signal(description: ModelDescription, info: EngineInfo) -> Preprocess:

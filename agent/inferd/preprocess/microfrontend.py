@@ -1,6 +1,7 @@
-"""What streaming wake words hear: the audio front end of TensorFlow Lite Micro. The only file that imports pymicro-features.
+"""What models for microcontrollers hear: TensorFlow Lite Micro's audio front end. The only file that imports pymicro-features.
 
-Its noise estimate and the last 20 ms of sound go on from window to window, as on the microcontrollers it was made for.
+Where windows follow each other, as a wake word hears them, its noise estimate and the last 20 ms of sound go on from one to
+the next. A window that reaches further back is heard by itself, as a model of whole words was trained.
 """
 
 from __future__ import annotations
@@ -18,8 +19,13 @@ RATE_HZ, FRAME, STEP = 16_000, 480, 160  # fixed in the package: 30 ms of sound,
 MENDED_BY = "install the package pymicro-features (it comes with inferd[wakeword])"
 
 
+def follow_each_other(section: SignalSection) -> bool:
+    """Whether windows are heard as one sound: each brings `hop` new samples, and overlaps the one before by 320."""
+    return section.window == (section.hop or 0) + FRAME - STEP
+
+
 class MicroFrontend:
-    """Computes (n, 40) float64 of windows (480 + (n - 1) * 160, 1), -1..1, that follow each other without a gap."""
+    """Computes (n, 40) float64, one row for every `step` samples, of windows (samples, 1), -1..1, of 480 samples or more."""
 
     def __init__(self, section: SignalSection) -> None:
         """Start without a memory.
@@ -27,11 +33,13 @@ class MicroFrontend:
         Raises:
             ModelError: the package is missing, or the section does not fit it.
         """
-        window, hop = section.window or 0, section.hop or section.window or 0
-        if section.rate_hz != RATE_HZ or hop < STEP or hop % STEP or window != hop + FRAME - STEP:
-            fitting = f"rate_hz = {RATE_HZ}, hop = {STEP} for each of its features, window = hop + {FRAME - STEP}"
+        hop, step = section.hop or section.window or 0, section.step or STEP
+        if section.rate_hz != RATE_HZ or step % STEP or (section.window or 0) < FRAME or hop % STEP:
+            fitting = f"rate_hz = {RATE_HZ}, window of {FRAME} or more, hop and step by the {STEP}"
             raise ModelError("signal.features", f"microfrontend takes {fitting}")
         self._hop = hop
+        self._every = step // STEP
+        self._goes_on = follow_each_other(section)
         self._frontend: Any = _made()  # it ships no types
         self._fresh = True
 
@@ -43,11 +51,13 @@ class MicroFrontend:
         """
         if samples.shape[1] != 1:
             raise ModelError("signal.channels", f"is not said for {samples.shape[1]} channels; microfrontend hears one")
+        if not self._goes_on:
+            self.forget()
         heard = samples[:, 0] if self._fresh else samples[-self._hop :, 0]
         self._fresh = False
         pcm = np.clip(np.rint(heard * 32768), -32768, 32767).astype("<i2")
         steps = (self._frontend.process_samples(pcm[at : at + STEP].tobytes()) for at in range(0, len(pcm), STEP))
-        return np.array([step.features for step in steps if step.features], np.float64)
+        return np.array([step.features for step in steps if step.features][:: self._every], np.float64)
 
     def forget(self) -> None:
         """Begin anew: the next window follows none."""

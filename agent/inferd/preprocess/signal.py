@@ -55,6 +55,8 @@ class SignalPreprocess:
         self._chosen = None if section.select is None else np.array(section.select)
         self._channels = None if section.channels in (None, "mix") else np.array(section.channels)
         self._mean, self._std = _centre(section)
+        self._feature_mean = section.feature_mean or 0.0
+        self._feature_std = section.feature_std or 1.0
 
     def __call__(self, frame: Frame, inputs: Sequence[Array]) -> Geometry:
         """Write a window into the input. Missing values are put in on the line between their neighbours.
@@ -85,7 +87,7 @@ class SignalPreprocess:
         samples = whole(self._window(frame).astype(np.float64))
         if self._denoise is not None:
             samples = self._denoise(samples)
-        values = self._compute(self._scaled(samples))
+        values = (self._compute(self._scaled(samples)) - self._feature_mean) / self._feature_std
         if self._chosen is not None:
             values = self._select(values.ravel())
         return values if self._project is None else self._project(values.ravel())

@@ -48,6 +48,7 @@ BOUNDS: dict[str, Bounds] = {
     "signal.log_offset": Bounds(0, 1),
     "signal.coefficients": Bounds(1, 512),
     "signal.peaks": Bounds(1, 1000),
+    "signal.feature_std": Bounds(1e-12, math.inf),
     "quality.dark": Bounds(0, 1),
     "quality.bright": Bounds(0, 1),
     "quality.sharp": Bounds(0, 1e9),

@@ -118,6 +118,8 @@ class SignalSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
         bands_hz: edges of the bands whose energy is taken, for "bands".
         statistics: which, of each channel.
         peaks: how many of the strongest frequencies, for "peaks": frequency and magnitude of each.
+        feature_mean: of the computed values: real = (value - feature_mean) / feature_std.
+        feature_std: see `feature_mean`.
         select: which of all computed values are kept, by number from 0.
     """
 
@@ -148,6 +150,8 @@ class SignalSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     bands_hz: tuple[float, ...] | None = None
     statistics: tuple[Statistic, ...] | None = None
     peaks: int | None = None
+    feature_mean: float | None = None
+    feature_std: float | None = None
     select: tuple[int, ...] | None = None
 
     @property
