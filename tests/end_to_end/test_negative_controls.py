@@ -46,7 +46,7 @@ CONTROLS = (
     ),
     Control(
         "the engine at work is blamed",
-        "worker/loop.py",
+        "worker/serving.py",
         "self._begin(Busy.ENGINE)",
         "self._begin(Busy.IDLE)",
         "tests/end_to_end/test_whole_agent.py::test_a_worker_that_crashes_is_blamed_on_its_model_and_replaced",
