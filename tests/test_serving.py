@@ -150,3 +150,15 @@ def test_the_first_model_there_is_has_nothing_to_be_compared_with(tmp_path: Path
     it.results(20)
     assert it.serving.take_questions() == []
     assert it.serving.life.state.of(KEY).active == NEW
+
+
+def test_a_model_that_cannot_serve_any_more_is_asked_about_only_when_it_does_again(tmp_path: Path) -> None:
+    it = Trying(tmp_path)
+    it.results(20)
+    it.serving.cannot_serve(KEY)
+    assert it.serving.take_questions() == []
+    it.clock.advance(120.0)
+    it.serving.counted(ipc.Counts(0.5, {}, 0))
+    assert it.serving.life.state.of(KEY).trial is not None
+    it.results(20)
+    assert len(it.serving.take_questions()) == 1

@@ -212,6 +212,9 @@ class Children:
             (one.key, one.accepted, one.pipelines[0].engine) for one in followed if one.accepted is not None
         )
         accepted = [one for one in followed if self._accelerators.can_serve(one.key)]
+        for one in followed:
+            if one not in accepted:
+                self._models.cannot_serve(one.key)
         self._supervisor.plan([one.assignment for one in accepted])
         for one in accepted:
             if one.key in offered and one.accepted is not None:

@@ -115,7 +115,12 @@ class Serving:
         """Return what the worker is to be asked about models on trial, with the descriptor of the model before."""
         asked, self._questions = self._questions, []
         now_ns, followed = self._clock.monotonic_ns(), [self.followed[key] for key in asked if key in self.followed]
-        return [question(one, self._slots(one), now_ns) for one in followed]
+        return [question(one, self._slots(one), now_ns) for one in followed if one.watched is not None]
+
+    def cannot_serve(self, key: str) -> None:
+        """Take it that the worker serves nothing for a key now; a trial begins anew when it does."""
+        if (one := self.followed.get(key)) is not None:
+            one.serves, one.watched = "", None
 
     def not_loaded(self, key: str, digest: str, why: str) -> None:
         """Take it that the worker could not load a model that it was offered."""

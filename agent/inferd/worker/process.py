@@ -119,9 +119,11 @@ class Worker:
     def _replay(self, asked: ipc.Replay, fds: list[int]) -> None:
         """Settle whether a model on trial, or the world, is to blame; what goes on meanwhile is told afterwards."""
         self._own_slot.begin(Busy.LOADING)
+        group = self._groups.get(asked.engine_key)  # its accelerator may have failed since control asked
         try:
-            told = self._groups[asked.engine_key].replay(asked, f"/proc/self/fd/{fds[0]}" if fds else "")
-            self._context.teller.tell(("replayed", asked.engine_key), told)
+            if group is not None:
+                told = group.replay(asked, f"/proc/self/fd/{fds[0]}" if fds else "")
+                self._context.teller.tell(("replayed", asked.engine_key), told)
         finally:
             for fd in fds:
                 os.close(fd)

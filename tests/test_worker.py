@@ -1,0 +1,83 @@
+"""The worker's main thread, as control meets it: by what it is told, and what it answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import msgspec
+
+from fixtures.agent import wait_for
+from fixtures.turning import fake, pipeline
+from inferd import ipc
+from inferd.config import settings
+from inferd.system.channel import Channel, channel_pair
+from inferd.system.clock import SystemClock
+from inferd.system.progress import Progress
+from inferd.system.threads import join_all, start
+from inferd.vet.child import describe_fake
+from inferd.wire.manifest import ModelDescription
+from inferd.worker.member import Context
+from inferd.worker.process import Worker
+from inferd.worker.voices import Teller, ToControl
+
+KEY, NEW = "fake", "1" * 64
+
+
+class Told:
+    """A worker on a thread of its own, and the end of the channel that control holds."""
+
+    def __init__(self) -> None:
+        ours, theirs = channel_pair()
+        to_control: ToControl = Channel(theirs, ipc.ToWorker)  # type: ignore[arg-type]  # a union
+        self.channel: Channel[ipc.FromWorker, ipc.ToWorker] = Channel(ours, ipc.FromWorker)  # type: ignore[arg-type]  # as above
+        self.progress = Progress.create()
+        self.heard: list[ipc.FromWorker] = []
+        worker = Worker(Context(SystemClock(), Teller(to_control)), to_control, self.progress)
+        self.thread = start("worker", lambda: self._run(worker))
+        self.ended = False
+
+    def _run(self, worker: Worker) -> None:
+        self.ended = worker.run() == []
+
+    def serves(self, behaviour: settings.Engine) -> None:
+        """Have it serve the model on trial, and keep what it shows that one."""
+        cam = pipeline(engine=behaviour, pace=settings.Pace(mode="fixed", fps=50))
+        self.channel.send(ipc.Plan((ipc.Assignment(KEY, 1, (cam,)),)))
+        self.channel.send(ipc.Offer(KEY, described(behaviour), behaviour, replay_mb=8.0))
+
+    def says(self, kind: type[ipc.FromWorker]) -> list[ipc.FromWorker]:
+        """Return what it has said so far, of one kind."""
+        while (received := self.channel.receive(0)) is not None:
+            self.heard.append(received[0])
+        return [one for one in self.heard if isinstance(one, kind)]
+
+
+def described(engine: settings.Engine) -> ModelDescription:
+    """Return the description of a fake that is known by a digest of its own."""
+    made = describe_fake(ipc.Examine("fake", settings.Overrides(), engine, ""))
+    return msgspec.structs.replace(made, ref=msgspec.structs.replace(made.ref, digest=NEW))
+
+
+@contextmanager
+def worker() -> Iterator[Told]:
+    told = Told()
+    try:
+        yield told
+    finally:
+        told.channel.send(ipc.Stop())
+        assert join_all([told.thread], 10.0) == []
+        assert told.ended
+        told.channel.close()
+
+
+def test_a_question_about_a_key_that_is_gone_is_let_go_of() -> None:
+    reads, writes = os.pipe()
+    with worker() as told:
+        told.channel.send(ipc.Replay("gone", NEW, described(fake()), fake()), [writes])
+        os.close(writes)
+        assert os.read(reads, 1) == b""  # the worker has closed it
+        assert wait_for(partial(told.says, ipc.Counts))
+    os.close(reads)
