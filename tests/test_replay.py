@@ -22,8 +22,7 @@ def lane(said: list[Said], *, frames: bool = True) -> Lane:
     source = Synthetic(settings.SyntheticSource(width=64, height=48), SystemClock())
     made = Lane(pipeline(), Condition())
     turns = tuple(Turn(one, source.read(1) if frames else None) for one in said)
-    made.recent = Recent(digest=DIGEST, turns=turns)
-    made.recent.took_ns.extend([2_000_000] * 9 + [8_000_000])
+    made.recent = Recent(digest=DIGEST, turns=turns, took_ns=(2_000_000,) * 9 + (8_000_000,))
     return made
 
 

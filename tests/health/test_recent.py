@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inferd.health.recent import EVERY_NS, KEPT, Recent, thinned
+from inferd.health.recent import EVERY_NS, KEPT, TIMED, Recent, thinned
 from inferd.records import Array, Frame, Label, ModelRef, Result, StageTimes, Tick
 
 TURN = Tick(Result(labels=(Label(0, "cat", 0.9),)), StageTimes(0, 0, 0, 0, 1_000_000, 0), 0, 0.0)
@@ -72,3 +72,11 @@ def test_a_signal_that_does_not_fit_is_not_kept() -> None:
     data = np.zeros((100, 2), np.float32)
     assert thinned(frame(0, data), 799) is None
     assert thinned(frame(0, data), 800) is not None
+
+
+def test_who_reads_its_times_is_not_disturbed_by_further_turns() -> None:
+    recent = filled(NEW, TIMED + 5)
+    for took_ns in recent.took_ns:
+        recent.take(frame(), TURN, NEW)
+        assert took_ns == TURN.times.total
+    assert len(recent.took_ns) == TIMED

@@ -5,7 +5,6 @@ Frames are copies, thinned until all of them fit the room that they may take. Th
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil, sqrt
@@ -37,7 +36,7 @@ class Trial:
 
 @dataclass(slots=True)
 class Recent:
-    """Filled by one loop thread; others read, and tell it of a trial.
+    """Filled by one loop thread; others read, and tell it of a trial. What is read never changes: it is replaced.
 
     Attributes:
         trial: whose frames are kept.
@@ -51,7 +50,7 @@ class Recent:
     digest: str = ""
     turns: tuple[Turn, ...] = ()
     before: tuple[Said, ...] = ()
-    took_ns: deque[int] = field(default_factory=lambda: deque(maxlen=TIMED))
+    took_ns: tuple[int, ...] = ()
     _every_ns: int = EVERY_NS
     _next_ns: int = 0
 
@@ -59,7 +58,7 @@ class Recent:
         """Take a result; all but a few are only timed, which costs less than a microsecond."""
         if ref.digest != self.digest:
             self._begin(ref.digest)
-        self.took_ns.append(turn.times.total)
+        self.took_ns = (*self.took_ns[1 - TIMED :], turn.times.total)
         now_ns = frame.taken_ns + turn.times.frame_age
         if now_ns < self._next_ns:
             return
@@ -80,7 +79,7 @@ class Recent:
 
     def _begin(self, digest: str) -> None:
         self.digest, self.before, self.turns = digest, tuple(turn.answer for turn in self.turns), ()
-        self.took_ns.clear()
+        self.took_ns = ()
         self._every_ns, self._next_ns = EVERY_NS, 0
 
 
