@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from inferd.records import Message
 from inferd.telemetry.outbox import MAX_LASTING, MAX_RETAINED, Outbox
-from inferd.telemetry.parcels import Batch, Outgoing
+from inferd.telemetry.parcels import Batch, Hold, Outgoing
 
 ONLINE = Message("status", b"online", 1, retain=True)
 
@@ -110,7 +110,7 @@ def test_what_has_missed_its_moment_goes_to_replay_behind_all_that_is_live() -> 
     outbox.put(result(2), now_ns=9)
     outbox.age(before_ns=5)
     assert drained(outbox) == [result(2)]
-    assert outbox.take_late() == Batch((result(1),))
+    assert outbox.take_late(Hold()) == Batch((result(1),))
 
 
 def test_what_the_spool_has_is_left_to_it_when_its_moment_has_passed() -> None:
@@ -119,7 +119,7 @@ def test_what_the_spool_has_is_left_to_it_when_its_moment_has_passed() -> None:
     outbox.put(Message("event", b"2", 1, lane="event"), number=8, now_ns=9)
     outbox.age(before_ns=5)
     assert outbox.oldest_kept() == 8
-    assert outbox.take_late() is None
+    assert outbox.take_late(Hold()) is None
 
 
 def test_what_the_spool_has_is_no_loss_where_there_is_no_room() -> None:
@@ -134,7 +134,7 @@ def test_what_was_lost_on_its_way_to_replay_goes_there_again() -> None:
     outbox = Outbox(10)
     outbox.give_back([Batch((result(1), result(2))), Batch((result(3),)), Batch((event(4),), numbers=(7,))])
     assert outbox.take() is None
-    assert outbox.take_late() == Batch((result(1), result(2), result(3)))
+    assert outbox.take_late(Hold()) == Batch((result(1), result(2), result(3)))
 
 
 def test_a_response_is_never_late() -> None:

@@ -9,12 +9,12 @@ import pytest
 
 from inferd.records import Message
 from inferd.telemetry.frames import Record
-from inferd.telemetry.parcels import MOST_TOGETHER, Batch, batch_of, together
+from inferd.telemetry.parcels import MOST_TOGETHER, Batch, Hold, batch_of, hold_within, together
 from inferd.telemetry.seal import Sealer
 from inferd.wire.replay import decode_missed
 from inferd.wire.telemetry import LIMIT_BYTES, Event, Header, encode
 
-MOST_BYTES = 64_000
+MOST_BYTES = 20_000
 
 
 def event(seq: int, size_bytes: int = 300) -> Message:
@@ -23,9 +23,9 @@ def event(seq: int, size_bytes: int = 300) -> Message:
     return Message("event", encode(header, Event("model.active", "info", "x" * (size_bytes - bare))), 1)
 
 
-def batches(messages: list[Message]) -> list[Batch]:
+def batches(messages: list[Message], hold: Hold = Hold()) -> list[Batch]:  # noqa: B008 - frozen
     waiting, made = deque(messages), []
-    while taken := together(lambda: waiting.popleft() if waiting else None):
+    while taken := together(lambda fits: waiting.popleft() if waiting and fits(waiting[0]) else None, hold):
         made.append(Batch(tuple(taken)))
     return made
 
@@ -43,13 +43,30 @@ def test_a_batch_may_hold_one() -> None:
     assert [one.topic for one in decode_missed(packed.payload)] == ["event"]
 
 
-@pytest.mark.parametrize("size_bytes", [200, 280, 300, 1500, 17_900, LIMIT_BYTES])
-def test_a_batch_stays_under_64_kb_even_sealed(size_bytes: int) -> None:
+@pytest.mark.parametrize("size_bytes", [200, 280, 300, 1500, 9_000, 17_900, LIMIT_BYTES])
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_batch_stays_under_20_kb_unless_one_message_is_larger(size_bytes: int, *, sealed: bool) -> None:
     pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
+    seal = Sealer(b"k" * 32).seal if sealed else None
     small, large = event(1, size_bytes), event(2, LIMIT_BYTES)
-    seal = Sealer(b"k" * 32).seal
-    for batch in batches([small] * MOST_TOGETHER + [large] * 3 + [small, large] * 3):
-        assert len(batch.packed(seal).payload) < MOST_BYTES
+    waiting = [small] * 63 + [large] * 3 + [small, large] * 3
+    made = batches(waiting, Hold(sealed=sealed))
+    assert all(len(one.packed(seal).payload) <= MOST_BYTES or len(one.messages) == 1 for one in made)
+    assert [message for one in made for message in one.messages] == waiting
+
+
+def test_small_messages_still_fill_a_batch() -> None:
+    assert len(batches([event(1, 230)] * 200)[0].messages) == MOST_TOGETHER
+
+
+def test_a_batch_keeps_to_what_the_broker_takes() -> None:
+    hold = hold_within(5_000, "inferd/kitchen/replay", sealed=False)
+    made = batches([event(1)] * 100, hold)
+    assert max(len(one.packed(None).payload) for one in made) < 5_000 - len("inferd/kitchen/replay")
+
+
+def test_a_batch_that_was_halved_away_holds_one() -> None:
+    assert {len(one.messages) for one in batches([event(1)] * 3, Hold().shrunk(15))} == {1}
 
 
 def test_each_message_is_sealed_by_itself_and_keeps_what_tells_a_repetition() -> None:

@@ -10,7 +10,7 @@ import pytest
 from fixtures import broker
 from inferd.records import Message
 from inferd.system.clock import CountingClock
-from inferd.telemetry.parcels import MOST_TOGETHER, Batch
+from inferd.telemetry.parcels import MOST_TOGETHER, Batch, Hold
 from inferd.telemetry.place import Place
 from inferd.telemetry.stock import Stock
 
@@ -32,7 +32,7 @@ class Shop:
 
         def came() -> bool:
             assert self.stock.next_live(window=True) is None
-            batch = self.stock.next_missed([])
+            batch = self.stock.next_missed([], Hold())
             taken.extend([batch] if batch else [])
             return bool(taken)
 

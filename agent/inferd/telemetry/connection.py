@@ -7,7 +7,6 @@ window on reconnect (paho-mqtt 2.2.0, measured November 2026). So every connecti
 
 from __future__ import annotations
 
-import errno
 import selectors
 import socket
 import ssl
@@ -26,15 +25,15 @@ from inferd.records import Incoming, Message
 from inferd.system.clock import Clock
 from inferd.system.wakeup import Wakeup
 from inferd.telemetry.faults import Refused, TakenOver, explain, mend
-from inferd.telemetry.parcels import Parcel, Seal
+from inferd.telemetry.parcels import Batch, Hold, Parcel, Seal, hold_within, packet_bytes
 from inferd.telemetry.tls import context
-from inferd.wire.topics import client_id, full_topic
+from inferd.telemetry.tuning import tuned
+from inferd.wire.topics import REPLAY, client_id, full_topic
 
 CONNECT_S = 5.0
 WINDOW = 16
 FOR_LIVE = 2  # places of the window that what was missed does not take
 LEAST_ACKNOWLEDGE_S = 20.0
-UNSENT_BYTES = 16_384  # that wait in the kernel
 MAX_HEARD_BYTES = 20_001  # of a payload; the rest is cut off, and what is so long is nothing we act on
 MAX_HEARD = 256
 TAKEN_OVER = "Session taken over"
@@ -50,6 +49,7 @@ class Connection:
         heard: what came on the topics we subscribed to, oldest first; whoever takes it empties it.
         acknowledged: what the broker has taken; whoever takes it empties it.
         complaints: what the broker does not let us do.
+        turned_away: messages that it did not take, or told before that it would not; whoever counts them sets it to 0.
     """
 
     def __init__(
@@ -80,6 +80,8 @@ class Connection:
         self.heard: list[Incoming] = []
         self.acknowledged: list[Parcel] = []
         self.complaints: set[str] = set()
+        self.turned_away = 0
+        self._largest_bytes = 0
         self._settings = settings
         self._device = device
         self._clock = clock
@@ -97,6 +99,12 @@ class Connection:
     def where(self) -> str:
         """The broker, as errors name it."""
         return f"broker {self._settings.host}:{self._settings.port}"
+
+    @property
+    def hold(self) -> Hold:
+        """How much of what was missed one message may hold."""
+        topic = full_topic(self._settings.prefix, self._device, REPLAY.path)
+        return hold_within(self._largest_bytes, topic, sealed=self._seal is not None)
 
     def watch(self, wakeup: Wakeup) -> None:
         """Let `turn` return early when `wakeup` is set."""
@@ -132,6 +140,10 @@ class Connection:
         topic = message.topic
         if not message.absolute:
             topic = full_topic(self._settings.prefix, self._device, topic)
+        if 0 < self._largest_bytes < packet_bytes(topic, message):
+            self._turn_away(parcel, f"it takes no packet above {self._largest_bytes} bytes; raise its limit to 20 kB")
+            self.acknowledged.append(parcel)
+            return True
         sent = self._client.publish(topic, message.payload, message.qos, message.retain, self._properties(message))
         if message.qos:
             self._unacknowledged[sent.mid] = (parcel, self._clock.monotonic_ns())
@@ -188,7 +200,7 @@ class Connection:
     def _open(self) -> socket.socket:
         try:
             self._client.connect(self._settings.host, self._settings.port, self._settings.keepalive_s)
-            return self._tuned(self._client.socket())
+            return tuned(self._client.socket(), self._settings.keepalive_s)
         except ssl.SSLError as exc:
             self._selector.close()
             why, waiting_helps = explain(exc, self._settings.host)
@@ -196,17 +208,6 @@ class Connection:
         except (OSError, ValueError) as exc:
             self._selector.close()
             raise LinkError(self.where, mend(exc, CONNECT_S)) from exc
-
-    def _tuned(self, opened: object) -> socket.socket:
-        if not isinstance(opened, socket.socket):
-            raise ConnectionResetError(errno.ECONNRESET, "it closed the connection at once")
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # What is live overtakes what the kernel has not taken yet. It takes as much as the network carries, and no more: else
-        # a message waits 1.2 s behind 206 kB of batches on a way of 200 kB/s, so 0.2 s (loopback, November 2026).
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
-        # A peer that vanished is noticed within the keep-alive even while we write, which restarts paho's own timer.
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._settings.keepalive_s * 1000)
-        return opened
 
     def _properties(self, message: Message) -> Properties | None:
         if not message.correlation or self._settings.version != "5":
@@ -240,12 +241,13 @@ class Connection:
         _userdata: object,
         _flags: ConnectFlags,
         reason: ReasonCode,
-        _properties: Properties | None,
+        properties: Properties | None,
     ) -> None:
         self._refusal = reason.getName() if reason.is_failure else ""
         if reason.is_failure:
             return
         self.accepted = True
+        self._largest_bytes = int(getattr(properties, "MaximumPacketSize", 0))  # paho has no attribute where none came
         if self._listens and self._settings.version == "5":
             # As published: so that a request sent with the retain flag shows it, and is refused.
             client.subscribe([(topic, SubscribeOptions(qos=1, retainAsPublished=True)) for topic in self._listens])
@@ -265,10 +267,17 @@ class Connection:
     def _on_publish(
         self, _client: Client, _userdata: object, mid: int, reason: ReasonCode, _properties: Properties
     ) -> None:
+        if (found := self._unacknowledged.pop(mid, None)) is None:
+            return
+        self.acknowledged.append(found[0])
         if reason.is_failure:  # only MQTT 5 says so
-            self.complaints.add(f"it does not take all that we say ({reason.getName()}); mend its ACL")
-        if (found := self._unacknowledged.pop(mid, None)) is not None:
-            self.acknowledged.append(found[0])
+            self._turn_away(
+                found[0], f"it does not take all that we say ({reason.getName()}); mend its ACL or its limits"
+            )
+
+    def _turn_away(self, parcel: Parcel, why: str) -> None:
+        self.complaints.add(why)
+        self.turned_away += len(parcel.messages) if isinstance(parcel, Batch) else 1
 
     def _on_subscribe(
         self, _client: Client, _userdata: object, _mid: int, reasons: list[ReasonCode], _properties: Properties | None

@@ -206,7 +206,8 @@ class MqttLink:
             self._count_delivered(way)
 
     def _count_delivered(self, way: Connection) -> None:
-        acknowledged, way.acknowledged = way.acknowledged, []
+        self._stock.outbox.count_dropped(way.turned_away)
+        acknowledged, way.acknowledged, way.turned_away = way.acknowledged, [], 0
         for one in acknowledged:
             self._stock.delivered(one)
             if isinstance(one, Outgoing) and one.message.retain and one.message.topic == topics.INFO.path:
@@ -230,7 +231,7 @@ class MqttLink:
         live = self._stock.next_live(window=way.has_window())
         if live is not None or not way.has_window(FOR_LIVE):
             return live
-        return self._stock.next_missed(way.undelivered())
+        return self._stock.next_missed(way.undelivered(), way.hold)
 
     def _say_goodbye(self, way: Connection) -> None:
         """Empty the outbox, say "offline" and leave; where time runs out, the broker says it for us."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from inferd.records import Message
 from inferd.system.threads import Lock
-from inferd.telemetry.parcels import Batch, Outgoing, Parcel, together
+from inferd.telemetry.parcels import Batch, Hold, Outgoing, Parcel, together
 
 MAX_LASTING = 256  # events and metrics (qos 1); at 20 kB each that is 5 MB in the worst case
 MAX_RETAINED = 512  # topics; a device has two and three for each pipeline
@@ -63,10 +63,10 @@ class Outbox:
         with self._lock:
             return self._live.popleft() if self._live else None
 
-    def take_late(self) -> Batch | None:
-        """Return what leaves next of what was missed; None where nothing waits."""
+    def take_late(self, hold: Hold) -> Batch | None:
+        """Return what leaves next of what was missed, as much as `hold` takes; None where nothing waits."""
         with self._lock:
-            missed = together(lambda: self._late.popleft() if self._late else None)
+            missed = together(lambda fits: late.popleft() if (late := self._late) and fits(late[0]) else None, hold)
         return Batch(tuple(missed)) if missed else None
 
     def age(self, before_ns: int) -> None:
@@ -97,10 +97,10 @@ class Outbox:
         with self._lock:
             self._changed = {**self._retained, last.topic: last}
 
-    def count_dropped(self) -> None:
-        """Count a message that nobody will send any more."""
+    def count_dropped(self, messages: int = 1) -> None:
+        """Count what nobody will send any more."""
         with self._lock:
-            self.dropped += 1
+            self.dropped += messages
 
     def _miss(self, one: Outgoing) -> None:
         if not one.number:

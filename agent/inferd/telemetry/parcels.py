@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from inferd.records import Message
@@ -12,9 +12,10 @@ from inferd.wire.replay import encode_missed
 from inferd.wire.topics import REPLAY
 
 MOST_TOGETHER = 64
-FULL_BYTES = (
-    18_000  # a batch that holds so much takes no more: with a last message of 20 kB, and sealed, it is under 64 kB
-)
+BATCH_BYTES = 20_000  # what any message of ours stays under; brokers may be set to take no more
+FRAME_BYTES = 25  # of a batch around each message, and its brackets: {"topic":"","message":},
+SEAL_BYTES = 300  # of a sealed message beside what it seals: the header again, nonce and tag
+PACKET_BYTES = 32  # of an MQTT packet beside topic, payload and correlation data
 
 Seal = Callable[[Message], Message]
 Piece = TypeVar("Piece", Message, Record)
@@ -64,17 +65,62 @@ class Batch:
 Parcel = Outgoing | Batch
 
 
-def together(take: Callable[[], Piece | None]) -> list[Piece]:
-    """Return what leaves in one batch of what `take` gives, until it is full or there is no more."""
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """How much a batch takes.
+
+    Attributes:
+        most_bytes: of its payload as it leaves; a single message that is larger goes alone.
+        sealed: whether each of its messages will be sealed.
+    """
+
+    most_bytes: int = BATCH_BYTES
+    sealed: bool = False
+
+    def shrunk(self, halvings: int) -> Hold:
+        """Return one that takes half as much, so many times."""
+        return replace(self, most_bytes=self.most_bytes >> halvings)
+
+    def wants_bytes(self, one: Message | Record) -> int:
+        """Return what a message takes of a batch; sealed, a little more than it will."""
+        size_bytes = len(one.payload)
+        if self.sealed:
+            size_bytes = size_bytes * 4 // 3 + SEAL_BYTES
+        return FRAME_BYTES + len(one.topic) + size_bytes
+
+
+def together(take: Callable[[Callable[[Piece], bool]], Piece | None], hold: Hold) -> list[Piece]:
+    """Return what leaves in one batch.
+
+    Args:
+        take: gives the next message if it fits, of which it asks the function that it gets; None where it does not, or
+            where there is none.
+        hold: how much the batch takes.
+    """
     taken: list[Piece] = []
-    size_bytes = 0
-    while len(taken) < MOST_TOGETHER and size_bytes < FULL_BYTES and (one := take()) is not None:
+    left_bytes = hold.most_bytes
+
+    def fits(one: Piece) -> bool:
+        return not taken or hold.wants_bytes(one) <= left_bytes
+
+    while len(taken) < MOST_TOGETHER and (one := take(fits)) is not None:
         taken.append(one)
-        size_bytes += len(one.payload)
+        left_bytes -= hold.wants_bytes(one)
     return taken
+
+
+def packet_bytes(topic: str, message: Message) -> int:
+    """Return at least what a message takes as an MQTT packet to `topic`."""
+    return PACKET_BYTES + len(topic) + len(message.payload) + len(message.correlation)
 
 
 def batch_of(records: list[Record]) -> Batch:
     """Return records of the spool as they are sent."""
     messages = tuple(Message(record.topic, record.payload, 1) for record in records)
     return Batch(messages, tuple(record.number for record in records))
+
+
+def hold_within(largest_bytes: int, topic: str, *, sealed: bool) -> Hold:
+    """Return how much a batch to `topic` takes where the broker takes no packet above `largest_bytes`; 0 for no limit."""
+    most_bytes = largest_bytes - packet_bytes(topic, Message(topic, b"")) if largest_bytes else BATCH_BYTES
+    return Hold(max(0, min(BATCH_BYTES, most_bytes)), sealed)

@@ -92,11 +92,14 @@ class Spool:
                 self._wake()
         return record.number
 
-    def take(self, before: int) -> Record | None:
-        """Return the oldest record below `before` that is neither delivered nor taken; None where there is none (yet)."""
+    def take(self, before: int, fits: Callable[[Record], bool] = lambda _: True) -> Record | None:
+        """Return the oldest record below `before` that is neither delivered nor taken.
+
+        None where there is none (yet), or where it does not fit.
+        """
         with self._lock:
             while (record := self._ledger.oldest()) is not None:
-                if record.number >= before:
+                if record.number >= before or not fits(record):
                     return None
                 if self._ledger.take(record):
                     return record

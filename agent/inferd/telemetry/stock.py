@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from inferd.records import LinkNews, Message
 from inferd.system.clock import Clock
 from inferd.system.threads import Lock
+from inferd.telemetry.caution import Caution
 from inferd.telemetry.outbox import Outbox
-from inferd.telemetry.parcels import Batch, Outgoing, Parcel, batch_of, together
+from inferd.telemetry.parcels import Batch, Hold, Outgoing, Parcel, batch_of, together
 from inferd.telemetry.place import Place
 from inferd.telemetry.storage import Storage
 
@@ -34,6 +35,7 @@ class Stock:
         self._storage = Storage(place, clock, tell_ready) if place else None
         self._clock = clock
         self._fresh_ns = round(fresh_s * 1e9)
+        self._caution = Caution(clock)
         self._handing = Lock()
         """So that nobody takes from the spool what is on its way into the outbox."""
 
@@ -48,26 +50,36 @@ class Stock:
         self.outbox.age(self._clock.monotonic_ns() - self._fresh_ns)
         return self.outbox.take() if window else self.outbox.take_live()
 
-    def next_missed(self, on_their_way: Sequence[Parcel]) -> Batch | None:
-        """Return what leaves next of what has missed its moment; what was sent live and may yet arrive has not."""
+    def next_missed(self, on_their_way: Sequence[Parcel], hold: Hold) -> Batch | None:
+        """Return what leaves next of what has missed its moment; what was sent live and may yet arrive has not.
+
+        Args:
+            on_their_way: sent, and not acknowledged.
+            hold: how much a batch takes; it gets less where batches have cost the connection.
+        """
+        hold = hold.shrunk(self._caution.halvings())
         if self._storage is not None:
             spool = self._storage.spool
             sent = [one.number for one in on_their_way if isinstance(one, Outgoing) and one.number]
             with self._handing:
                 before = min([*sent, self.outbox.oldest_kept() or FOREVER])
-                records = together(lambda: spool.take(before))
+                records = together(lambda fits: spool.take(before, fits), hold)
             if records:
                 return batch_of(records)
-        return self.outbox.take_late()
+        return self.outbox.take_late(hold)
 
     def delivered(self, parcel: Parcel) -> None:
         """Count it as being with the broker."""
+        if isinstance(parcel, Batch):
+            self._caution.delivered()
         if self._storage:
             for number in parcel.numbers:
                 self._storage.spool.delivered(number)
 
     def lost(self, on_their_way: Sequence[Parcel]) -> None:
-        """Take back what the broker has not acknowledged."""
+        """Take back what the broker has not acknowledged, for the connection was lost."""
+        if any(isinstance(one, Batch) for one in on_their_way):
+            self._caution.lost()
         self.outbox.give_back(on_their_way)
         if self._storage:
             self._storage.spool.rewind()
