@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fixtures.turning import fake, pipeline
 from inferd import ipc
 from inferd.config import settings
@@ -33,8 +35,20 @@ def asked(*, always: bool = False, fits: bool = True, **behaviour: object) -> As
     return Asked(ipc.Replay("cam", DIGEST, description, engine, always=always), "", fits)
 
 
+def settled(question: Asked, made: Lane) -> ipc.Replayed:
+    """Return what came of a replay, all its turns made."""
+    told: list[ipc.Replayed] = []
+
+    def turns() -> Iterator[None]:
+        told.append((yield from settle(question, {"cam": made}, CountingClock())))
+
+    for _ in turns():
+        pass
+    return told[0]
+
+
 def found(question: Asked, made: Lane) -> tuple[str, str]:
-    told = settle(question, {"cam": made}, CountingClock())
+    told = settled(question, made)
     return told.found, told.why
 
 
@@ -43,7 +57,7 @@ VARIED = [Said(f"class {number % 3}", 0.9) for number in range(12)]
 
 
 def test_answers_that_vary_need_no_replay() -> None:
-    told = settle(asked(crash_at_load=True), {"cam": lane(VARIED)}, CountingClock())
+    told = settled(asked(crash_at_load=True), lane(VARIED))
     assert (told.found, told.before) == ("fine", None)
 
 
@@ -74,7 +88,7 @@ def test_a_model_before_that_fails_settles_nothing() -> None:
 
 
 def test_both_are_timed_where_that_is_asked() -> None:
-    told = settle(asked(always=True, invoke_ms=3.0), {"cam": lane(VARIED)}, CountingClock())
+    told = settled(asked(always=True, invoke_ms=3.0), lane(VARIED))
     assert told.now == ipc.Took(2.0, 8.0)
     assert told.before is not None
     assert told.before.median_ms == 3.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +24,7 @@ from inferd.worker.member import Context
 from inferd.worker.process import Worker
 from inferd.worker.voices import Teller, ToControl
 
+LATELY_S = 3.0  # in which a model answers often enough to look suspicious
 KEY, NEW = "fake", "1" * 64
 
 
@@ -31,11 +33,11 @@ class Told:
 
     def __init__(self) -> None:
         ours, theirs = channel_pair()
-        to_control: ToControl = Channel(theirs, ipc.ToWorker)  # type: ignore[arg-type]  # a union
+        self._theirs: ToControl = Channel(theirs, ipc.ToWorker)  # type: ignore[arg-type]  # a union
         self.channel: Channel[ipc.FromWorker, ipc.ToWorker] = Channel(ours, ipc.FromWorker)  # type: ignore[arg-type]  # as above
         self.progress = Progress.create()
         self.heard: list[ipc.FromWorker] = []
-        worker = Worker(Context(SystemClock(), Teller(to_control)), to_control, self.progress)
+        worker = Worker(Context(SystemClock(), Teller(self._theirs)), self._theirs, self.progress)
         self.thread = start("worker", lambda: self._run(worker))
         self.ended = False
 
@@ -47,6 +49,10 @@ class Told:
         cam = pipeline(engine=behaviour, pace=settings.Pace(mode="fixed", fps=50))
         self.channel.send(ipc.Plan((ipc.Assignment(KEY, 1, (cam,)),)))
         self.channel.send(ipc.Offer(KEY, described(behaviour), behaviour, replay_mb=8.0))
+
+    def asks(self, before: settings.Engine) -> None:
+        """Ask it to show this model what the one on trial was shown."""
+        self.channel.send(ipc.Replay(KEY, NEW, described(before), before))
 
     def says(self, kind: type[ipc.FromWorker]) -> list[ipc.FromWorker]:
         """Return what it has said so far, of one kind."""
@@ -70,7 +76,6 @@ def worker() -> Iterator[Told]:
         told.channel.send(ipc.Stop())
         assert join_all([told.thread], 10.0) == []
         assert told.ended
-        told.channel.close()
 
 
 def test_a_question_about_a_key_that_is_gone_is_let_go_of() -> None:
@@ -81,3 +86,24 @@ def test_a_question_about_a_key_that_is_gone_is_let_go_of() -> None:
         assert os.read(reads, 1) == b""  # the worker has closed it
         assert wait_for(partial(told.says, ipc.Counts))
     os.close(reads)
+
+
+def test_a_replay_ends_with_what_came_of_it() -> None:
+    with worker() as told:
+        told.serves(fake())
+        time.sleep(LATELY_S)
+        told.asks(fake(scores=(0.9, 0.1)))
+        assert wait_for(lambda: bool(told.says(ipc.Replayed)))
+        (answer,) = told.says(ipc.Replayed)
+        assert isinstance(answer, ipc.Replayed)
+        assert (answer.digest, answer.found) == (NEW, "differs")
+
+
+def test_a_worker_that_replays_goes_on_to_count_and_ends_when_it_is_told_to() -> None:
+    with worker() as told:
+        told.serves(fake())
+        time.sleep(LATELY_S)
+        counted = len(told.says(ipc.Counts))
+        told.asks(fake(scores=(0.9, 0.1), invoke_ms=200.0))
+        assert wait_for(lambda: len(told.says(ipc.Counts)) > counted + 1)
+    assert told.says(ipc.Replayed) == []

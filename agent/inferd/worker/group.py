@@ -19,7 +19,7 @@ from inferd.system.progress import Slot
 from inferd.system.threads import Condition, Event, join_all, start
 from inferd.worker.loop import Loop
 from inferd.worker.member import Context, Member
-from inferd.worker.replay import Asked, settle
+from inferd.worker.replay import Asked, Replaying, settle
 from inferd.worker.serving import MarkedEngine, Serving
 from inferd.worker.voices import LoopListener, PipelineVoice
 
@@ -105,9 +105,9 @@ class Group:
             for engine in never_taken.engines:
                 engine.close()
 
-    def replay(self, asked: ipc.Replay, path: str) -> ipc.Replayed:
+    def replay(self, asked: ipc.Replay, path: str) -> Replaying:
         """Show the model before what the one on trial was shown; its frames are let go of when the trial ends by that."""
-        told = settle(Asked(asked, path, self._fits(asked.needs_mb)), self.lanes, self._clock)
+        told = yield from settle(Asked(asked, path, self._fits(asked.needs_mb)), self.lanes, self._clock)
         if not asked.always:
             for lane in self.lanes.values():
                 lane.recent.forget_frames()

@@ -1,7 +1,7 @@
 """The data process: sources, engines and loops. It never waits for a disk or a network; control hears it through a channel.
 
-The main thread listens to control, loads offered engines and drains the counters once a second. Each engine key has a
-`Group`: one loop thread and a source thread for each of its pipelines.
+The main thread listens to control, loads offered engines, drains the counters and, in between, shows the model before what
+the one on trial was shown. Each engine key has a `Group`: one loop thread and a source thread for each of its pipelines.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 
 from inferd import ipc
@@ -22,6 +23,7 @@ from inferd.tasks.draw import png
 from inferd.tasks.jpeg import jpeg
 from inferd.worker.group import JOIN_S, Group
 from inferd.worker.member import Context
+from inferd.worker.replay import PAUSE_S, Replaying
 from inferd.worker.snapshot import ToViewer, Viewer
 from inferd.worker.voices import Teller, ToControl
 
@@ -49,6 +51,7 @@ class Worker:
         self._progress = progress
         self._own_slot = progress.slot(0)
         self._groups: dict[str, Group] = {}
+        self._replays: dict[str, tuple[Replaying, ExitStack]] = {}
         self._drained_ns = context.clock.monotonic_ns()
 
     def run(self) -> list[str]:
@@ -58,9 +61,11 @@ class Worker:
         try:
             while True:
                 self._own_slot.turn(clock.monotonic_ns())
-                received = self._to_control.receive(min(TURN_S, max(0.0, (report_ns - clock.monotonic_ns()) / 1e9)))
+                wait_s = PAUSE_S if self._replays else TURN_S
+                received = self._to_control.receive(min(wait_s, max(0.0, (report_ns - clock.monotonic_ns()) / 1e9)))
                 if received is not None and not self._obey(*received):
                     break
+                self._turn_replay()
                 if clock.monotonic_ns() >= report_ns:
                     report_ns += int(REPORT_S * 1e9)
                     self._report()
@@ -91,6 +96,8 @@ class Worker:
             StuckThreads: one of them does not end: it holds its device and its slot, which only the worker's end frees.
         """
         wanted = {assignment.engine_key: assignment for assignment in plan.assignments}
+        for key in [key for key in self._replays if key not in wanted]:
+            self._end_replay(key)
         stuck = self._stop([self._groups.pop(key) for key in list(self._groups) if key not in wanted])
         for key, group in self._groups.items():
             if group.pipelines != wanted[key].pipelines:
@@ -104,6 +111,7 @@ class Worker:
 
     def _take_offer(self, offer: ipc.Offer, fds: list[int]) -> None:
         group = self._groups[offer.engine_key]  # control offers only what it has planned
+        self._end_replay(offer.engine_key)  # the trial begins anew, or is over
         self._own_slot.begin(Busy.LOADING)
         try:
             own, twin = (f"/proc/self/fd/{fds[index]}" if fds else "" for index in (0, -1))
@@ -117,16 +125,34 @@ class Worker:
                 os.close(fd)
 
     def _replay(self, asked: ipc.Replay, fds: list[int]) -> None:
-        """Settle whether a model on trial, or the world, is to blame; what goes on meanwhile is told afterwards."""
-        self._own_slot.begin(Busy.LOADING)
-        group = self._groups.get(asked.engine_key)  # its accelerator may have failed since control asked
-        try:
-            if group is not None:
-                told = group.replay(asked, f"/proc/self/fd/{fds[0]}" if fds else "")
-                self._context.teller.tell(("replayed", asked.engine_key), told)
-        finally:
-            for fd in fds:
-                os.close(fd)
+        """Begin to settle whether a model on trial, or the world, is to blame."""
+        self._end_replay(asked.engine_key)
+        held = ExitStack()
+        for fd in fds:
+            held.callback(os.close, fd)
+        group = self._groups.get(asked.engine_key)
+        if group is None:  # its accelerator has failed since control asked
+            held.close()
+            return
+        replaying = group.replay(asked, f"/proc/self/fd/{fds[0]}" if fds else "")
+        held.callback(replaying.close)
+        self._replays[asked.engine_key] = replaying, held
+
+    def _turn_replay(self) -> None:
+        """Make a turn of the replay that was asked for first; at its end, tell what came of it."""
+        for key in list(self._replays)[:1]:
+            self._own_slot.begin(Busy.LOADING)
+            try:
+                next(self._replays[key][0])
+            except StopIteration as ended:
+                self._context.teller.tell(("replayed", key), ended.value)
+                self._end_replay(key)
+            self._own_slot.turn(self._context.clock.monotonic_ns())
+
+    def _end_replay(self, key: str) -> None:
+        """Let go of the model before; nobody needs an answer that was not given yet."""
+        if key in self._replays:
+            self._replays.pop(key)[1].close()
 
     def _show(self, asked: ipc.Show, fds: list[int]) -> None:
         """Have whoever asked for a frame answered by a thread of its own, which ends with the answer."""
@@ -152,6 +178,8 @@ class Worker:
         self._context.teller.tell(COUNTS, ipc.Counts(covered_s, counts, self._context.teller.lost))
 
     def _stop_all(self) -> list[str]:
+        for key in list(self._replays):
+            self._end_replay(key)
         stuck = self._stop(list(self._groups.values()))
         self._report()
         return stuck

@@ -1,12 +1,12 @@
 """Shows the model before what the one on trial was shown, where that one's answers look suspicious. In the worker.
 
 Frames come out of memory and stay there. The model before is loaded beside the one that serves, run over them by the
-worker's main thread, and let go.
+worker's main thread, a turn at a time between its other duties, and let go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -22,8 +22,9 @@ from inferd.system.clock import Clock
 
 LONGEST_NS = 5_000_000_000  # that a replay takes
 TIMED = 100  # turns, for a p95
-PAUSE_S = 0.005  # between two turns, as between two frames: with warm caches all in a row would tell nothing
+PAUSE_S = 0.005  # between two turns, as between two frames: with warm caches all in a row would tell nothing; who turns keeps it
 SUSPICION = "its answers were all one in its trial, or others than those before"
+Replaying = Generator[None, None, ipc.Replayed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,11 @@ class Asked:
     fits: bool
 
 
-def settle(asked: Asked, lanes: Mapping[str, Lane], clock: Clock) -> ipc.Replayed:
-    """Return what is held against the model on trial; `lanes` by pipeline have its answers and frames."""
+def settle(asked: Asked, lanes: Mapping[str, Lane], clock: Clock) -> Replaying:
+    """Return what is held against the model on trial, a turn at a time; `lanes` by pipeline have its answers and frames.
+
+    Closing it lets go of the model before.
+    """
     question = asked.question
     recent = [lane.recent for lane in lanes.values() if lane.recent.digest == question.digest]
     lately = summed_up([took for one in recent for took in one.took_ns])
@@ -56,7 +60,7 @@ def settle(asked: Asked, lanes: Mapping[str, Lane], clock: Clock) -> ipc.Replaye
         return told(found="fine")
     shown = _shown(lanes)
     why = _hindrance(asked, shown)
-    before = [] if why else _run(asked, shown, lanes, clock)
+    before = [] if why else (yield from _run(asked, shown, lanes, clock))
     if len(before) < ENOUGH:
         hindrance = why or "the model before takes none of its frames"
         return told(found="unknown", why=f"{SUSPICION}; {hindrance}") if looks_bad else told(found="fine")
@@ -91,7 +95,9 @@ def _hindrance(asked: Asked, shown: list[Shown]) -> str:
     return "" if asked.fits else "there is no memory to load the model before"
 
 
-def _run(asked: Asked, shown: list[Shown], lanes: Mapping[str, Lane], clock: Clock) -> list[tuple[Said, int]]:
+def _run(
+    asked: Asked, shown: list[Shown], lanes: Mapping[str, Lane], clock: Clock
+) -> Generator[None, None, list[tuple[Said, int]]]:
     """Return what the model before says of each frame and what that took, then again until it is timed; [] if it fails."""
     description, options = asked.question.description, asked.question.engine
     assert description is not None  # noqa: S101 - or there is a hindrance
@@ -107,7 +113,7 @@ def _run(asked: Asked, shown: list[Shown], lanes: Mapping[str, Lane], clock: Clo
                 answers.append((said(turn.result), turn.times.total))
                 if clock.monotonic_ns() > ends_ns:
                     break
-                clock.pause(PAUSE_S)
+                yield
     except InferdError:
         return []
     return answers
