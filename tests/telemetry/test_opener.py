@@ -109,6 +109,12 @@ def test_a_request_that_was_recorded_before_a_restart_is_refused(world: World) -
     assert world.why(recorded).startswith(STALE)
 
 
+def test_who_quotes_what_is_too_old_is_told_under_his_own_id(world: World) -> None:
+    turned = world.ask(world.sealed("mine", boot_id="bbbbbbbbbbbb"))
+    assert isinstance(turned, Turned)
+    assert turned.id == "mine"
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("device", "hall"), ("boot_id", "bbbbbbbbbbbb"), ("seq", 51), ("sealed", "?")]
 )

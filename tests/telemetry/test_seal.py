@@ -63,9 +63,10 @@ def test_a_watcher_opens_every_message_of_a_batch() -> None:
     assert [bytes(one.message) for one in opened] == [event(7).payload, event(8).payload]
 
 
-@pytest.mark.parametrize("payload", [b"", b"{}", b"[]", b"online", b'[{"topic":"event","message":{}}]'])
-def test_what_is_no_sealed_batch_stays_as_it_is(payload: bytes) -> None:
-    assert Sealer(KEY).open_missed(payload) == payload
+@pytest.mark.parametrize("payload", [b"", b"{}", b"online", b'[{"topic":"event","message":{}}]'])
+def test_who_has_a_key_takes_no_batch_that_is_not_sealed(payload: bytes) -> None:
+    with pytest.raises(LinkError, match="sealed"):
+        Sealer(KEY).open_missed(payload)
 
 
 def test_another_key_opens_nothing() -> None:
@@ -76,7 +77,18 @@ def test_another_key_opens_nothing() -> None:
 @pytest.mark.parametrize("payload", [b"online", b"", b'{"name": "Kitchen"}'])
 def test_what_has_no_header_is_left_as_it_is(payload: bytes) -> None:
     assert Sealer(KEY).seal(Message("status", payload)).payload == payload
-    assert Sealer(KEY).open(payload) == payload
+
+
+@pytest.mark.parametrize("payload", [b"online", b"", b'{"name": "Kitchen"}', event().payload])
+def test_who_has_a_key_believes_nothing_that_is_not_sealed(payload: bytes) -> None:
+    with pytest.raises(LinkError, match="it is not sealed"):
+        Sealer(KEY).open(payload)
+
+
+def test_a_batch_with_one_message_that_is_not_sealed_is_refused_as_a_whole() -> None:
+    mixed = Batch((Sealer(KEY).seal(event(7)), event(8))).packed(None)
+    with pytest.raises(LinkError, match="it is not sealed"):
+        Sealer(KEY).open_missed(mixed.payload)
 
 
 @pytest.mark.parametrize("content", [KEY, KEY.hex().encode(), KEY.hex().encode() + b"\n"])
@@ -127,3 +139,27 @@ def test_the_broker_hears_what_is_sealed_and_a_watcher_with_the_key_what_is_in_i
     assert heard["inferd/kitchen/event"] == event().payload
     assert b"person" not in listener.payloads("inferd/kitchen/event")[0]
     listener.close()
+
+
+def test_a_watcher_with_the_key_hears_of_what_is_not_sealed_only_the_status(
+    mosquitto: broker.Mosquitto, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_bytes(KEY)
+    settings = Mqtt(host="127.0.0.1", port=mosquitto.port, seal_key_file=str(tmp_path / "key"))
+    forger = broker.Listener(mosquitto.port)
+    heard: list[tuple[str, bytes]] = []
+    with Subscriber(settings, ["inferd/#"]) as watcher:
+        broker.eventually(lambda: watcher.ready, "the watcher")
+        forger.say("inferd/kitchen/event", event().payload)
+        forger.say("inferd/kitchen/replay", Batch((event(),)).packed(None).payload)
+        forger.say("inferd/kitchen/status", event().payload)
+        forger.say("inferd/kitchen/status", b"online")
+
+        def has_heard() -> bool:
+            heard.extend((one.topic, one.payload) for one in watcher.take())
+            return bool(heard)
+
+        broker.eventually(has_heard, "the status")
+        assert heard == [("inferd/kitchen/status", b"online")]
+        assert watcher.unreadable == 3
+    forger.close()

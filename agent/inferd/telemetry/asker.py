@@ -63,6 +63,7 @@ class Asker:
         self._info: Info | None = None
         self._online = True
         self._answers: list[Answer] = []
+        self._refused = ""
         topics = [f"{self._below}{topic}" for topic in (INFO.path, STATUS.path, f"{RESPONSE}#")]
         self._ear = Subscriber(broker, topics, password)
 
@@ -118,9 +119,12 @@ class Asker:
         while True:
             while self._answers:
                 answer = self._answers.pop(0)
-                if answer.id in (request_id, ""):  # what the device cannot open has no id
+                if answer.id == request_id:
                     return answer
-            self._turn(ends_ns, "it gave no answer in time; `requests = false` in its [mqtt], or the broker's ACL?")
+                if not answer.id:  # the device could not read a request: ours, or anybody's
+                    self._refused = answer.error or ""
+            why = "it gave no answer in time; `requests = false` in its [mqtt], or the broker's ACL?"
+            self._turn(ends_ns, f"it refused a request that has no id: {self._refused}" if self._refused else why)
 
     def _turn(self, ends_ns: int, why: str) -> None:
         """Hear for a moment.
@@ -131,8 +135,8 @@ class Asker:
         if self._clock.monotonic_ns() > ends_ns:
             if not self._ear.ready:
                 raise LinkError(self._where, self._ear.why)
-            if self._ear.unreadable:
-                raise LinkError(self._device, "its messages are sealed with another key; mend --seal-key-file")
+            if self._ear.unreadable and self._info is None:
+                why = "its messages are sealed with another key, or not at all; mend or leave out --seal-key-file"
             raise LinkError(self._device, why)
         for heard in self._ear.take():
             with contextlib.suppress(msgspec.MsgspecError):  # a broker is open to all
@@ -141,7 +145,8 @@ class Asker:
 
     def _hear(self, below: str, payload: bytes) -> None:
         if below == INFO.path:
-            self._info = _info.decode(payload)
+            info = _info.decode(payload)
+            self._info = info if info.device == self._device else None
         elif below == STATUS.path:
             self._online = payload != OFFLINE
         else:

@@ -21,6 +21,18 @@ class TakenOver(Refused):
     """Somebody else connected under our name."""
 
 
+class Stale(LinkError):
+    """A sealed request quotes a message that is too old.
+
+    Attributes:
+        request: what was asked, plain.
+    """
+
+    def __init__(self, part: str, message: str, request: bytes) -> None:
+        super().__init__(part, message)
+        self.request = request
+
+
 def explain(exc: ssl.SSLError, host: str) -> tuple[str, bool]:
     """Return why TLS did not come about, and whether waiting may mend it."""
     if not isinstance(exc, ssl.SSLCertVerificationError):

@@ -9,6 +9,7 @@ import msgspec
 
 from inferd.errors import LinkError
 from inferd.records import Incoming
+from inferd.telemetry.faults import Stale
 from inferd.telemetry.opener import Opener
 from inferd.wire.requests import LIMIT_BYTES, VERBS, Arguments, Request
 from inferd.wire.topics import REQUEST, RESPONSE, full_topic
@@ -73,6 +74,8 @@ class Gate:
         verb = incoming.topic.removeprefix(self._requests)
         try:
             opened, quoted = self._opener.open(verb, incoming.payload) if self._opener else (incoming.payload, 0)
+        except Stale as exc:
+            return Turned(verb, _read(msgspec.structs.replace(incoming, payload=exc.request), verb).id, exc.message)
         except LinkError as exc:
             return Turned(verb, "", exc.message)
         asked = _read(msgspec.structs.replace(incoming, payload=opened), verb)

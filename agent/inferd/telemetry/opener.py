@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from inferd.errors import LinkError
+from inferd.telemetry.faults import Stale
 from inferd.telemetry.seal import sealer
 from inferd.wire.requests import STALE, SealedRequest
 
@@ -44,7 +45,8 @@ class Opener:
         """Return a request as it was before it was sealed, and the number of the message that it quotes; 0 where it is plain.
 
         Raises:
-            LinkError: it is plain and must not be, was sealed with another key or for another verb, or is too old.
+            Stale: it is too old.
+            LinkError: it is plain and must not be, or was sealed with another key, for another verb or device.
         """
         key = sealer(self._key_file)
         if key is None:
@@ -59,9 +61,8 @@ class Opener:
         if told.device != self._speaker.device:
             raise LinkError(verb, f"it was sealed for {told.device!r}")
         if told.boot_id != self._speaker.boot_id or not self._oldest < told.seq <= self._speaker.seq:
-            raise LinkError(
-                verb, f"{STALE}: quote `boot_id` and `seq` of a newer message of this device, such as this one"
-            )
+            why = f"{STALE}: quote `boot_id` and `seq` of a newer message of this device, such as this one"
+            raise Stale(verb, why, request)
         return request, told.seq
 
     def forget(self, quoted: int) -> None:

@@ -70,30 +70,31 @@ class Sealer:
         return msgspec.structs.replace(message, payload=_encoder.encode(told))
 
     def open(self, payload: bytes) -> bytes:
-        """Return what was sealed; a payload that is not sealed as it is.
+        """Return what was sealed.
 
         Raises:
-            LinkError: it was sealed with another key, or altered on its way.
+            LinkError: it is not sealed, was sealed with another key, or altered on its way. Who has a key believes nothing
+                that is not sealed with it: anybody at the broker can have said it.
         """
         try:
             told = _sealed.decode(payload)
-        except msgspec.MsgspecError:
-            return payload
+        except msgspec.MsgspecError as exc:
+            raise LinkError("message", f"it is not sealed; name the same {KEY} on its device") from exc
         shown = self._show(told.sealed, _bound(told))
         if shown is None:
             raise LinkError(told.device, f"message {told.seq} was sealed with another key, or altered; mend {KEY}")
         return shown
 
     def open_missed(self, payload: bytes) -> bytes:
-        """Return a batch of what the broker missed with every message opened; what is no batch as it is.
+        """Return a batch of what the broker missed with every message opened.
 
         Raises:
-            LinkError: one was sealed with another key, or altered on its way.
+            LinkError: it is no batch, or one of its messages is not sealed, was sealed with another key, or altered on its way.
         """
         try:
             missed = decode_missed(payload)
-        except msgspec.MsgspecError:
-            return payload
+        except msgspec.MsgspecError as exc:
+            raise LinkError("message", "it is no batch of sealed messages") from exc
         return _encoder.encode([Missed(one.topic, msgspec.Raw(self.open(bytes(one.message)))) for one in missed])
 
     def seal_request(self, verb: str, heard: Header, request: bytes) -> bytes:

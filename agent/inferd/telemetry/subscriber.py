@@ -23,7 +23,7 @@ from inferd.telemetry.backoff import Backoff
 from inferd.telemetry.faults import explain
 from inferd.telemetry.seal import sealer
 from inferd.telemetry.tls import context
-from inferd.wire.topics import REPLAY
+from inferd.wire.topics import OFFLINE, ONLINE, REPLAY, STATUS
 
 CONNECT_S = 5.0
 MAX_WAITING = 5_000  # messages kept until somebody takes them; the oldest go first and are counted
@@ -63,7 +63,7 @@ class Subscriber:
         self.lost = 0
         """Messages that came and were dropped because nobody took them in time."""
         self.unreadable = 0
-        """Messages that were sealed with another key, or altered on their way."""
+        """Messages that were sealed with another key, altered on their way or, where we have a key, not sealed at all."""
         self._broker = broker
         self._topics = topics
         self._backoff = backoff
@@ -187,7 +187,7 @@ class Subscriber:
         self._unacknowledged.discard(mid)
 
     def _opened(self, topic: str, payload: bytes) -> bytes:
-        if self._sealer is None:
+        if self._sealer is None or _is_status(topic, payload):
             return payload
         return self._sealer.open_missed(payload) if topic.endswith(f"/{REPLAY.path}") else self._sealer.open(payload)
 
@@ -200,3 +200,8 @@ class Subscriber:
         if len(self._waiting) == MAX_WAITING:
             self.lost += 1
         self._waiting.append(Heard(message.topic, payload, message.retain))
+
+
+def _is_status(topic: str, payload: bytes) -> bool:
+    """Whether this is the one word of a device that is never sealed: the broker says it, too."""
+    return topic.endswith(f"/{STATUS.path}") and payload in (ONLINE, OFFLINE)
