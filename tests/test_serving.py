@@ -16,6 +16,7 @@ from inferd.control.examination import Accepted
 from inferd.control.following import Followed
 from inferd.control.life import Life
 from inferd.control.serving import AGAIN_NS, Place, Serving
+from inferd.control.supervisor import Death
 from inferd.histogram import Histogram
 from inferd.records import EngineInfo, ModelRef
 from inferd.store import slots
@@ -160,5 +161,24 @@ def test_a_model_that_cannot_serve_any_more_is_asked_about_only_when_it_does_aga
     it.clock.advance(120.0)
     it.serving.counted(ipc.Counts(0.5, {}, 0))
     assert it.serving.life.state.of(KEY).trial is not None
+    it.results(20)
+    assert len(it.serving.take_questions()) == 1
+
+
+def test_nobody_is_blamed_where_the_worker_dies_while_the_model_before_is_run(tmp_path: Path) -> None:
+    it = Trying(tmp_path)
+    it.results(20)
+    it.serving.take_questions()
+    it.serving.worker_ended(Death((), "was killed by SIGSEGV", reaped=True, replaying=True))
+    state = it.serving.life.state
+    assert (state.of(KEY).active, state.log[-1].kind, state.quarantine) == (NEW, "model.doubtful", {})
+    assert "SIGSEGV while the model before was shown its frames" in state.log[-1].why
+
+
+def test_a_replay_that_was_ended_for_another_reason_is_asked_for_again(tmp_path: Path) -> None:
+    it = Trying(tmp_path)
+    it.results(20)
+    it.serving.take_questions()
+    it.serving.worker_ended(Death((), "ended", reaped=True, replaying=True), excused={KEY})
     it.results(20)
     assert len(it.serving.take_questions()) == 1

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.agent import wait_for
 from fixtures.dropping import Dropping, agent
 from fixtures.weather import BLIND, OPTIONS, World, await_item, drop_digits, update_in_weathers
 
+OFTEN = 70  # invokes: more than it serves for in the test, fewer than a replay makes of it
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
@@ -55,3 +57,17 @@ def test_a_blind_model_is_only_told_where_no_frames_may_be_kept(tmp_path: Path) 
         drop_digits(it, tmp_path, 1, seen=BLIND)
         assert "no frames were kept" in it.await_line("model.doubtful", "digits v1.0.1").why
         assert it.lines("model.quarantined") == []
+
+
+def test_a_model_before_that_crashes_when_it_is_shown_the_frames_takes_nobody_with_it(tmp_path: Path) -> None:
+    quick = "look_every_s = 0.1\nsettle_s = 0.2\ntrial_s = 60.0\ntrial_results = 10"
+    with agent(tmp_path, quick, fps=3) as it:
+        it.drop("old", f"invoke_ms = 20.0\ncrash_at = {OFTEN}")
+        it.await_active("old")
+        it.drop("new", "invoke_ms = 20.0")
+        why = it.await_line("model.doubtful", "new").why
+        assert "SIGSEGV while the model before was shown its frames" in why, it.running.log()
+        assert it.state().quarantine == {}
+        results = it.results.count
+        assert wait_for(lambda: it.results.count > results + 3)
+        assert it.slots() == ("new", "new")

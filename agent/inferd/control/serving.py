@@ -16,7 +16,7 @@ from inferd.control.examination import Accepted
 from inferd.control.following import Followed, names, release
 from inferd.control.life import Life
 from inferd.control.replaying import as_meant, count, question
-from inferd.control.supervisor import Death
+from inferd.control.supervisor import LOOP, Death
 from inferd.errors import StoreError
 from inferd.store import slots
 from inferd.store.slots import Wish
@@ -146,6 +146,9 @@ class Serving:
             excused: keys whose models are not to blame: an accelerator did it, or we wanted another worker.
         """
         trials = [one for one in self.followed.values() if self._slots(one).trial and one.key not in excused]
+        if death.replaying:
+            self._give_up_replay(trials, death)
+            trials = []
         if death.cause in ("grown", "starved"):  # who took the memory need not have been at work when it was gone
             self._blame_for_memory(trials, death)
             trials = []
@@ -158,6 +161,14 @@ class Serving:
                 self._strike(one, f"the worker {death.how} again while it was on trial")
         for one in self.followed.values():
             one.serves, one.watched = "", None
+
+    def _give_up_replay(self, trials: Sequence[Followed], death: Death) -> None:
+        """Take models on trial whose replay the worker did not outlive: not again, and not back to the model before."""
+        for one in trials:
+            if one.watched is not None and one.watched.asked_ns:
+                self._end_trial(
+                    one, Passed(doubt=f"the worker {death.how} while the model before was shown its frames")
+                )
 
     def _blame_for_memory(self, trials: Sequence[Followed], death: Death) -> None:
         """Blame the models on trial; where the kernel chose whom to kill, it may be another program's doing."""
@@ -288,4 +299,4 @@ def _at_fault(one: Followed, death: Death) -> bool:
     """Whether a model on trial was at work when the worker died, or was being loaded, or is what hung."""
     if one.watched is None:
         return True
-    return f"its loop {one.key} " in death.how if death.hung else one.key in death.blamed
+    return f"{LOOP} {one.key} " in death.how if death.hung else one.key in death.blamed

@@ -23,6 +23,7 @@ REAP_S = 2.0
 HEALTHY_NS = 60_000_000_000  # a worker that lived so long starts again without a pause
 LONGEST_JITTER = 1.25
 OWN_SLOT = 0
+LOOP = "its loop"  # begins what is said of an engine that hangs
 Cause = Literal["died", "hung", "grown", "starved"]
 
 
@@ -68,6 +69,7 @@ class Pauses:
 class Death:
     """A worker's end: which engines were at work, in words how it ended, and whether the kernel let it go.
 
+    `replaying`: it ran the model before meanwhile, which may have done it as well; then nobody is blamed.
     `cause` is "hung" where it was killed because it made no progress, "grown" because it took too much memory, "starved"
     where the kernel killed it for want of memory; else it died.
     """
@@ -76,6 +78,7 @@ class Death:
     how: str
     reaped: bool
     cause: Cause = "died"
+    replaying: bool = False
 
     @property
     def hung(self) -> bool:
@@ -175,8 +178,8 @@ class Supervisor:
         still_ns = self._patience.look(readings, self._clock.monotonic_ns())
         for key, slot in self._slots.items():
             if readings[slot].turned_ns and still_ns[slot] > engines_ns[key]:
-                return f"its loop {key} made no progress for {still_ns[slot] / 1e9:.1f} s (watch.deadline_s, or 20 times its p95)"
-        allowed_ns = load_ns if readings[OWN_SLOT].busy is Busy.LOADING else own_ns
+                return f"{LOOP} {key} made no progress for {still_ns[slot] / 1e9:.1f} s (watch.deadline_s, or 20 times its p95)"
+        allowed_ns = load_ns if readings[OWN_SLOT].busy in (Busy.LOADING, Busy.REPLAYING) else own_ns
         if still_ns[OWN_SLOT] > allowed_ns:
             return f"its main thread made no progress for {still_ns[OWN_SLOT] / 1e9:.1f} s"
         return ""
@@ -194,7 +197,8 @@ class Supervisor:
             why: what it was killed for; "" where it died by itself.
             cause: see `Death`.
         """
-        blamed = self.at_work()
+        replaying = self._replays() and not why.startswith(LOOP)
+        blamed = () if replaying else self.at_work()
         how = why or (ended.sentence if ended else "")
         if cause == "starved":
             how += ", by the kernel for want of memory"
@@ -202,13 +206,16 @@ class Supervisor:
             if held is not None:
                 held.close()
         self._channel = self._progress = self._child = None
-        return Death(blamed, how, reaped=ended is not None, cause=cause)
+        return Death(blamed, how, reaped=ended is not None, cause=cause, replaying=replaying)
 
     def at_work(self) -> tuple[str, ...]:
         """Return the keys of the engines that are at work now, or were when the worker ended."""
         if self._progress is None:
             return ()
         return tuple(key for key, slot in self._slots.items() if self._progress.read(slot).busy is Busy.ENGINE)
+
+    def _replays(self) -> bool:
+        return self._progress is not None and self._progress.read(OWN_SLOT).busy is Busy.REPLAYING
 
     def _send(self, message: ipc.ToWorker, fds: Sequence[int] = ()) -> None:
         """Send; a worker that has just died will be noticed by its exit, so that is no error here."""

@@ -19,11 +19,15 @@ _BYTES = SLOTS * _WORDS * 8
 
 
 class Busy(IntEnum):
-    """What a thread is at. Between ENGINE marks a death or a hang is the engine's doing."""
+    """What a thread is at. Between ENGINE marks a death or a hang is the engine's doing.
+
+    REPLAYING is a model that serves no pipeline: another one than the engines that are at work meanwhile may have done it.
+    """
 
     IDLE = 0
     ENGINE = 1
     LOADING = 2
+    REPLAYING = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class Progress:
     def read(self, index: int) -> Reading:
         """Return what the thread of this slot last wrote."""
         turned_ns, busy = self._words[index * _WORDS : (index + 1) * _WORDS]
-        return Reading(turned_ns, Busy(busy) if busy in (1, 2) else Busy.IDLE)
+        return Reading(turned_ns, Busy(busy) if busy < len(Busy) else Busy.IDLE)
 
     def close(self) -> None:
         """Unmap the page. Slots that are still held keep it alive. Twice is fine."""

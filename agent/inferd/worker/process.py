@@ -141,7 +141,7 @@ class Worker:
     def _turn_replay(self) -> None:
         """Make a turn of the replay that was asked for first; at its end, tell what came of it."""
         for key in list(self._replays)[:1]:
-            self._own_slot.begin(Busy.LOADING)
+            self._own_slot.begin(Busy.REPLAYING)
             try:
                 next(self._replays[key][0])
             except StopIteration as ended:
