@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
+
 from fixtures.turning import fake, pipeline
 from inferd import ipc
 from inferd.config import settings
@@ -84,7 +86,30 @@ def test_without_frames_or_memory_or_a_model_before_it_cannot_be_settled() -> No
 
 
 def test_a_model_before_that_fails_settles_nothing() -> None:
-    assert found(asked(fail_from=1), lane(ALL_ONE))[0] == "unknown"
+    kind, why = found(asked(fail_from=1), lane(ALL_ONE))
+    assert kind == "unknown"
+    assert "the model before fails" in why
+
+
+def test_a_slow_model_before_gives_its_answers_all_the_same() -> None:
+    assert found(asked(scores=(0.9, 0.1), invoke_ms=3000.0), lane(ALL_ONE))[0] == "differs"
+
+
+def test_one_that_takes_long_to_load_gives_as_many_answers_as_another() -> None:
+    assert found(asked(scores=(0.9, 0.1), load_ms=60_000.0), lane(ALL_ONE))[0] == "differs"
+
+
+def test_one_that_is_too_slow_settles_nothing_and_its_time_is_told() -> None:
+    kind, why = found(asked(invoke_ms=9000.0), lane(ALL_ONE))
+    assert kind == "unknown"
+    assert "only 4 answers in 30 s" in why
+
+
+@pytest.mark.parametrize("invoke_ms", [900.0, 9000.0])
+def test_both_are_timed_however_slow_the_model_before_is(invoke_ms: float) -> None:
+    told = settled(asked(always=True, invoke_ms=invoke_ms), lane(VARIED))
+    assert told.before is not None
+    assert told.before.median_ms == invoke_ms
 
 
 def test_both_are_timed_where_that_is_asked() -> None:

@@ -28,7 +28,7 @@ from inferd.system.clock import Clock
 log = logging.getLogger(__name__)
 
 AGAIN_NS = 30_000_000_000  # before what was not the model's fault is tried again
-REPLAY_NS = 60_000_000_000  # within which the worker answers; loading alone may take as long
+REPLAY_NS = 120_000_000_000  # within which the worker answers: loading may take half of it, a slow model 30 s
 FAULTS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
 
 

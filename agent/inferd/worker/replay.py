@@ -20,10 +20,12 @@ from inferd.pipeline import Lane, build_steps, tick
 from inferd.records import Frame
 from inferd.system.clock import Clock
 
-LONGEST_NS = 5_000_000_000  # that a replay takes
+LONGEST_NS = 5_000_000_000  # that a replay takes, once the model before is loaded
+MOST_NS = 30_000_000_000  # where that one is so slow that it has given too few answers by then
 TIMED = 100  # turns, for a p95
 PAUSE_S = 0.005  # between two turns, as between two frames: with warm caches all in a row would tell nothing; who turns keeps it
 SUSPICION = "its answers were all one in its trial, or others than those before"
+Heard = tuple[Said, int]  # what the model before says of a frame, and what that took, nanoseconds
 Replaying = Generator[None, None, ipc.Replayed]
 
 
@@ -59,13 +61,14 @@ def settle(asked: Asked, lanes: Mapping[str, Lane], clock: Clock) -> Replaying:
     if not looks_bad and not question.always:
         return told(found="fine")
     shown = _shown(lanes)
-    why = _hindrance(asked, shown)
-    before = [] if why else (yield from _run(asked, shown, lanes, clock))
-    if len(before) < ENOUGH:
-        hindrance = why or "the model before takes none of its frames"
-        return told(found="unknown", why=f"{SUSPICION}; {hindrance}") if looks_bad else told(found="fine")
+    before, why = list[Heard](), _hindrance(asked, shown)
+    if not why:
+        before, why = yield from _run(asked, shown, lanes, clock)
+    told = partial(told, before=summed_up([took for _, took in before]))
+    if why:
+        return told(found="unknown", why=f"{SUSPICION}; {why}") if looks_bad else told(found="fine")
     found, why = compare([one.said for one in shown][: len(before)], [answer for answer, _ in before[: len(shown)]])
-    return told(found=found, why=why, before=summed_up([took for _, took in before]))
+    return told(found=found, why=why)
 
 
 def summed_up(took_ns: list[int]) -> ipc.Took | None:
@@ -97,23 +100,24 @@ def _hindrance(asked: Asked, shown: list[Shown]) -> str:
 
 def _run(
     asked: Asked, shown: list[Shown], lanes: Mapping[str, Lane], clock: Clock
-) -> Generator[None, None, list[tuple[Said, int]]]:
-    """Return what the model before says of each frame and what that took, then again until it is timed; [] if it fails."""
+) -> Generator[None, None, tuple[list[Heard], str]]:
+    """Return what the model before says of each frame, then again until it is timed; and why that is not enough, or ""."""
     description, options = asked.question.description, asked.question.engine
     assert description is not None  # noqa: S101 - or there is a hindrance
     make = find("engine", ENGINES, options.kind)
-    answers: list[tuple[Said, int]] = []
-    ends_ns = clock.monotonic_ns() + LONGEST_NS
+    heard: list[Heard] = []
     try:
         engine: Engine = make(asked.path, options, clock, description.ref.name)
         with closing(engine):
             steps = {name: build_steps(description, engine, lane.pipeline.roi) for name, lane in lanes.items()}
+            began_ns = clock.monotonic_ns()
             for one in islice(cycle(shown), max(TIMED, len(shown))):
                 turn = tick(one.frame, steps[one.pipeline], clock.monotonic_ns)
-                answers.append((said(turn.result), turn.times.total))
-                if clock.monotonic_ns() > ends_ns:
+                heard.append((said(turn.result), turn.times.total))
+                if clock.monotonic_ns() - began_ns > (LONGEST_NS if len(heard) >= ENOUGH else MOST_NS):
                     break
                 yield
-    except InferdError:
-        return []
-    return answers
+    except InferdError as exc:
+        return [], f"the model before fails: {exc.message}"
+    few = f"the model before gave only {len(heard)} answers in {MOST_NS / 1e9:.0f} s"
+    return heard, "" if len(heard) >= ENOUGH else few
