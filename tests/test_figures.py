@@ -121,3 +121,25 @@ def test_a_result_costs_its_share_of_what_the_device_drew_and_measured_is_never_
     assert message["agent"]["inference_energy_above_idle_mj"] == {"measured": 500.0, "estimated": None}
     assert (message["system"]["power_w"], message["power_source"]) == ({"measured": 3.0, "estimated": None}, "ina226")
     figures.close()
+
+
+def network(root: Path, received: int) -> None:
+    (root / "proc/net").mkdir(parents=True, exist_ok=True)
+    (root / "sys/class/net/eth0/device").mkdir(parents=True, exist_ok=True)
+    (root / "proc/net/dev").write_text(f"  eth0: {received}" + " 0" * 15 + "\n")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "counted_mb"),
+    [(Metrics(interval_s=1.0), 5.0), (Metrics(metered=True), 5.0), (Metrics(fan=False), 0.0)],
+    ids=["the interval", "metered", "a meter"],
+)
+def test_who_changes_when_figures_are_told_does_not_begin_to_count_anew(
+    clock: CountingClock, tmp_path: Path, metrics: Metrics, counted_mb: float
+) -> None:
+    network(tmp_path, 1_000_000)
+    figures = Figures(clock, Metrics(), root=tmp_path, slowly=AtOnce)
+    network(tmp_path, 6_000_000)
+    figures.configure(metrics)
+    assert told(figures)["system"]["network_received_mb"] == counted_mb
+    figures.close()

@@ -73,6 +73,8 @@ def test_a_device_answers_over_the_broker(tmp_path: Path, mosquitto: Mosquitto, 
         assert asked(listener, "metrics", "3")["data"]["pipelines"]["cam"]["frames_in"] > 0
         assert asked(listener, "interval", "4", interval_s=1.0)["data"] == {"interval_s": 1.0}
         eventually(lambda: len(listener.payloads("inferd/test/metrics")) >= 3, "metrics every second")
+        assert json.loads(listener.payloads("inferd/test/info")[-1])["metrics_interval_s"] == 1.0
+        assert not [one for one in listener.payloads("inferd/test/event") if b"config.reloaded" in one]
         assert asked(listener, "models/list", "5")["status"] == "ok"
         assert "is no pipeline" in asked(listener, "models/rollback", "6", pipeline="nothing")["error"]
         assert asked(listener, "snapshot", "8")["error"].startswith("mqtt.snapshots: no picture leaves this device")

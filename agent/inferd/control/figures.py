@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from inferd import ipc
 from inferd.config import settings
 from inferd.histogram import HistogramData, merge, quantile
@@ -124,9 +126,9 @@ class Figures:
         self._processes[process] = ProcessMeter(pid, self._clock, pss_every_s=PSS_EVERY_S if self._metrics.pss else 0)
 
     def configure(self, metrics: settings.Metrics) -> None:
-        """Use these meters from now on."""
-        if metrics != self._metrics:
-            self._metrics = metrics
+        """Use these meters from now on; those that are as they were go on counting."""
+        before, self._metrics = self._metrics, metrics
+        if measuring(before) != measuring(metrics):
             self._device.close()
             self._device = self._make_device(metrics)
 
@@ -240,6 +242,11 @@ class Figures:
         for process in list(self._processes):
             self.unwatch(process)
         self._device.close()
+
+
+def measuring(metrics: settings.Metrics) -> settings.Metrics:
+    """Return the settings without what only says when figures are told."""
+    return msgspec.structs.replace(metrics, interval_s=0.0, metered=False)
 
 
 def source_of(energy: object) -> str | None:

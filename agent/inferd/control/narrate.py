@@ -97,6 +97,11 @@ class Narrator:
         log.info("configuration reloaded: %s", told)
         self._say.event("config.reloaded", "warning" if later else "info", f"configuration reloaded: {told}")
 
+    def reports_otherwise(self, config: settings.Config) -> None:
+        """Tell that figures come in another interval; nothing else is new."""
+        self._config = config
+        self._info()
+
     def config_refused(self, why: str) -> None:
         """Tell that a new configuration is wrong and the old one stays in use."""
         log.error("configuration not reloaded: %s", why)

@@ -222,7 +222,8 @@ class Service:
     def _set_interval(self, interval_s: float) -> None:
         """Report so often, until the configuration is read again."""
         metrics = msgspec.structs.replace(self._config.metrics, interval_s=interval_s)
-        self._use(msgspec.structs.replace(self._config, metrics=metrics))
+        self._config = msgspec.structs.replace(self._config, metrics=metrics)
+        self._tell.reports_otherwise(self._config)
 
     def _reload(self) -> str:
         """Read the configuration again and use it; a bad one changes nothing, and why is told and returned."""
