@@ -7,9 +7,11 @@ import pytest
 
 from fixtures.turning import fake, frame, pipeline, steps
 from inferd.errors import EngineError
-from inferd.pipeline import Lane, tick
-from inferd.records import StageTimes
-from inferd.system.threads import Condition
+from inferd.pipeline import Lane, Seen, tick
+from inferd.records import ModelRef, StageTimes
+from inferd.system.threads import Condition, Event, join_all, start
+
+LOOK_S = 3.0
 
 
 def test_a_frame_becomes_a_result() -> None:
@@ -53,3 +55,16 @@ def test_a_lane_is_silent_when_its_source_is_stuck_in_a_read() -> None:
     lane.reading_since_ns = 100_000_000_000
     assert not lane.silent(104_000_000_000)
     assert lane.silent(106_000_000_000)
+
+
+def test_all_who_look_at_once_see_a_frame() -> None:
+    lane, made, shown = Lane(pipeline(), Condition()), steps(), frame()
+    saw: list[Seen | None] = []
+    lookers = [start("looker", lambda: saw.append(lane.look(LOOK_S))) for _ in range(4)]
+    pause = Event()
+    pause.wait(0.2)  # so that most of them look before the first is shown
+    while join_all(lookers, 0.0):
+        lane.show(shown, tick(shown, made, time.monotonic_ns), ModelRef("fake", "1", "0" * 64), made.task)
+        pause.wait(0.02)
+    assert len(saw) == 4
+    assert None not in saw

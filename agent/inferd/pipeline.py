@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -239,23 +240,31 @@ class Lane:
         self._hard = HardSamples(pipeline.samples)
         self.picked: Latest[tuple[str, Seen]] = Latest()
         self.recent = Recent()
-        self._looked_at = False
-        self._seen: Latest[Seen] = Latest()
+        self._lookers: list[Latest[Seen]] = []
+        self._looking = Lock()
         self.reading_since_ns = 0
         self.inferring = False
 
     def look(self, timeout_s: float) -> Seen | None:
-        """Return the next frame that becomes a result; None where none does in `timeout_s`. Any thread but the loop's."""
-        self._seen.take()
-        self._looked_at = True
-        return self._seen.wait_take(timeout_s)
+        """Return the next frame that becomes a result; None where none does in `timeout_s`. Any threads but the loop's."""
+        mine: Latest[Seen] = Latest()
+        with self._looking:
+            self._lookers.append(mine)
+        seen = mine.wait_take(timeout_s)
+        if seen is None:
+            with self._looking, suppress(ValueError):  # shown just now
+                self._lookers.remove(mine)
+        return seen
 
     def show(self, frame: Frame, turn: Tick, ref: ModelRef, task: Task) -> None:
-        """Note a result, and leave it with its frame for whoever looks; nobody costs nothing."""
+        """Note a result, and leave it with its frame for all who look; nobody costs nothing."""
         self.recent.take(frame, turn, ref)
-        if self._looked_at:
-            self._looked_at = False
-            self._seen.put(Seen(frame, turn, ref, task.overlay() if isinstance(task, PaintsPixels) else None))
+        if self._lookers:
+            seen = Seen(frame, turn, ref, task.overlay() if isinstance(task, PaintsPixels) else None)
+            with self._looking:
+                lookers, self._lookers = self._lookers, []
+            for one in lookers:
+                one.put(seen)
 
     def keep_hard(self, seen: Seen, now_ns: int) -> None:
         """Leave a sample that the model finds hard for whoever writes it; asked after the reporter has judged it."""
