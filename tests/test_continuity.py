@@ -5,7 +5,7 @@ import numpy as np
 
 from fixtures.describing import describe
 from fixtures.turning import fake
-from inferd.continuity import Memory, memory_of
+from inferd.continuity import Memory, memory_of, remembers
 from inferd.parts import Preprocess
 from inferd.preprocess import build
 from inferd.records import Frame
@@ -70,3 +70,8 @@ def test_pictures_never_wait_in_a_row_for_a_model_with_variables() -> None:
     plain = describe()
     stateful = msgspec.structs.replace(plain, facts=msgspec.structs.replace(plain.facts, ops={"VAR_HANDLE": 1}))
     assert memory_for(stateful, 1, 32, 32, 3).frames == 1
+
+
+def test_a_mean_over_frames_is_a_memory() -> None:
+    averages = [describe(output_section=OutputSection(average=count)) for count in (None, 1, 0, 5)]
+    assert [remembers(one) for one in averages] == [False, False, True, True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -117,6 +118,13 @@ def test_both_are_timed_where_that_is_asked() -> None:
     assert told.now == ipc.Took(2.0, 8.0)
     assert told.before is not None
     assert told.before.median_ms == 3.0
+
+
+def test_what_depends_on_frames_before_is_not_compared_but_timed() -> None:
+    harmless = replace(asked(always=True, scores=(0.9, 0.1)), remembers=True)
+    assert settled(harmless, lane(VARIED)).before is not None
+    assert found(harmless, lane(VARIED)) == ("fine", "")
+    assert found(harmless, lane(ALL_ONE))[0] == "unknown"
 
 
 def test_no_turns_have_no_percentile() -> None:

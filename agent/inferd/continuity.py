@@ -53,3 +53,9 @@ def memory_of(description: ModelDescription, engine: Engine, preprocess: Preproc
         forget.append(engine.reset)
     takes_picture = wanted(description, engine.info).width > 0
     return Memory(forget, gapless=carries_over(description) or (stateful and not takes_picture))
+
+
+def remembers(description: ModelDescription) -> bool:
+    """Whether what is said of a frame depends on those before it."""
+    averages = description.manifest.output.average not in (None, 1)
+    return description.facts.stateful or averages or carries_over(description)

@@ -12,6 +12,7 @@ import msgspec
 
 from inferd import ipc
 from inferd.config import settings
+from inferd.continuity import remembers
 from inferd.errors import InferdError
 from inferd.parts import ENGINES, Engine, find
 from inferd.pipeline import Lane, build_steps
@@ -42,6 +43,7 @@ class Group:
         self._stop = Event()
         self._changed = Condition()
         self._members = {one.name: Member(one, self._changed, context) for one in pipelines}
+        self._remembers = False
         self._listener = LoopListener(key, self._voices, context.teller)
         self._loop = Loop(self.lanes, self._changed, slot, context.clock, self._listener, context.exchange)
         self._thread = start(f"loop {key}", self._run_loop)
@@ -101,13 +103,15 @@ class Group:
             lane.frames.room = serving.steps[name].memory.frames
         for lane in self.lanes.values():
             lane.recent.watch(offer.description.ref.digest, int(offer.replay_mb * (1 << 20)) // len(self.lanes))
+        self._remembers = remembers(offer.description)
         for never_taken in self._loop.offer(serving):
             for engine in never_taken.engines:
                 engine.close()
 
     def replay(self, asked: ipc.Replay, path: str) -> Replaying:
         """Show the model before what the one on trial was shown; its frames are let go of when the trial ends by that."""
-        told = yield from settle(Asked(asked, path, self._fits(asked.needs_mb)), self.lanes, self._clock)
+        depends = self._remembers or (asked.description is not None and remembers(asked.description))
+        told = yield from settle(Asked(asked, path, self._fits(asked.needs_mb), depends), self.lanes, self._clock)
         if not asked.always:
             for lane in self.lanes.values():
                 lane.recent.forget_frames()

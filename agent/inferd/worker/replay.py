@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice
 
@@ -24,6 +24,7 @@ LONGEST_NS = 5_000_000_000  # that a replay takes, once the model before is load
 MOST_NS = 30_000_000_000  # where that one is so slow that it has given too few answers by then
 TIMED = 100  # turns, for a p95
 PAUSE_S = 0.005  # between two turns, as between two frames: with warm caches all in a row would tell nothing; who turns keeps it
+REMEMBERS = "what they say depends on frames that were not kept"
 SUSPICION = "its answers were all one in its trial, or others than those before"
 Heard = tuple[Said, int]  # what the model before says of a frame, and what that took, nanoseconds
 Replaying = Generator[None, None, ipc.Replayed]
@@ -40,11 +41,15 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What control wants settled: by running the model at `path`, for which there is memory if it `fits`."""
+    """What control wants settled: by running the model at `path`, for which there is memory if it `fits`.
+
+    `remembers`: whether the answers of one of both depend on the frames before, of which only a few are kept.
+    """
 
     question: ipc.Replay
     path: str
     fits: bool
+    remembers: bool = False
 
 
 def settle(asked: Asked, lanes: Mapping[str, Lane], clock: Clock) -> Replaying:
@@ -65,7 +70,7 @@ def settle(asked: Asked, lanes: Mapping[str, Lane], clock: Clock) -> Replaying:
     if not why:
         before, why = yield from _run(asked, shown, lanes, clock)
     told = partial(told, before=summed_up([took for _, took in before]))
-    if why:
+    if why := why or (REMEMBERS if asked.remembers else ""):
         return told(found="unknown", why=f"{SUSPICION}; {why}") if looks_bad else told(found="fine")
     found, why = compare([one.said for one in shown][: len(before)], [answer for answer, _ in before[: len(shown)]])
     return told(found=found, why=why)
@@ -90,7 +95,9 @@ def _shown(lanes: Mapping[str, Lane]) -> list[Shown]:
 
 
 def _hindrance(asked: Asked, shown: list[Shown]) -> str:
-    """Return why nothing can be shown to the model before; "" where it can."""
+    """Return why nothing is shown to the model before; "" where it is."""
+    if asked.remembers and not asked.question.always:
+        return REMEMBERS
     if len(shown) < ENOUGH:
         return "no frames were kept to show the model before (replay_mb under [models])"
     if asked.question.description is None:
@@ -111,8 +118,9 @@ def _run(
         with closing(engine):
             steps = {name: build_steps(description, engine, lane.pipeline.roi) for name, lane in lanes.items()}
             began_ns = clock.monotonic_ns()
-            for one in islice(cycle(shown), max(TIMED, len(shown))):
-                turn = tick(one.frame, steps[one.pipeline], clock.monotonic_ns)
+            for number, one in enumerate(islice(cycle(shown), max(TIMED, len(shown)))):
+                frame = replace(one.frame, seq=number)  # a gap would have it forget, which takes time
+                turn = tick(frame, steps[one.pipeline], clock.monotonic_ns)
                 heard.append((said(turn.result), turn.times.total))
                 if clock.monotonic_ns() - began_ns > (LONGEST_NS if len(heard) >= ENOUGH else MOST_NS):
                     break
