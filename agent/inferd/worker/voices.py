@@ -114,8 +114,8 @@ class LoopListener:
         self.retired: list[Engine] = []
 
     def follow(self, voices: Mapping[str, PipelineVoice]) -> None:
-        """Take that there are other pipelines; those that go may still have a last word. Called on the main thread."""
-        self._voices = {**self._voices, **voices}
+        """Take that there are other pipelines; whoever has those that went speaks for them. Called on the main thread."""
+        self._voices = voices
 
     def taken(self, serving: Serving, old: Serving | None, pause_ms: float) -> None:
         """Tell that a new engine serves; keep the old one for the main thread to close (closing holds the GIL)."""
@@ -156,12 +156,13 @@ class LoopListener:
         name = lane.pipeline.name
         if self._good_left[name]:
             self._good_left[name] -= 1
-        else:
-            self._voices[name].engine("degraded" if self._degraded else "running", self._degraded)
+        elif (voice := self._voices.get(name)) is not None:
+            voice.engine("degraded" if self._degraded else "running", self._degraded)
 
     def fault(self, lane: Lane, kind: str, why: str) -> None:
         """Say that a frame gave no result."""
         name = lane.pipeline.name
         self._good_left[name] = GOOD_AGAIN
-        self._voices[name].engine("degraded", why)
-        self._voices[name].fault(kind, why)
+        if (voice := self._voices.get(name)) is not None:  # not where its pipeline left while the frame was under way
+            voice.engine("degraded", why)
+            voice.fault(kind, why)
