@@ -50,9 +50,19 @@ def test_a_batch_stays_under_20_kb_unless_one_message_is_larger(size_bytes: int,
     seal = Sealer(b"k" * 32).seal if sealed else None
     small, large = event(1, size_bytes), event(2, LIMIT_BYTES)
     waiting = [small] * 63 + [large] * 3 + [small, large] * 3
-    made = batches(waiting, Hold(sealed=sealed))
+    made = batches(waiting, Hold(sealed_by="kitchen" if sealed else ""))
     assert all(len(one.packed(seal).payload) <= MOST_BYTES or len(one.messages) == 1 for one in made)
     assert [message for one in made for message in one.messages] == waiting
+
+
+@pytest.mark.parametrize("size_bytes", [230, 231, 232, 5_000])
+def test_no_message_takes_more_of_a_batch_than_is_counted(size_bytes: int) -> None:
+    pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
+    header = Header(1, "d" * 64, "2026-11-05T06:07:08.009Z", "c0ffeec0ffee", (1 << 63) - 1, True)
+    told = Message("event", encode(header, Event("model.active", "info", "x" * size_bytes)), 1)
+    for hold, seal in ((Hold(), None), (Hold(sealed_by=header.device), Sealer(b"k" * 32).seal)):
+        taken = len(Batch((told, told)).packed(seal).payload) - len(Batch((told,)).packed(seal).payload)
+        assert hold.wants_bytes(told) - 30 <= taken <= hold.wants_bytes(told)
 
 
 def test_small_messages_still_fill_a_batch() -> None:
@@ -60,7 +70,7 @@ def test_small_messages_still_fill_a_batch() -> None:
 
 
 def test_a_batch_keeps_to_what_the_broker_takes() -> None:
-    hold = hold_within(5_000, "inferd/kitchen/replay", sealed=False)
+    hold = hold_within(5_000, "inferd/kitchen/replay", "")
     made = batches([event(1)] * 100, hold)
     assert max(len(one.packed(None).payload) for one in made) < 5_000 - len("inferd/kitchen/replay")
 

@@ -104,7 +104,7 @@ class Connection:
     def hold(self) -> Hold:
         """How much of what was missed one message may hold."""
         topic = full_topic(self._settings.prefix, self._device, REPLAY.path)
-        return hold_within(self._largest_bytes, topic, sealed=self._seal is not None)
+        return hold_within(self._largest_bytes, topic, self._device if self._seal else "")
 
     def watch(self, wakeup: Wakeup) -> None:
         """Let `turn` return early when `wakeup` is set."""

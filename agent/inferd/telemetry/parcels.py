@@ -14,7 +14,7 @@ from inferd.wire.topics import REPLAY
 MOST_TOGETHER = 64
 BATCH_BYTES = 20_000  # what any message of ours stays under; brokers may be set to take no more
 FRAME_BYTES = 25  # of a batch around each message, and its brackets: {"topic":"","message":},
-SEAL_BYTES = 300  # of a sealed message beside what it seals: the header again, nonce and tag
+SEAL_BYTES = 192  # of a sealed message beside what it seals and its device: the header again, nonce and tag
 PACKET_BYTES = 32  # of an MQTT packet beside topic, payload and correlation data
 
 Seal = Callable[[Message], Message]
@@ -71,21 +71,21 @@ class Hold:
 
     Attributes:
         most_bytes: of its payload as it leaves; a single message that is larger goes alone.
-        sealed: whether each of its messages will be sealed.
+        sealed_by: the device that will seal each of its messages; "" where none will.
     """
 
     most_bytes: int = BATCH_BYTES
-    sealed: bool = False
+    sealed_by: str = ""
 
     def shrunk(self, halvings: int) -> Hold:
         """Return one that takes half as much, so many times."""
         return replace(self, most_bytes=self.most_bytes >> halvings)
 
     def wants_bytes(self, one: Message | Record) -> int:
-        """Return what a message takes of a batch; sealed, a little more than it will."""
+        """Return what a message takes of a batch; sealed, up to 30 bytes more than it will."""
         size_bytes = len(one.payload)
-        if self.sealed:
-            size_bytes = size_bytes * 4 // 3 + SEAL_BYTES
+        if self.sealed_by:
+            size_bytes = size_bytes * 4 // 3 + SEAL_BYTES + len(self.sealed_by)
         return FRAME_BYTES + len(one.topic) + size_bytes
 
 
@@ -120,7 +120,7 @@ def batch_of(records: list[Record]) -> Batch:
     return Batch(messages, tuple(record.number for record in records))
 
 
-def hold_within(largest_bytes: int, topic: str, *, sealed: bool) -> Hold:
+def hold_within(largest_bytes: int, topic: str, sealed_by: str) -> Hold:
     """Return how much a batch to `topic` takes where the broker takes no packet above `largest_bytes`; 0 for no limit."""
     most_bytes = largest_bytes - packet_bytes(topic, Message(topic, b"")) if largest_bytes else BATCH_BYTES
-    return Hold(max(0, min(BATCH_BYTES, most_bytes)), sealed)
+    return Hold(max(0, min(BATCH_BYTES, most_bytes)), sealed_by)
