@@ -21,6 +21,7 @@ from inferd.histogram import Histogram
 from inferd.records import EngineInfo, ModelRef
 from inferd.store import slots
 from inferd.store.state import FACTORY, Verdict, Version
+from inferd.store.trial import LONGEST
 from inferd.system.clock import CountingClock
 from inferd.vet.child import describe_fake
 from inferd.wire.manifest import ModelDescription
@@ -66,6 +67,10 @@ class Trying:
             latency = {stage: Histogram().drain() for stage in STAGES}
             counts = ipc.PipelineCounts(count, count, {}, count, 0, 0, latency)  # type: ignore[arg-type]  # all stages
             self.serving.counted(ipc.Counts(0.5, {"cam": counts}, 0))
+
+    def nothing(self) -> None:
+        """Have the worker tell of no result."""
+        self.serving.counted(ipc.Counts(0.5, {}, 0))
 
 
 def _with(described: ModelDescription, ref: ModelRef) -> ModelDescription:
@@ -159,10 +164,20 @@ def test_a_model_that_cannot_serve_any_more_is_asked_about_only_when_it_does_aga
     it.serving.cannot_serve(KEY)
     assert it.serving.take_questions() == []
     it.clock.advance(120.0)
-    it.serving.counted(ipc.Counts(0.5, {}, 0))
+    it.nothing()
     assert it.serving.life.state.of(KEY).trial is not None
     it.results(20)
     assert len(it.serving.take_questions()) == 1
+
+
+def test_a_model_that_never_serves_again_is_not_on_trial_for_ever(tmp_path: Path) -> None:
+    it = Trying(tmp_path)
+    it.results(20)
+    for _ in range(2):  # the end of its time, then that of the question
+        it.serving.cannot_serve(KEY)  # at each plan
+        it.clock.advance(LONGEST * settings.Models().trial_s)
+        it.nothing()
+    assert it.serving.life.state.of(KEY).trial is None
 
 
 def test_nobody_is_blamed_where_the_worker_dies_while_the_model_before_is_run(tmp_path: Path) -> None:

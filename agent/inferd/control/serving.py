@@ -115,12 +115,14 @@ class Serving:
         """Return what the worker is to be asked about models on trial, with the descriptor of the model before."""
         asked, self._questions = self._questions, []
         now_ns, followed = self._clock.monotonic_ns(), [self.followed[key] for key in asked if key in self.followed]
-        return [question(one, self._slots(one), now_ns) for one in followed if one.watched is not None]
+        return [question(one, self._slots(one), now_ns) for one in followed if one.watched and one.watched.asked_ns]
 
     def cannot_serve(self, key: str) -> None:
-        """Take it that the worker serves nothing for a key now; a trial begins anew when it does."""
-        if (one := self.followed.get(key)) is not None:
-            one.serves, one.watched = "", None
+        """Take it that the worker serves nothing for a key now; its trial begins anew, and again when it serves."""
+        one = self.followed.get(key)
+        if one is not None and one.serves:
+            one.serves = ""
+            one.watched = one.watched and Watched(one.watched.terms, self._clock.monotonic_ns())
 
     def not_loaded(self, key: str, digest: str, why: str) -> None:
         """Take it that the worker could not load a model that it was offered."""
