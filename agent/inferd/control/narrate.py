@@ -175,7 +175,7 @@ class Narrator:
         """Pass on what the worker said."""
         match message:
             case ipc.Reported():
-                if not self._config.metrics.metered:
+                if not self._config.metrics.metered and message.pipeline in names(self._config.pipeline):
                     self._say.result(message, self._task_of(message.pipeline), kept=message.pipeline in self._kept)
             case ipc.Counts():
                 self._figures.add(message)
@@ -183,7 +183,7 @@ class Narrator:
             case ipc.Status():
                 self._state(message.pipeline, message.state, message.why, "worker")
             case ipc.Settled():
-                if not self._config.metrics.metered:
+                if not self._config.metrics.metered and message.pipeline in names(self._config.pipeline):
                     self._say.settled(message.pipeline, message.answer)
             case ipc.Taken():
                 self._taken(message)
