@@ -139,6 +139,7 @@ CONTROLS = (
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)  # a protection that is missed may show by nothing but a wait
 @pytest.mark.parametrize("control", CONTROLS, ids=[control.name for control in CONTROLS])
 def test_without_its_protection_the_test_goes_red(control: Control, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "agent" / "inferd", tmp_path / "inferd", ignore=shutil.ignore_patterns("__pycache__"))
