@@ -50,7 +50,13 @@ def written(frame: bytes) -> set[bytes]:
     return pieces
 
 
-PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", base64.b64encode(b"\xff\xd8\xff"), base64.b64encode(b"\x89PNG\r\n")[:-1])
+PICTURES = (
+    b"\xff\xd8\xff",
+    b"\x89PNG",
+    b"RIFF",
+    base64.b64encode(b"\xff\xd8\xff"),
+    base64.b64encode(b"\x89PNG\r\n")[:-1],
+)
 """How files of pictures begin, as they are and in Base64: an encoded frame has none of its own bytes."""
 
 
