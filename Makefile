@@ -23,7 +23,7 @@ test-tflite-runtime: $(VENV_OLD)/.ready  ## the tests of models and engines on t
 	@$(VENV_OLD)/bin/python -m pytest tests/vetting tests/store tests/runtime \
 	  tests/end_to_end/test_model_life.py tests/end_to_end/test_model_commands.py tests/end_to_end/test_model_campaigns.py
 
-check: $(VENV)/.dev  ## format, lint, types, floors, docs, fast tests; under a minute
+check: $(VENV)/.dev  ## format, lint, types, floors, docs, fast tests; a minute and a half
 	@$(BIN)/python -m inferd_tools.check
 
 bench: $(VENV)/.dev  ## measure: loop against bare invoke, each stage and part, recovery, memory

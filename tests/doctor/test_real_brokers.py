@@ -36,10 +36,10 @@ class Secure(brokers.Mosquitto):
         self._certificate = [f"certfile {folder}/{name}.crt", f"keyfile {folder}/server.key", *more]
         super().__init__(folder)
 
-    def start(self) -> None:
+    def start(self, *more: str) -> None:
         config = self._folder / "mosquitto.conf"
         config.write_text("\n".join([config.read_text(), *self._certificate]) + "\n")
-        super().start()
+        super().start(*more)
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,7 @@ def test_the_broker_is_tried_again_at_once_when_the_clock_was_set(by_s: float) -
         link.close(1.0)
 
 
+@pytest.mark.slow
 def test_without_that_it_waits_for_its_time() -> None:
     link = MqttLink(Mqtt(host="127.0.0.1", port=broker.dead_port()), "pi", SystemClock(), PATIENT)
     try:
