@@ -88,8 +88,8 @@ CONTROLS = (
     ),
     Control(
         "what is live overtakes what was missed",
-        "telemetry/connection.py",
-        "        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)\n",
+        "telemetry/tuning.py",
+        "    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)\n",
         "",
         "tests/telemetry/test_link_faults.py::test_on_a_slow_way_a_live_message_waits_for_little_of_what_was_missed",
     ),
