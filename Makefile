@@ -20,8 +20,8 @@ test: $(VENV)/.dev  ## set up, then run all tests
 
 # All that 32-bit ARM has: the last tflite-runtime, which has no wheels for newer Pythons and breaks under numpy 2.
 test-tflite-runtime: $(VENV_OLD)/.ready  ## the tests of models and engines on tflite-runtime 2.14 (needs Python 3.11)
-	@$(VENV_OLD)/bin/python -m pytest tests/vetting tests/store tests/runtime \
-	  tests/end_to_end/test_model_life.py tests/end_to_end/test_model_commands.py tests/end_to_end/test_model_campaigns.py
+	@$(VENV_OLD)/bin/python -m pytest tests/vet tests/store tests/runtime \
+	  tests/end_to_end/models/test_lifecycle.py tests/end_to_end/models/test_commands.py tests/end_to_end/models/test_campaigns.py
 
 check: $(VENV)/.dev  ## format, lint, types, floors, docs, fast tests; a minute and a half
 	@$(BIN)/python -m inferd_tools.check

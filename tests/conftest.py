@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import broker, speaking
+from fixtures.media import speech
+from fixtures.network import broker
+from fixtures.paths import PROJECT, TESTS
 
 
 @pytest.fixture(scope="session")
 def assets() -> Path:
     """Return the folder of real models, pictures and clips that lies beside the project; skip where it is absent."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "assets"
+    beside = PROJECT.parent / "shared" / "assets"
     folder = Path(os.environ.get("INFERD_ASSETS", beside))
     if not (folder / "EXPECTED.json").is_file():
         pytest.skip(f"there are no assets at {folder}; set INFERD_ASSETS to where they are")
@@ -22,9 +24,9 @@ def assets() -> Path:
 
 
 @pytest.fixture(scope="session")
-def speaker(tmp_path_factory: pytest.TempPathFactory) -> speaking.Speaker:
+def speaker(tmp_path_factory: pytest.TempPathFactory) -> speech.Speaker:
     """Return a program that says words; skip where there is none."""
-    return speaking.find_speaker(tmp_path_factory.mktemp("espeak"))
+    return speech.find_speaker(tmp_path_factory.mktemp("espeak"))
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def mosquitto(tmp_path: Path) -> Iterator[broker.Mosquitto]:
     running.kill()
 
 
-SLOW_FOLDERS = {"catalogue", "demo", "doctor", "end_to_end", "install", "systemd", "vetting"}
+SLOW_FOLDERS = {"catalogue", "demo", "doctor", "end_to_end", "install", "systemd", "vet"}
 """Their tests start real programs: `make check` leaves them to `make test`."""
 QUICK_FILES = {"test_units.py"}
 """What `make check` judges all the same: exposure and rightness of the unit."""
@@ -49,6 +51,6 @@ SLOW_FIXTURES = {"assets", "mosquitto"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what cannot be fast, so that nobody has to remember it."""
     for item in items:
-        in_slow_folder = item.path.parent.name in SLOW_FOLDERS and item.path.name not in QUICK_FILES
+        in_slow_folder = item.path.relative_to(TESTS).parts[0] in SLOW_FOLDERS and item.path.name not in QUICK_FILES
         if in_slow_folder or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)

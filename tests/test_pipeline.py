@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from fixtures.turning import fake, frame, pipeline, steps
+from fixtures.agents.fake_pipeline import fake, frame, pipeline, steps
 from inferd.errors import EngineError
 from inferd.pipeline import Lane, Seen, tick
 from inferd.records import ModelRef, StageTimes

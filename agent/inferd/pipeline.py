@@ -18,21 +18,21 @@ from functools import partial
 import numpy as np
 
 from inferd.config import settings
-from inferd.continuity import Memory, memory_of
+from inferd.engine_choice import with_scales
 from inferd.errors import NonFiniteOutput
-from inferd.fitting import with_scales
 from inferd.health.recent import Recent
 from inferd.histogram import Histogram
 from inferd.ipc import PipelineCounts
-from inferd.parts import TASKS, Engine, PaintsPixels, Preprocess, Task, WatchesInput, find
+from inferd.plugins import TASKS, Engine, PaintsPixels, Preprocess, Task, WatchesInput, find
 from inferd.preprocess import build as build_preprocess
 from inferd.preprocess import wanted
 from inferd.preprocess.quality import Quality, over
 from inferd.records import STAGES, Array, Frame, Geometry, ModelRef, Overlay, Result, StageTimes, Tick, Wanted
 from inferd.system.threads import Condition, Latest, Lock
-from inferd.tasks.follow import Follower
-from inferd.tasks.hard import HardSamples
-from inferd.tasks.report import Reporter
+from inferd.tasks.rules.hard_samples import HardSamples
+from inferd.tasks.rules.report import Reporter
+from inferd.tasks.rules.tracking import Follower
+from inferd.temporal_state import Memory, memory_of
 from inferd.wire.manifest import ModelDescription, QualitySection
 
 CHECKED = 1 << 16  # values of an output that are looked at: 2 µs for 1,001, 30 µs for all these

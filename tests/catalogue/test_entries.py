@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from inferd.catalogue.deliver import NAME
 from inferd.catalogue.entries import Entry, entries, find_entry
-from inferd.catalogue.place import NAME
 from inferd.errors import ModelError
-from inferd.store.manifest_file import parse_manifest
+from inferd.store.description.manifest_file import parse_manifest
 
 ALL = pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
 

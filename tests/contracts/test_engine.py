@@ -10,14 +10,13 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 import pytest
 
-from fixtures.delegates import build_fake_tpu
+from fixtures.models.fake_delegate import build_fake_tpu
+from fixtures.paths import TINY_MODELS
 from inferd.config import settings
 from inferd.errors import EngineError
-from inferd.parts import ENGINES, Engine, find
+from inferd.plugins import ENGINES, Engine, find
 from inferd.records import Array, TensorSpec
 from inferd.system.clock import CountingClock
-
-TINY_MODELS = Path(__file__).parents[1] / "runtime" / "models"
 
 
 class Case(NamedTuple):

@@ -8,14 +8,14 @@ from typing import Protocol
 
 import pytest
 
-from fixtures import broker
+from fixtures.network import broker
 from inferd.config.settings import Mqtt
-from inferd.parts import LINKS, Link, find
+from inferd.plugins import LINKS, Link, find
 from inferd.records import Incoming, Message
 from inferd.system.clock import SystemClock
-from inferd.telemetry.backoff import Backoff
-from inferd.telemetry.memory import MemoryLink
-from inferd.telemetry.mqtt import MqttLink
+from inferd.telemetry.memory_link import MemoryLink
+from inferd.telemetry.mqtt.backoff import Backoff
+from inferd.telemetry.mqtt.link import MqttLink
 
 MAX_BUFFERED = 5
 DEVICE = "pi"

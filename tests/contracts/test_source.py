@@ -11,24 +11,24 @@ import cv2
 import numpy as np
 import pytest
 
-from fixtures.cameras import ACCELEROMETER, Camera, iio_buffer, iio_device, jpegs, printing, shows
-from fixtures.pictures import noise, write_clip
-from fixtures.sounds import write_wav
+from fixtures.media.pictures import noise, write_clip
+from fixtures.media.sounds import write_wav
+from fixtures.network.cameras import ACCELEROMETER, Camera, iio_buffer, iio_device, jpegs, printing, shows
 from inferd.config import settings
 from inferd.errors import EndOfInput, SourceError
-from inferd.parts import SOURCES, Source
+from inferd.plugins import SOURCES, Source
 from inferd.records import Box, Frame
+from inferd.sources.camera.network import open_stream
+from inferd.sources.camera.v4l2 import V4l2
 from inferd.sources.command import Command
 from inferd.sources.crops import Crops
-from inferd.sources.iio import open_iio
-from inferd.sources.images import Images
-from inferd.sources.lines import Lines
-from inferd.sources.npz import Npz
-from inferd.sources.stream import open_stream
+from inferd.sources.files.images import Images
+from inferd.sources.files.npz import Npz
+from inferd.sources.files.video import Video
+from inferd.sources.files.wav import Wav
+from inferd.sources.iio.source import open_iio
 from inferd.sources.synthetic import Synthetic
-from inferd.sources.v4l2 import V4l2
-from inferd.sources.video import Video
-from inferd.sources.wav import Wav
+from inferd.sources.text import Lines
 from inferd.system.clock import Clock, CountingClock
 
 Opener = Callable[[Path, Clock], Source]

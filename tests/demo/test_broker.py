@@ -8,9 +8,9 @@ from threading import Event
 
 import pytest
 
-from fixtures import broker
+from fixtures.network import broker
 from inferd.config.settings import Mqtt
-from inferd.demo import embedded
+from inferd.demo import embedded_broker
 from inferd.demo.broker import find_broker, free_port, is_taken, why_unusable
 
 
@@ -26,7 +26,7 @@ def stack() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def amqtt() -> None:
-    if not embedded.installed():
+    if not embedded_broker.installed():
         pytest.skip("amqtt is not installed; pip install 'inferd[demo]'")
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fixtures.broker import Listener, Mosquitto, eventually, free_port
-from inferd.demo import embedded
+from fixtures.network.broker import Listener, Mosquitto, eventually, free_port
+from inferd.demo import embedded_broker
 from inferd.demo.agent import Agent
 from inferd.errors import WorkerError
 
@@ -98,7 +98,7 @@ def accuracy(said: str) -> float:
     return int(found[1]) / int(found[2])
 
 
-@pytest.mark.skipif(not embedded.installed(), reason="amqtt is not installed; pip install 'inferd[demo]'")
+@pytest.mark.skipif(not embedded_broker.installed(), reason="amqtt is not installed; pip install 'inferd[demo]'")
 def test_it_reads_digits_with_nothing_at_hand_and_leaves_nothing(folder: Path) -> None:
     with demo(folder, "--seconds", "8", "--port", str(free_port())) as running:
         assert "our own on localhost" in running.wait_for("broker: ")

@@ -6,9 +6,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from fixtures.shown import CLIP, NOTES, lively_scene, result
-from inferd.demo.scene import Scene, View
+from fixtures.agents.demo_messages import CLIP, NOTES, lively_scene, result
 from inferd.demo.screen import ASCII, UNICODE, Glyphs, draw
+from inferd.demo.view import Scene, View
 
 WRONG_SEVEN = """\
  inferd demo   handwritten digits, read by the real agent  01:07  Ctrl-C ends it

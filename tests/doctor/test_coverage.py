@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inferd.doctor.checks import CHECKS
+from inferd.doctor.registry import CHECKS
 
 FOLDER = Path(__file__).parent
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.boards import CONFIG, Board, pi4
+from fixtures.machines.boards import CONFIG, Board, pi4
 from inferd.config.load import load
-from inferd.doctor.checks import CHECKS
 from inferd.doctor.fixes import fix_all
-from inferd.doctor.rounds import examine
+from inferd.doctor.registry import CHECKS
+from inferd.doctor.runner import examine
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from fixtures.boards import CONFIG
+from fixtures.machines.boards import CONFIG
 from inferd.config.load import Loaded
-from inferd.doctor.world import configuration
+from inferd.doctor.readers.world import configuration
 
 NOBODY = 65534
 

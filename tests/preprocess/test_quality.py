@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from fixtures.pictures import noise
+from fixtures.media.pictures import noise
 from inferd.errors import ModelError
 from inferd.preprocess.denoise import picture_filter
-from inferd.preprocess.image import ImagePreprocess
+from inferd.preprocess.image.steps import ImagePreprocess
 from inferd.preprocess.quality import Quality, over
 from inferd.records import Array, Frame, TensorSpec
 from inferd.wire.manifest import InputSection, QualitySection

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fixtures.delegates import COMPILER, MARK, FakeTpu, build_fake_tpu
+from fixtures.models.fake_delegate import COMPILER, MARK, FakeTpu, build_fake_tpu
+from fixtures.paths import TINY_MODELS
 from inferd.config import settings
 from inferd.errors import EngineError
 from inferd.runtime import edgetpu
@@ -19,7 +20,7 @@ from inferd.runtime.delegates import delegation
 from inferd.runtime.litert import LiteRt
 from inferd.system.clock import CountingClock
 
-MODELS = Path(__file__).parent / "models"
+MODELS = TINY_MODELS
 EDGETPU = MODELS / "digits_edgetpu.tflite"
 ORDINARY = MODELS / "open_batch.tflite"
 LOAD = """

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.paths import TINY_MODELS
 from inferd.config import settings
 from inferd.errors import EngineError
 from inferd.records import Array, TensorSpec
 from inferd.runtime.litert import LiteRt
 from inferd.system.clock import CountingClock
 
-TINY_MODELS = Path(__file__).parent / "models"
 WAKE_WORD = "models/audio_sensor/okay_nabu.tflite"
 TRAINABLE = "models/own_digits/digits_trainable.tflite"
 # Its output stays 0 until 42 frames have filled its memory; the third pass over these is not 0 any more.

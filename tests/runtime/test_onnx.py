@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fixtures.paths import TINY_MODELS
 from inferd.config import settings
 from inferd.errors import EngineError
 from inferd.records import Array
@@ -18,7 +19,7 @@ from inferd.system.clock import CountingClock
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="there is no onnxruntime; pip install 'inferd[onnx]'")
 
-MODELS = Path(__file__).parent / "models"
+MODELS = TINY_MODELS
 WITHOUT_RUNTIME = """
 import sys
 sys.modules["onnxruntime"] = None

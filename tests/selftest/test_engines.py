@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from fixtures.agent import environment
-from inferd.bundled import bundled
+from fixtures.agents.agent import environment
+from inferd.bundled_files import bundled
 from inferd.records import Unavailable
 from inferd.selftest.engines import number, processor
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import broker
-from fixtures.faults import FAULTS, HEAD, drained, faulty, killed
+from fixtures.campaigns.broker_faults import FAULTS, HEAD, drained, faulty, killed
+from fixtures.network import broker
 
 pytestmark = [
     pytest.mark.soak,

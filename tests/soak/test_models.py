@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.killing import kill_at_random
-from fixtures.mutating import drop_mutated
-from fixtures.overwriting import overwrite_at_random
-from fixtures.weather import update_in_weathers
+from fixtures.campaigns.bad_conditions import update_in_weathers
+from fixtures.campaigns.kills import kill_at_random
+from fixtures.campaigns.mutations import drop_mutated
+from fixtures.campaigns.overwrites import overwrite_at_random
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(6 * 3600)]
 

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.agent import program, wait_for
-from fixtures.broker import Listener, Mosquitto
+from fixtures.agents.agent import program, wait_for
+from fixtures.network.broker import Listener, Mosquitto
 from inferd.histogram import Histogram
 from inferd.records import STAGES, Lane, Message
 from inferd.system.clock import CountingClock
 from inferd.telemetry.metrics import Value, assemble
-from inferd.telemetry.place import Place
-from inferd.telemetry.spool import Spool
+from inferd.telemetry.spool.location import Place
+from inferd.telemetry.spool.spool import Spool
 from inferd.wire.telemetry import Event, Header, encode, iso_time
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]

@@ -9,19 +9,19 @@ import cv2
 import numpy as np
 import pytest
 
-from fixtures.agent import alive, wait_for
-from fixtures.cameras import jpegs, printing
-from fixtures.pictures import encoded, noise
+from fixtures.agents.agent import alive, wait_for
+from fixtures.media.pictures import encoded, noise
+from fixtures.network.cameras import jpegs, printing
 from inferd.config import settings
 from inferd.errors import EndOfInput, FrameError, FrameUnfinished, SourceError, SourceTimeout
 from inferd.records import Array
-from inferd.sources import pcm
 from inferd.sources.command import Command
-from inferd.sources.jpegs import Jpegs
-from inferd.sources.pool import Pool
-from inferd.sources.presets import PRESETS
-from inferd.sources.program import fill_in
-from inferd.sources.windows import Windows
+from inferd.sources.command_presets import PRESETS
+from inferd.sources.decoding import pcm
+from inferd.sources.decoding.buffer_pool import Pool
+from inferd.sources.decoding.child_program import fill_in
+from inferd.sources.decoding.mjpeg import Jpegs
+from inferd.sources.decoding.sliding_windows import Windows
 from inferd.system.clock import SystemClock
 
 SMALL = {"width": 4, "height": 2}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fixtures.describing import picture_frame
+from fixtures.models.descriptions import picture_frame
 from inferd.config.settings import CropsSource
 from inferd.errors import EndOfInput, FrameUnfinished, SourceError
 from inferd.records import Box, Frame

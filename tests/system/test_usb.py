@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inferd.system import usb
-from inferd.worker.mending import STICKS, mend
+from inferd.worker.children.usb_recovery import STICKS, mend
 
 
 def plug_in(root: Path, port: str = "2-1", ids: str = "18d1:9302") -> Path:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.booting import CACHE, package_of
-from inferd_tools import nspawn
+from fixtures.machines.booted_debian import CACHE, package_of
 from inferd_tools.deb.releases import RELEASES, Release
+from inferd_tools.machines import nspawn
 
 CHOSEN = os.environ.get("INFERD_RELEASES", "bookworm").split()
 

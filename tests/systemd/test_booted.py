@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.booting import CACHE, INSIDE, Report, failed, read_report
+from fixtures.machines.booted_debian import CACHE, INSIDE, Report, failed, read_report
 from inferd.install.environment import packages_of
-from inferd_tools import nspawn
 from inferd_tools.deb.releases import Release
+from inferd_tools.machines import nspawn
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from fixtures.booting import CACHE, INSIDE, failed, package_of, read_report
-from fixtures.certificates import OPENSSL, Authority
-from inferd_tools import qemu
+from fixtures.machines.booted_debian import CACHE, INSIDE, failed, package_of, read_report
+from fixtures.network.certificates import OPENSSL, Authority
 from inferd_tools.deb.releases import RELEASES
+from inferd_tools.machines import qemu
 
 RELEASE = RELEASES["bookworm"]
 SOUNDS = {

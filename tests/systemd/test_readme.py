@@ -20,9 +20,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.booting import CACHE, INSIDE, PROJECT, changed_sources
-from inferd_tools import nspawn
+from fixtures.machines.booted_debian import CACHE, INSIDE, changed_sources
+from fixtures.paths import PROJECT
 from inferd_tools.deb.releases import Release
+from inferd_tools.machines import nspawn
 
 SECTION = "As a service"
 WAYS = {"package": 0, "pipx": 1}  # which block of the section

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from inferd.control.dropped import GROUP
-from inferd.system.files import SHARED
+from inferd.control.models.drop_folder import GROUP
+from inferd.system.files.atomic import SHARED
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 EXPOSURE = 15  # tenths

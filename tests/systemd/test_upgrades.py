@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.booting import CACHE, INSIDE, Report, build, changed_sources, failed, read_report
+from fixtures.machines.booted_debian import CACHE, INSIDE, Report, build, changed_sources, failed, read_report
 from inferd import __version__
-from inferd_tools import nspawn
 from inferd_tools.deb.releases import Release
+from inferd_tools.machines import nspawn
 
 OLDER, NEWER = "0.0.9", "9.9.9"
 VERSION = "agent/inferd/__init__.py"
-STATE_FORMAT = "agent/inferd/control/state_format.py"
+STATE_FORMAT = "agent/inferd/control/state_version.py"
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fixtures.describing import describe, engine_info
+from fixtures.models.descriptions import describe, engine_info
 from inferd.errors import ModelError
 from inferd.records import Array, Geometry, Label, TensorSpec
 from inferd.tasks.classify import Classify

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from fixtures.describing import describe, engine_info
+from fixtures.models.descriptions import describe, engine_info
 from inferd.errors import ModelError
 from inferd.records import Array, Box, Geometry, TensorSpec
 from inferd.tasks.detect import build, find_roles

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from fixtures.describing import describe, engine_info
+from fixtures.models.descriptions import describe, engine_info
 from inferd.errors import ModelError
-from inferd.parts import Task, WatchesInput
+from inferd.plugins import Task, WatchesInput
 from inferd.records import Array, Geometry, Label, Result, TensorSpec, Value
 from inferd.tasks.anomaly import build as anomaly
-from inferd.tasks.average import Average
 from inferd.tasks.classify import Classify
 from inferd.tasks.embed import Embed
 from inferd.tasks.regress import Regress
+from inferd.tasks.rules.moving_average import Average
 from inferd.wire.manifest import OutputSection
 
 ROW = TensorSpec("y", (1, 4), "float32")

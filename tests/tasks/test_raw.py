@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from fixtures.describing import describe, engine_info
+from fixtures.models.descriptions import describe, engine_info
 from inferd.records import Array, Geometry, OutputTensor, TensorSpec
 from inferd.tasks.raw import Raw, plain
 

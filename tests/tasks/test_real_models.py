@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from fixtures.describing import BareModel, describe, picture_frame
-from inferd.parts import TASKS, find
+from fixtures.models.descriptions import BareModel, describe, picture_frame
+from inferd.plugins import TASKS, find
 from inferd.preprocess import build
 from inferd.records import Result
-from inferd.sources.images import decode
+from inferd.sources.files.images import decode
 from inferd.wire.manifest import Filter, InputSection, OutputSection
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)

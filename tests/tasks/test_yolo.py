@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fixtures.describing import BareModel, describe, engine_info, picture_frame
+from fixtures.models.descriptions import BareModel, describe, engine_info, picture_frame
 from inferd.errors import ModelError
 from inferd.preprocess import build
 from inferd.records import Array, Box, Geometry, TensorSpec

@@ -15,7 +15,7 @@ import yaml
 from inferd.telemetry.metrics import METRICS
 from inferd.wire.requests import VERBS
 from inferd.wire.topics import TOPICS
-from inferd_tools.asyncapi import EXAMPLES, asyncapi
+from inferd_tools.docs.asyncapi import EXAMPLES, asyncapi
 
 jsonschema = pytest.importorskip("jsonschema")
 

@@ -10,7 +10,7 @@ import pytest
 from inferd.wire import telemetry
 from inferd.wire.result import Inference, Whence
 from inferd.wire.telemetry import Header
-from inferd_tools.docs import main
+from inferd_tools.docs.__main__ import main
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "mqtt.md").read_text(encoding="utf-8")

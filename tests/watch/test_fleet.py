@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from inferd.records import Message
-from inferd.telemetry.seen import MAX_PIPELINES, DeviceSeen
+from inferd.telemetry.device_state import MAX_PIPELINES, DeviceSeen
 from inferd.watch import fleet
 from inferd.watch.fleet import Fleet, Wish
-from inferd.watch.words import line, summary
+from inferd.watch.plain_text import line, summary
 from inferd.wire import telemetry
 from inferd.wire.replay import encode_missed
 from inferd_tools.simulate import Device

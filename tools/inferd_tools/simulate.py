@@ -18,7 +18,7 @@ from inferd.config import settings
 from inferd.histogram import Histogram, HistogramData
 from inferd.records import STAGES, Message, PipelineState
 from inferd.telemetry.metrics import Reading, Value, assemble
-from inferd.telemetry.subscriber import MAX_LEAVING, Subscriber
+from inferd.telemetry.mqtt.subscriber import MAX_LEAVING, Subscriber
 from inferd.wire import telemetry, topics
 
 BOARDS = (

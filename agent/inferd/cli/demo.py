@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from inferd.demo.plain_text import Notes
 from inferd.demo.screen import SMALLEST, Screen
 from inferd.demo.show import Demo, Face, Lines
-from inferd.demo.words import Notes
 from inferd.system.clock import SystemClock
 
 

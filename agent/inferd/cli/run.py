@@ -12,24 +12,24 @@ import click
 import msgspec
 
 from inferd import __version__
-from inferd.bundled import digits_pipeline
+from inferd.bundled_files import digits_pipeline
 from inferd.config import settings
 from inferd.config.load import Loaded, device_id, load, state_dir
-from inferd.control.announce import Announcer
-from inferd.control.control_socket import folder_of
-from inferd.control.doors import Doors
+from inferd.control.commands.control_socket import folder_of
+from inferd.control.reporting.local_endpoints import Doors
+from inferd.control.reporting.publisher import Announcer
 from inferd.control.service import Service
-from inferd.control.state_format import claim
+from inferd.control.state_version import claim
 from inferd.errors import StoreError
-from inferd.parts import LINKS, Link, find
+from inferd.plugins import LINKS, Link, find
 from inferd.system.clock import SystemClock
-from inferd.system.files import hold_folder
+from inferd.system.files.atomic import hold_folder
 from inferd.system.journal import formatter
-from inferd.system.processes import hold_memory
-from inferd.telemetry.place import place_of
+from inferd.system.processes.process import hold_memory
+from inferd.telemetry.spool.location import place_of
 
 if TYPE_CHECKING:
-    from inferd.telemetry.mqtt import MqttLink
+    from inferd.telemetry.mqtt.link import MqttLink
 
 log = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from inferd import ipc
-from inferd.cli.results import lines_of
+from inferd.cli.format_results import lines_of
 from inferd.config.load import load, state_dir
-from inferd.control.control_socket import NAME, SYSTEM_FOLDER, ask, folder_of
+from inferd.control.commands.control_socket import NAME, SYSTEM_FOLDER, ask, folder_of
 from inferd.errors import WorkerError
-from inferd.system.files import write_atomic
-from inferd.system.memory_file import read_memory_file
+from inferd.system.files.atomic import write_atomic
+from inferd.system.files.memory_file import read_memory_file
 
 MOST_BYTES = 256 << 20
 

@@ -10,9 +10,9 @@ import msgspec
 
 from inferd import ipc
 from inferd.cli.snapshot import _folder as folder_of_agent
-from inferd.control.control_socket import ask
+from inferd.control.commands.control_socket import ask
 from inferd.errors import WorkerError
-from inferd.telemetry.seen import DeviceSeen
+from inferd.telemetry.device_state import DeviceSeen
 
 FAILED = 1  # exit code where a pipeline has failed, for scripts
 

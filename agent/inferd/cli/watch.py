@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from inferd.cli.broker import broker_options, chosen
+from inferd.cli.broker_options import broker_options, chosen
 from inferd.system.clock import SystemClock
 from inferd.watch.screen import SMALLEST
 from inferd.watch.show import lines

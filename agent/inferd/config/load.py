@@ -17,11 +17,11 @@ import msgspec
 from msgspec.structs import replace
 
 from inferd.config.check_alerts import wrong_alerts
-from inferd.config.check_rules import wrong_cascade, wrong_rules
-from inferd.config.link import amiss, with_credentials
+from inferd.config.check_zones import wrong_cascade, wrong_rules
+from inferd.config.mqtt import amiss, with_credentials
 from inferd.config.settings import Config
 from inferd.errors import ConfigError
-from inferd.system.progress import SLOTS
+from inferd.system.processes.heartbeats import SLOTS
 from inferd.wire.topics import check_device_id, check_pipeline_name, check_prefix, safe_device_id
 
 SYSTEM_FILE = Path("/etc/inferd/inferd.toml")

@@ -9,8 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from inferd.config.link import Mqtt
-from inferd.config.rules import DAYS, Line, Samples, Schedule, Track, Zone
+from inferd.config.base import Table
+from inferd.config.mqtt import Mqtt
 from inferd.config.sources import (
     CommandSource,
     CropsSource,
@@ -26,8 +26,8 @@ from inferd.config.sources import (
     WavSource,
     kind_of,
 )
-from inferd.config.table import Table
 from inferd.config.telemetry import Alert, HomeAssistant, Http, Metrics
+from inferd.config.zones import DAYS, Line, Samples, Schedule, Track, Zone
 from inferd.wire.manifest import Activation, Decoder, Filter, QualitySection, Resize, Task
 
 # What stands in files of its own; all that is defined here is meant too.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from inferd.config.table import Table
+from inferd.config.base import Table
 
 
 class SyntheticSource(Table, frozen=True, tag_field="kind", tag="synthetic"):

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from inferd.config.table import Table
+from inferd.config.base import Table
 
 PowerMeterName = Literal["auto", "sensor", "pmic", "supply", "rapl", "estimate", "off"]
 AlertKind = Literal[

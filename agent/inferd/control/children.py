@@ -12,18 +12,18 @@ from collections.abc import Collection, Sequence
 
 from inferd import ipc
 from inferd.config import settings
-from inferd.control.accelerators import Accelerators, News
-from inferd.control.examination import ENVIRONMENT, PRELOAD
-from inferd.control.figures import Figures
-from inferd.control.following import Followed
-from inferd.control.memory_watch import MemoryWatch
-from inferd.control.models import Models, names
-from inferd.control.narrate import Narrator
-from inferd.control.supervisor import REAP_S, Cause, Pauses, Supervisor
+from inferd.control.accelerators.accelerators import Accelerators, News
+from inferd.control.models.engine_keys import Followed
+from inferd.control.models.models import Models, names
+from inferd.control.processes.memory_watch import MemoryWatch
+from inferd.control.processes.supervisor import REAP_S, Cause, Pauses, Supervisor
+from inferd.control.processes.vet_job import ENVIRONMENT, PRELOAD
+from inferd.control.reporting.events import Narrator
+from inferd.control.reporting.metrics import Figures
 from inferd.errors import ForkRefused, WorkerError
 from inferd.system.clock import Clock
-from inferd.system.processes import Exit
-from inferd.system.seed import Seed
+from inferd.system.processes.fork_server import Seed
+from inferd.system.processes.process import Exit
 from inferd.wire import telemetry
 
 log = logging.getLogger(__name__)

@@ -18,31 +18,31 @@ import msgspec
 
 from inferd import ipc
 from inferd.config import settings
-from inferd.control.alerting import Alerting
-from inferd.control.announce import Announcer
-from inferd.control.answers import Answers, Control
 from inferd.control.children import Children
-from inferd.control.control_socket import ControlSocket
-from inferd.control.doors import Doors
-from inferd.control.dropped import DropFolder
-from inferd.control.examination import circumstances, core_w
-from inferd.control.figures import Figures
-from inferd.control.life import Life
-from inferd.control.look import JPEG_BYTES, Look
-from inferd.control.models import Models, Place, names
-from inferd.control.narrate import Narrator
-from inferd.control.remote import Remote
-from inferd.control.requests import Requests
-from inferd.control.supervisor import LONGEST_JITTER
-from inferd.control.timekeeping import Timekeeper
-from inferd.control.watchdog import Watchdog
+from inferd.control.commands.control_socket import ControlSocket
+from inferd.control.commands.model_commands import Requests
+from inferd.control.commands.mqtt_commands import Answers, Control
+from inferd.control.commands.mqtt_requests import Remote
+from inferd.control.commands.remote_snapshot import JPEG_BYTES, Look
+from inferd.control.models.drop_folder import DropFolder
+from inferd.control.models.model_state import Life
+from inferd.control.models.models import Models, Place, names
+from inferd.control.processes.supervisor import LONGEST_JITTER
+from inferd.control.processes.vet_job import circumstances, core_w
+from inferd.control.processes.watchdog import Watchdog
+from inferd.control.reporting.alerting import Alerting
+from inferd.control.reporting.clock_watch import Timekeeper
+from inferd.control.reporting.events import Narrator
+from inferd.control.reporting.local_endpoints import Doors
+from inferd.control.reporting.metrics import Figures
+from inferd.control.reporting.publisher import Announcer
 from inferd.errors import ConfigError, WorkerError
 from inferd.system import machine
-from inferd.system.channel import Channel, channel_pair
 from inferd.system.clock import Clock
+from inferd.system.processes.channel import Channel, channel_pair
+from inferd.system.processes.fork_server import START_S
+from inferd.system.processes.signals import Signals
 from inferd.system.sd_notify import Notifier
-from inferd.system.seed import START_S
-from inferd.system.signals import Signals
 
 log = logging.getLogger(__name__)
 

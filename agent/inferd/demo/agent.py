@@ -10,7 +10,7 @@ from pathlib import Path
 
 from inferd.config.settings import Mqtt
 from inferd.errors import WorkerError
-from inferd.system.leash import Leashed
+from inferd.system.processes.parent_death import Leashed
 
 STOP_S = 4.0  # it promises two
 LAST_LINES = 12

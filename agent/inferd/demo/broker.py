@@ -11,9 +11,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from inferd.config.settings import Mqtt
-from inferd.demo import embedded
-from inferd.system.leash import Leashed
-from inferd.telemetry.subscriber import Subscriber
+from inferd.demo import embedded_broker
+from inferd.system.processes.parent_death import Leashed
+from inferd.telemetry.mqtt.subscriber import Subscriber
 
 HOST = "localhost"
 TCP_S = 1.0
@@ -56,7 +56,7 @@ def find_broker(port: int, log: Path, stack: ExitStack, pause: Pause) -> Broker:
     why = why_unusable(settings, pause) if taken else f"none runs on {HOST}:{port}"
     if not why:
         return Broker(settings, f"the one that runs on {HOST}:{port}")
-    if not embedded.installed():
+    if not embedded_broker.installed():
         return Broker(None, f"none ({why}); to get one: {HOW_TO_GET_ONE}")
     settings = Mqtt(host=HOST, port=free_port(0 if taken else port))
     ours_fails = _start_embedded(settings, log, stack, pause)
@@ -77,7 +77,7 @@ def is_taken(port: int) -> bool:
 def free_port(wanted: int) -> int:
     """Return `wanted` where it is free on the loopback interface now, else (or for 0) any other that is."""
     try:
-        with socket.create_server((embedded.HOST, wanted)) as server:
+        with socket.create_server((embedded_broker.HOST, wanted)) as server:
             return int(server.getsockname()[1])
     except OSError:
         return free_port(0)
@@ -99,7 +99,7 @@ def why_unusable(broker: Mqtt, pause: Pause) -> str:
 
 def _start_embedded(settings: Mqtt, log: Path, stack: ExitStack, pause: Pause) -> str:
     """Start our own broker; return "" where it works, else why not."""
-    command = [sys.executable, "-P", "-m", "inferd.demo.embedded", str(settings.port)]
+    command = [sys.executable, "-P", "-m", "inferd.demo.embedded_broker", str(settings.port)]
     with log.open("wb") as errors:
         process = Leashed(command, stdout=errors, stderr=errors)
     stack.callback(process.stop, STOP_S)

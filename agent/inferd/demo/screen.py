@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from inferd.demo.clip import INK
-from inferd.demo.scene import RECENT, SHOWN_STAGES, Digit, View
-from inferd.demo.words import UNKNOWN, Notes, clock, drops, number, percentiles, share
+from inferd.demo.plain_text import UNKNOWN, Notes, clock, drops, number, percentiles, share
+from inferd.demo.view import RECENT, SHOWN_STAGES, Digit, View
 
 SMALLEST = (80, 24)  # columns and rows
 LARGE = (100, 34)  # from here on the picture is drawn twice as large

@@ -11,16 +11,16 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 from uuid import uuid4
 
-from inferd.bundled import bundled
+from inferd.bundled_files import bundled
 from inferd.config import settings
 from inferd.demo.agent import Agent
 from inferd.demo.broker import HOST, Broker, find_broker
 from inferd.demo.clip import read_clip
-from inferd.demo.scene import Scene, View
-from inferd.demo.words import Notes, line, opening, summary
+from inferd.demo.plain_text import Notes, line, opening, summary
+from inferd.demo.view import Scene, View
 from inferd.system.clock import Clock
-from inferd.system.signals import Signals
-from inferd.telemetry.subscriber import Subscriber
+from inferd.system.processes.signals import Signals
+from inferd.telemetry.mqtt.subscriber import Subscriber
 from inferd.wire import topics
 
 PIPELINE = "digits"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from inferd.doctor.world import World
+from inferd.doctor.readers.world import World
 
 Severity = Literal["error", "warning", "note"]
 Room = Literal["config", "runtime", "models", "sources", "accelerator", "broker", "disk", "power", "system"]

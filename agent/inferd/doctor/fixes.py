@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from inferd.doctor.check import Finding
-from inferd.doctor.draft import draft, look
-from inferd.doctor.world import World
-from inferd.store.state_file import BEFORE
-from inferd.system.files import make_folder, write_atomic
+from inferd.doctor.draft_config import draft, look
+from inferd.doctor.readers.world import World
+from inferd.store.storage.state_file import BEFORE
+from inferd.system.files.atomic import make_folder, write_atomic
 
 Fix = Callable[[World, Finding], str]
 

@@ -1,7 +1,17 @@
 """The messages between control and its children. Both ends are of one version, so nothing here is kept compatible."""
 
-from inferd.ipc.message import (
+from inferd.ipc.base import (
     Message,
+)
+from inferd.ipc.local_commands import (
+    AskFrame,
+    AskModels,
+    AskStatus,
+    FromViewer,
+    NotShown,
+    Shown,
+    ToldModels,
+    ToViewer,
 )
 from inferd.ipc.oneshot import (
     Closer,
@@ -11,7 +21,7 @@ from inferd.ipc.oneshot import (
     Inferred,
     InputFailed,
 )
-from inferd.ipc.trying import (
+from inferd.ipc.trials import (
     Examine,
     Examined,
     ExamineFailed,
@@ -22,16 +32,6 @@ from inferd.ipc.trying import (
     Mended,
     Probe,
     Probed,
-)
-from inferd.ipc.viewer import (
-    AskFrame,
-    AskModels,
-    AskStatus,
-    FromViewer,
-    NotShown,
-    Shown,
-    ToldModels,
-    ToViewer,
 )
 from inferd.ipc.worker import (
     Assignment,

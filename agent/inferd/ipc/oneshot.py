@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from inferd.config.settings import Engine, Source, Track
-from inferd.ipc.message import Message
+from inferd.ipc.base import Message
 from inferd.records import EngineInfo, Tick
 from inferd.wire.manifest import ModelDescription
 

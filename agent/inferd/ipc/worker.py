@@ -8,7 +8,7 @@ import msgspec
 
 from inferd.config.settings import Engine, Pipeline
 from inferd.histogram import HistogramData
-from inferd.ipc.message import Message
+from inferd.ipc.base import Message
 from inferd.records import Answer, EngineInfo, ModelRef, PipelineState, Stage, Tick
 from inferd.wire.manifest import ModelDescription
 

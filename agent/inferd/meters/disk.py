@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferd.meters.held import HeldFile
+from inferd.meters.open_file import HeldFile
 from inferd.records import Unavailable
 
 SECTOR_BYTES = 512  # of /proc/diskstats, whatever the device's own are

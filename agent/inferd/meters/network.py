@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferd.meters.held import HeldFile
+from inferd.meters.open_file import HeldFile
 from inferd.records import Unavailable
 
 _RECEIVED, _SENT = 0, 8

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferd.meters.held import HeldFile
-from inferd.meters.thermal import ThermalMeter
+from inferd.meters.heat.temperature import ThermalMeter
+from inferd.meters.open_file import HeldFile
 from inferd.records import Unavailable
 from inferd.system.clock import Clock
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from inferd.errors import ModelError, SourceError
-from inferd.parts import Preprocess, Remembers
-from inferd.preprocess.image import ImagePreprocess
-from inferd.preprocess.microfrontend import follow_each_other
-from inferd.preprocess.signal import SignalPreprocess, is_signal, wanted_window
+from inferd.plugins import Preprocess, Remembers
+from inferd.preprocess.image.steps import ImagePreprocess
+from inferd.preprocess.signal.microfrontend import follow_each_other
+from inferd.preprocess.signal.steps import SignalPreprocess, is_signal, wanted_window
 from inferd.preprocess.tensors import TensorPreprocess
 from inferd.records import Array, EngineInfo, Frame, Geometry, Wanted
 from inferd.wire.manifest import ModelDescription

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from inferd.errors import ModelError
-from inferd.preprocess.spectra import frames, taper
+from inferd.preprocess.signal.spectra import frames, taper
 from inferd.records import Array
 from inferd.wire.manifest import InputSection, SignalSection
 

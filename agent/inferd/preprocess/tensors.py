@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from inferd.arrays import quantize
+from inferd.array_math import quantize
 from inferd.errors import SourceError
 from inferd.records import Array, Frame, Geometry, TensorSpec
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from inferd.config import settings
 from inferd.errors import EngineError
 from inferd.runtime import edgetpu
+from inferd.runtime.error_text import quoted
 from inferd.runtime.library import Runtime
-from inferd.runtime.refusals import quoted
 
 EDGETPU = "edgetpu"
 EDGETPU_DEVICE = re.compile(r"(usb|pci)?(:\d+)?")  # what libedgetpu takes as its option "device"

@@ -19,9 +19,9 @@ from inferd.errors import EngineError
 from inferd.records import Array, EngineInfo
 from inferd.runtime.delegates import EDGETPU, delegation, load_delegate
 from inferd.runtime.delegation import DELEGATE, Node, count_delegated
+from inferd.runtime.error_text import CPU, EDGETPU_OP, invoke_refusal, loading
 from inferd.runtime.library import PREFERRED, find_runtime
-from inferd.runtime.modelfile import open_model
-from inferd.runtime.refusals import CPU, EDGETPU_OP, invoke_refusal, loading
+from inferd.runtime.model_file import open_model
 from inferd.runtime.tensors import Lend, check_numbers, closed, lend, lender, quantized, spec_of
 from inferd.system.clock import Clock
 

@@ -18,8 +18,8 @@ import numpy as np
 from inferd.config import settings
 from inferd.errors import EngineError
 from inferd.records import Array, EngineInfo, TensorSpec
-from inferd.runtime.modelfile import open_file
-from inferd.runtime.refusals import CPU, quoted
+from inferd.runtime.error_text import CPU, quoted
+from inferd.runtime.model_file import open_file
 from inferd.runtime.tensors import Lend, closed, lend
 from inferd.system.clock import Clock
 

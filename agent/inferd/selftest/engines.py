@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from inferd.bundled import bundled
+from inferd.bundled_files import bundled
 from inferd.records import Unavailable
 from inferd.selftest.report import Heat, Timed
 from inferd.system.clock import Clock
-from inferd.system.leash import Leashed
+from inferd.system.processes.parent_death import Leashed
 
 GRACE_S = 120.0  # for imports on a slow board, and for a child that hangs
 LOOK_S = 0.5

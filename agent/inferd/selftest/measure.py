@@ -13,8 +13,8 @@ from typing import Any
 
 from inferd.config.settings import Engine
 from inferd.errors import InferdError
-from inferd.parts import ENGINES, find
-from inferd.parts import Engine as Running
+from inferd.plugins import ENGINES, find
+from inferd.plugins import Engine as Running
 from inferd.system.clock import SystemClock
 
 MOST = 200_000  # samples kept; a board that makes more ends earlier

@@ -9,12 +9,12 @@ import msgspec
 from inferd.config import settings
 from inferd.errors import EndOfInput, FrameError, FrameUnfinished, SourceError, SourceTimeout
 from inferd.records import Array, ColorOrder, Frame
-from inferd.sources import pcm
-from inferd.sources.jpegs import Jpegs, decode_jpeg
-from inferd.sources.presets import PRESETS, Preset
-from inferd.sources.program import Program, fill_in
-from inferd.sources.rawpictures import FORMATS, RawPictures
-from inferd.sources.sound import Sound
+from inferd.sources.command_presets import PRESETS, Preset
+from inferd.sources.decoding import pcm
+from inferd.sources.decoding.audio_windows import Sound
+from inferd.sources.decoding.child_program import Program, fill_in
+from inferd.sources.decoding.mjpeg import Jpegs, decode_jpeg
+from inferd.sources.decoding.raw_video import FORMATS, RawPictures
 from inferd.system.clock import Clock
 
 DEFAULT_RATE_HZ = 16000.0  # what nearly all sound models hear

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inferd.arrays import dequantize
+from inferd.array_math import dequantize
 from inferd.errors import ModelError
-from inferd.parts import Task
+from inferd.plugins import Task
 from inferd.records import Array, EngineInfo, Geometry, Label, Result
-from inferd.tasks.average import Average
+from inferd.tasks.rules.moving_average import Average
 from inferd.wire.manifest import ModelDescription
 
 NORMAL, ANOMALY = "normal", "anomaly"

@@ -13,10 +13,10 @@ import numpy as np
 
 from inferd.errors import ModelError
 from inferd.records import Array, Box, EngineInfo, Geometry, Result
-from inferd.tasks.boxes import to_source
-from inferd.tasks.labels import Labels
-from inferd.tasks.nms import groups
-from inferd.tasks.scores import sigmoid
+from inferd.tasks.postprocess.boxes import to_source
+from inferd.tasks.postprocess.labels import Labels
+from inferd.tasks.postprocess.nms import groups
+from inferd.tasks.postprocess.scores import sigmoid
 from inferd.wire.manifest import ModelDescription
 
 GRIDS = ((16, 2), (8, 6))  # cells a side, anchors a cell

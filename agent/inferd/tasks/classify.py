@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inferd.arrays import dequantize
+from inferd.array_math import dequantize
 from inferd.errors import ModelError
 from inferd.records import Array, EngineInfo, Geometry, Label, Result
-from inferd.tasks.average import Average
-from inferd.tasks.labels import Labels
-from inferd.tasks.scores import activate, best
+from inferd.tasks.postprocess.labels import Labels
+from inferd.tasks.postprocess.scores import activate, best
+from inferd.tasks.rules.moving_average import Average
 from inferd.wire.manifest import ModelDescription
 
 DEFAULT_TOP_K = 5

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from inferd.errors import ModelError
-from inferd.parts import Task
+from inferd.plugins import Task
 from inferd.records import Array, Box, EngineInfo, Geometry, Result, TensorSpec
 from inferd.tasks.blazeface import BlazeFace
-from inferd.tasks.boxes import to_source
-from inferd.tasks.labels import Labels
+from inferd.tasks.postprocess.boxes import to_source
+from inferd.tasks.postprocess.labels import Labels
 from inferd.tasks.yolo import Yolo
 from inferd.wire.manifest import ModelDescription
 

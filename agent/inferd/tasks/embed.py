@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inferd.arrays import dequantize
+from inferd.array_math import dequantize
 from inferd.errors import ModelError
 from inferd.records import Array, EngineInfo, Geometry, Result
 from inferd.wire.manifest import ModelDescription

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inferd.arrays import dequantize
+from inferd.array_math import dequantize
 from inferd.errors import ModelError
 from inferd.records import Array, EngineInfo, Geometry, Result
-from inferd.tasks.scores import sigmoid
+from inferd.tasks.postprocess.scores import sigmoid
 from inferd.wire.manifest import ModelDescription
 
 MOVENET = 3  # values a point: y, x, score, normalised to the model's input

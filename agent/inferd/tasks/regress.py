@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inferd.arrays import dequantize
+from inferd.array_math import dequantize
 from inferd.errors import ModelError
 from inferd.records import Array, EngineInfo, Geometry, Result, Value
-from inferd.tasks.average import Average
-from inferd.tasks.labels import Labels
+from inferd.tasks.postprocess.labels import Labels
+from inferd.tasks.rules.moving_average import Average
 from inferd.wire.manifest import ModelDescription
 
 MOST_VALUES = 1000  # more are a vector: --task embed

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inferd.arrays import dequantize
+from inferd.array_math import dequantize
 from inferd.errors import ModelError
 from inferd.records import Array, EngineInfo, Geometry, Mask, Overlay, Result
-from inferd.tasks.labels import Labels
-from inferd.tasks.scores import activate
+from inferd.tasks.postprocess.labels import Labels
+from inferd.tasks.postprocess.scores import activate
 from inferd.wire.manifest import ModelDescription
 
 DEFAULT_THRESHOLD = 0.5

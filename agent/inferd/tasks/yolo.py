@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inferd.arrays import dequantize
+from inferd.array_math import dequantize
 from inferd.errors import ModelError
 from inferd.records import Array, Box, EngineInfo, Geometry, Result
-from inferd.tasks.boxes import to_source
-from inferd.tasks.labels import Labels
-from inferd.tasks.nms import groups
-from inferd.tasks.scores import activate
+from inferd.tasks.postprocess.boxes import to_source
+from inferd.tasks.postprocess.labels import Labels
+from inferd.tasks.postprocess.nms import groups
+from inferd.tasks.postprocess.scores import activate
 from inferd.wire.manifest import ModelDescription
 
 DEFAULT_THRESHOLD = 0.25

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from inferd.arrays import dequantize
+from inferd.array_math import dequantize
 from inferd.records import Array, EngineInfo
 from inferd.vet.golden import Golden, finite, largest_excess, probes, read_golden, run, same
-from inferd.vet.stand import Stand, same_inputs
+from inferd.vet.side_by_side import Stand, same_inputs
 from inferd.wire.manifest import ModelDescription
 from inferd.wire.vetting import Gate, failed, not_judged, passed
 

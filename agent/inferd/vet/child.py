@@ -1,6 +1,6 @@
 """The vet child: copies, describes, loads, runs and frees a model in a process of its own, because a bad one can end it.
 
-What it sends is only half the verdict: the other half is how the process ends (`examination.py` puts them together).
+What it sends is only half the verdict: the other half is how the process ends (`vet_job.py` puts them together).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from inferd.errors import InferdError, StoreError
 from inferd.pipeline import build_steps
 from inferd.records import ModelRef
 from inferd.runtime.fake import read_fake
-from inferd.store.bundle import Bundle, find_bundle
-from inferd.store.describe import describe
-from inferd.store.manifest_file import MANIFEST_MAX_BYTES, parse_manifest
-from inferd.store.octets import ModelFile, read_small
-from inferd.store.shelf import Copied, Shelf
-from inferd.store.twins import find_twin
-from inferd.system.channel import Channel
+from inferd.store.description.bundle import Bundle, find_bundle
+from inferd.store.description.cpu_fallback import find_twin
+from inferd.store.description.describe import describe
+from inferd.store.description.manifest_file import MANIFEST_MAX_BYTES, parse_manifest
+from inferd.store.formats.bounded_file import ModelFile, read_small
+from inferd.store.storage.bundle_store import Copied, Shelf
 from inferd.system.clock import SystemClock
+from inferd.system.processes.channel import Channel
+from inferd.vet.cpu_fallback import on_cpu, open_twin
 from inferd.vet.gates import Gates
-from inferd.vet.stand import Subject
-from inferd.vet.twinned import on_cpu, open_twin
+from inferd.vet.side_by_side import Subject
 from inferd.wire.manifest import FileFacts, InputSection, Manifest, ModelDescription, OutputSection
 
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)

@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from inferd.engine_choice import EDGETPU_OP
 from inferd.errors import EngineError, InferdError, ModelError
-from inferd.fitting import EDGETPU_OP
 from inferd.pipeline import build_steps
-from inferd.store.bundle import find_bundle
-from inferd.store.octets import ModelFile
-from inferd.store.preflight import hazards
-from inferd.system.processes import private_mb
+from inferd.store.description.bundle import find_bundle
+from inferd.store.formats.bounded_file import ModelFile
+from inferd.store.formats.known_defects import hazards
+from inferd.system.processes.process import private_mb
 from inferd.vet.behaviour import Behaviour
-from inferd.vet.contract import breach
+from inferd.vet.compatibility import breach
 from inferd.vet.cost import Rules, judge_cost
 from inferd.vet.golden import probes, run
-from inferd.vet.stand import Loaded, load
+from inferd.vet.side_by_side import Loaded, load
 from inferd.wire.vetting import Gate, GateName, failed, not_judged, passed
 
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from inferd.arrays import dequantize
+from inferd.array_math import dequantize
 from inferd.errors import ModelError
-from inferd.parts import Engine
+from inferd.plugins import Engine
 from inferd.records import Array, EngineInfo, TensorSpec
 
 SAMPLES_MAX_BYTES = 256 << 20

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from inferd.histogram import quantile
-from inferd.telemetry.seen import DeviceSeen
+from inferd.telemetry.device_state import DeviceSeen
 
 MAX_DEVICES = 2_000
 Sort = Literal["state", "device", "fps", "p95", "temperature", "alerts"]

@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from inferd.histogram import quantile
+from inferd.telemetry.device_state import DeviceSeen, PipelineSeen
 from inferd.telemetry.metrics import histogram
-from inferd.telemetry.seen import DeviceSeen, PipelineSeen
 from inferd.watch.fleet import Row, View
-from inferd.watch.words import UNKNOWN, milliseconds, number, summary, watts
+from inferd.watch.plain_text import UNKNOWN, milliseconds, number, summary, watts
 from inferd.wire.telemetry import Latency, Number
 
 SMALLEST = (70, 12)  # columns and rows

@@ -9,12 +9,12 @@ from rich.console import Console
 
 from inferd.config import settings
 from inferd.system.clock import Clock
-from inferd.telemetry.subscriber import Subscriber
+from inferd.telemetry.mqtt.subscriber import Subscriber
 from inferd.watch.fleet import Fleet, View, Wish
 from inferd.watch.keys import pressed
+from inferd.watch.plain_text import line, summary
 from inferd.watch.screen import Screen
 from inferd.watch.terminal import Keys
-from inferd.watch.words import line, summary
 
 TURN_S = 0.25
 LINES_EVERY_S = 10.0

@@ -12,8 +12,8 @@ import msgspec
 from inferd.config import settings
 from inferd.config.settings import kind_of
 from inferd.errors import EndOfInput, FrameError, FrameUnfinished, SourceError, SourceTimeout
-from inferd.parts import SOURCES, Source, find
 from inferd.pipeline import Lane
+from inferd.plugins import SOURCES, Source, find
 from inferd.records import Frame, PipelineState, Wanted
 from inferd.sources.pacing import Pacer
 from inferd.system.clock import Clock

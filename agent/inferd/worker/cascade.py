@@ -14,8 +14,8 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from inferd.parts import Source, Task
 from inferd.pipeline import Counters, Seen
+from inferd.plugins import Source, Task
 from inferd.records import Box, Frame, Label, Result
 from inferd.sources.crops import Crops
 from inferd.system.threads import Condition, Lock

@@ -12,15 +12,15 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from inferd.errors import EngineError, InferdError, ModelError, NonFiniteOutput, SourceError
-from inferd.parts import Task
 from inferd.pipeline import Lane, Seen, scene_ns, tick
+from inferd.plugins import Task
 from inferd.records import Answer, Frame, ModelRef, Result, Tick
 from inferd.system.clock import Clock
-from inferd.system.progress import Slot
+from inferd.system.processes.heartbeats import Slot
 from inferd.system.threads import Condition, Event, Latest
-from inferd.tasks.schedule import is_open
+from inferd.tasks.rules.schedule import is_open
 from inferd.worker.cascade import Exchange, Held, Outgoing
-from inferd.worker.serving import Serving
+from inferd.worker.loaded_engine import Serving
 
 CPU = "cpu"
 GIVE_UP_AFTER = 3  # failures in a row of an accelerator without a twin; with one, the first is enough

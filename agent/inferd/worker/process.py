@@ -15,17 +15,17 @@ from functools import partial
 
 from inferd import ipc
 from inferd.errors import InferdError
-from inferd.system.channel import Channel, Closed
 from inferd.system.clock import SystemClock
-from inferd.system.progress import Busy, Progress
+from inferd.system.processes.channel import Channel, Closed
+from inferd.system.processes.heartbeats import Busy, Progress
 from inferd.system.threads import start
-from inferd.tasks.draw import png
-from inferd.tasks.jpeg import jpeg
-from inferd.worker.group import JOIN_S, Group
-from inferd.worker.member import Context
-from inferd.worker.replay import PAUSE_S, Replaying
+from inferd.tasks.drawing.draw import png
+from inferd.tasks.drawing.jpeg import jpeg
+from inferd.worker.engine_thread import JOIN_S, Group
+from inferd.worker.outbound import Teller, ToControl
+from inferd.worker.pipeline_threads import Context
+from inferd.worker.shadow_replay import PAUSE_S, Replaying
 from inferd.worker.snapshot import ToViewer, Viewer
-from inferd.worker.voices import Teller, ToControl
 
 log = logging.getLogger(__name__)
 

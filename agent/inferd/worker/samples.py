@@ -17,9 +17,9 @@ import numpy as np
 from inferd.config import settings
 from inferd.pipeline import Seen
 from inferd.records import Frame
-from inferd.system.files import write_atomic
+from inferd.system.files.atomic import write_atomic
 from inferd.system.threads import Event, Latest
-from inferd.tasks.draw import bgr, png
+from inferd.tasks.drawing.draw import bgr, png
 
 log = logging.getLogger(__name__)
 

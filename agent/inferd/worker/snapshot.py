@@ -13,9 +13,9 @@ from contextlib import closing
 from inferd import ipc
 from inferd.pipeline import Lane, Seen
 from inferd.records import Array
-from inferd.system.channel import Channel, Closed
-from inferd.system.memory_file import memory_file
-from inferd.tasks.draw import bgr, draw
+from inferd.system.files.memory_file import memory_file
+from inferd.system.processes.channel import Channel, Closed
+from inferd.tasks.drawing.draw import bgr, draw
 
 WAIT_S = 5.0  # for a frame to come: as long as a person waits without wondering
 

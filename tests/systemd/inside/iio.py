@@ -13,9 +13,9 @@ import numpy as np
 
 from inferd.config.settings import IioSource
 from inferd.errors import FrameUnfinished
-from inferd.parts import Source
+from inferd.plugins import Source
 from inferd.records import Frame
-from inferd.sources.iio import open_iio
+from inferd.sources.iio.source import open_iio
 from inferd.system.clock import SystemClock
 
 PATIENCE = 30  # seconds, for an emulated processor

@@ -32,18 +32,19 @@ NEEDED = {
     "qemu-aarch64-static": "qemu-user-static",
 }
 LOOP = (
-    "tests/test_loop.py",
+    "tests/worker/test_loop.py",
     "tests/test_pipeline.py",
-    "tests/test_capture.py",
+    "tests/worker/test_capture.py",
     "tests/contracts/test_engine.py",
     "tests/runtime",
 )
 CORE = (*LOOP, "tests/store", "tests/telemetry", "tests/wire", "tests/system", "tests/preprocess")
+PROCESSES = "tests/system/processes"
 EMULATORS = {  # what they prove, the emulator does otherwise than a kernel on ARM
-    "tests/test_capture.py::test_a_window_that_fills_slowly_is_not_silence": "a Python starts in a second there",
-    "tests/system/test_hold_memory.py::test_more_than_the_share_is_refused": "QEMU does not keep RLIMIT_DATA",
-    "tests/system/test_leash.py::test_the_program_keeps_the_process_number_it_was_started_with": "shows QEMU's command",
-    "tests/system/test_seed.py::test_the_seed_has_one_thread_even_with_everything_imported": "QEMU adds a thread",
+    "tests/worker/test_capture.py::test_a_window_that_fills_slowly_is_not_silence": "a Python starts in a second there",
+    f"{PROCESSES}/test_memory_limit.py::test_more_than_the_share_is_refused": "QEMU does not keep RLIMIT_DATA",
+    f"{PROCESSES}/test_parent_death.py::test_the_program_keeps_the_process_number_it_was_started_with": "shows QEMU's command",
+    f"{PROCESSES}/test_fork_server.py::test_the_seed_has_one_thread_even_with_everything_imported": "QEMU adds a thread",
 }
 NOT_OURS = {"PYTHONPATH": "", "PYTHONPYCACHEPREFIX": "", "LD_LIBRARY_PATH": ""}  # the package has its own
 INSTALL = """

@@ -1,0 +1,92 @@
+"""`inferd models get` and `inferd models list`: models that can be fetched, and those that were."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from inferd.catalogue.deliver import place
+from inferd.catalogue.download import Progress, fetch_from_web
+from inferd.catalogue.entries import Entry, entries, find_entry
+from inferd.catalogue.pip import fetch_from_index
+from inferd.config.load import load, state_dir
+
+SHA256_DIGITS = 64
+
+
+@click.command()
+@click.argument("what", metavar="NAME|URL")
+@click.option("--sha256", default="", help="What the model at an https address must have.")
+@click.option("--name", default="", help="What it is called in the drop folder.")
+@click.option("--into", type=click.Path(path_type=Path), help="The drop folder, if another than the configured one.")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="The configuration that the agent runs with.")
+def get(what: str, sha256: str, name: str, into: Path | None, file: Path | None) -> None:
+    r"""Fetch a model of the catalogue by its NAME, or any other by its https URL and SHA-256, into the drop folder.
+
+    \b
+    inferd models list --catalogue
+    inferd models get faces
+    inferd models get https://example.org/door.tflite --sha256 2f1b...
+    """
+    folder = into or drop_folder(file)
+    if "://" in what:
+        target = _from_web(what, sha256.lower(), name, folder)
+    else:
+        entry = find_entry(what)
+        click.echo(f"{entry.source}, {entry.size_bytes / 1e6:.1f} MB, {entry.licence}, {entry.home}", err=True)
+        content = fetch_from_index(entry, shows=sys.stderr.isatty())
+        target = place(folder, name or entry.name, content, _headed(entry))
+    click.echo(f"{target}  try it: inferd infer {target.name if into is None else target} PICTURE")
+
+
+@click.command("list")
+@click.option("--catalogue", is_flag=True, help="List what `inferd models get` can fetch.")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="The configuration that the agent runs with.")
+def list_models(file: Path | None, *, catalogue: bool) -> None:
+    """List the models in the drop folder, or with --catalogue those that can be fetched."""
+    if catalogue:
+        for entry in entries():
+            click.echo(f"{entry.name:<20} {entry.size_bytes / 1e6:5.1f} MB  {entry.licence:<11} {entry.about}")
+        click.echo("\nfetch one: inferd models get NAME")
+        return
+    folder = drop_folder(file)
+    found = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+    click.echo("\n".join(found) or f"{folder} is empty; `inferd models list --catalogue` shows what can be fetched")
+
+
+def drop_folder(file: Path | None) -> Path:
+    """Return the drop folder of a configuration."""
+    config = load(file, os.environ).config
+    return Path(config.models.folder) if config.models.folder else state_dir(config, os.environ) / "models"
+
+
+def _from_web(url: str, sha256: str, name: str, folder: Path) -> Path:
+    if len(sha256) != SHA256_DIGITS or not set(sha256) <= set("0123456789abcdef"):
+        raise click.UsageError("an https address needs --sha256 and the 64 hexadecimal digits of the model's digest")
+    partial = folder.parent / f".inferd-get-{sha256}.part"
+    with _bar() as progress:
+        content = fetch_from_web(url, sha256, partial, progress)
+    return place(folder, name or Path(urlsplit(url).path).stem, content, "")
+
+
+def _headed(entry: Entry) -> str:
+    """Return the manifest with where the model comes from on top."""
+    return f"# {entry.source}, {entry.licence}, {entry.home}\n{entry.manifest.lstrip()}"
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    """Give what draws a progress bar on a terminal, and nothing elsewhere."""
+    with click.progressbar(length=1, file=sys.stderr, label="fetching") as bar:
+
+        def progress(have: int, total: int | None) -> None:
+            bar.length = max(total or have, 1)
+            bar.update(have - bar.pos)
+
+        yield progress

@@ -1,0 +1,60 @@
+"""`inferd ask`: a request to a device over its broker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from inferd.cli.broker_options import broker_options, chosen
+from inferd.errors import LinkError
+from inferd.system.clock import SystemClock
+from inferd.system.files.atomic import write_atomic
+from inferd.telemetry.remote.request_client import Asker
+from inferd.wire.requests import VERBS, Snapshot
+
+TIMEOUT_S = 10.0
+
+
+@click.command()
+@click.argument("device")
+@click.argument("verb", type=click.Choice(list(VERBS)))
+@click.argument("data", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--output", type=click.Path(path_type=Path), help="Write the picture of a snapshot here.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.1), default=TIMEOUT_S, show_default=True, help="Seconds to wait."
+)
+@broker_options
+def ask(device: str, verb: str, data: tuple[str, ...], output: Path | None, timeout: float, **broker: Any) -> None:
+    r"""Ask a DEVICE over its broker, and print its answer as JSON. With --seal-key-file what is asked is sealed.
+
+    \b
+    inferd ask kitchen ping
+    inferd ask kitchen interval interval_s=10
+    inferd ask kitchen snapshot pipeline=cam --output cam.jpg
+    """
+    mqtt, password = chosen(**broker)
+    with Asker(mqtt, device, password, SystemClock()) as asker:
+        told = asker.ask(verb, msgspec.json.encode(dict(map(_pair, data))), timeout)
+    if output is None:
+        click.echo(told.decode())
+        return
+    try:
+        picture = msgspec.json.decode(told, type=Snapshot).jpeg
+    except msgspec.MsgspecError as exc:
+        raise LinkError(verb, "its answer is no picture; leave out --output") from exc
+    write_atomic(output, picture)
+    click.echo(f"{output}  {len(picture)} bytes")
+
+
+def _pair(text: str) -> tuple[str, Any]:  # Any: JSON
+    """Return a key and its value: a number or the like where it reads as JSON, else text."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"{text!r} is no KEY=VALUE")
+    try:
+        return key, msgspec.json.decode(value)
+    except msgspec.MsgspecError:
+        return key, value

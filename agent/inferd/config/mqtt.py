@@ -1,0 +1,104 @@
+"""The way to the broker. Part of the configuration; `settings.py` holds the rest."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from inferd.config.base import Table
+
+
+class Mqtt(Table, frozen=True):
+    """The broker. Inference never waits for it. A file may be "$CREDENTIALS_DIRECTORY/NAME", a credential of systemd's.
+
+    Attributes:
+        enabled: whether to publish at all.
+        host: the broker's name or address.
+        port: the broker's port; with TLS mostly 8883.
+        prefix: the first level of every topic.
+        version: of MQTT: "3.1.1" or "5".
+        username: "" for none.
+        password_file: a file that holds the password and nothing else; "" for none.
+        tls: whether the connection is encrypted; always set it where there is a password and the network is not your own.
+        ca_file: certificates of those who may vouch for the broker, PEM; "" takes the system's.
+        cert_file: the device's own certificate, PEM, where the broker asks for one; "" for none.
+        key_file: the key of `cert_file`.
+        seal_key_file: a file of 32 octets or 64 hex digits with which every payload is sealed, so that the broker cannot
+            read it; needs the package "cryptography"; "" for none.
+        keepalive_s: how soon either side notices that the other is gone.
+        max_buffered: results kept in memory while the broker is away; the oldest go first and are counted.
+        spool_mb: room on the disk for events, alerts, metrics and kept results that the broker has missed; 0 keeps them in
+            memory only.
+        commit_s: how long a power cut may reach back into them.
+        requests: whether the device does what `request/...` asks: ping, status, metrics, interval, reload, models.
+        snapshots: whether `request/snapshot` may have a picture, the only one that ever goes over MQTT.
+    """
+
+    enabled: bool = True
+    host: str = "localhost"
+    port: int = 1883
+    prefix: str = "inferd"
+    version: Literal["3.1.1", "5"] = "3.1.1"
+    username: str = ""
+    password_file: str = ""
+    tls: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    seal_key_file: str = ""
+    keepalive_s: int = 30
+    max_buffered: int = 1000
+    spool_mb: int = 32
+    commit_s: float = 5.0
+    requests: bool = True
+    snapshots: bool = False
+
+
+FILES = ("password_file", "ca_file", "cert_file", "key_file", "seal_key_file")
+CREDENTIALS = "$CREDENTIALS_DIRECTORY/"
+SERVICE_CREDENTIALS = "/run/credentials/inferd.service"  # where systemd has them, for who asks from outside the service
+
+
+AT_CONNECT = (
+    "host", "port", "version", "username", "password_file", "tls", "ca_file", "cert_file", "key_file", "keepalive_s"
+)  # fmt: skip
+AT_ONCE = ("snapshots",)
+
+
+def reconnected(old: Mqtt, new: Mqtt) -> Mqtt:
+    """Return the table that is in use after a new connection was made: what only a new start takes is as it was."""
+    return msgspec.structs.replace(old, **{key: getattr(new, key) for key in AT_CONNECT})
+
+
+def at_start(old: Mqtt, new: Mqtt) -> list[str]:
+    """Return what changed and takes effect at the next start only."""
+    late = (key for key in Mqtt.__struct_fields__ if key not in (*AT_CONNECT, *AT_ONCE))
+    return [f"mqtt.{key}" for key in late if getattr(old, key) != getattr(new, key)]
+
+
+def with_credentials(mqtt: Mqtt, folder: str) -> tuple[Mqtt, str]:
+    """Return the table with systemd's credentials as paths; and the key of one that cannot be, "" where all are.
+
+    Args:
+        mqtt: as configured.
+        folder: what $CREDENTIALS_DIRECTORY says; "" where systemd gave none.
+    """
+    found: dict[str, str] = {}
+    for key in FILES:
+        if (path := getattr(mqtt, key)).startswith(CREDENTIALS):
+            if not folder:
+                return mqtt, key
+            found[key] = f"{folder}/{path.removeprefix(CREDENTIALS)}"
+    return msgspec.structs.replace(mqtt, **found), ""
+
+
+def amiss(mqtt: Mqtt) -> str:
+    """Return what is wrong with the table as a sentence; "" where nothing is."""
+    if not mqtt.tls and (mqtt.ca_file or mqtt.cert_file):
+        return "mqtt.ca_file and mqtt.cert_file are of no use without `tls = true`"
+    if bool(mqtt.cert_file) != bool(mqtt.key_file):
+        return "mqtt.cert_file and mqtt.key_file belong together; give both"
+    if mqtt.keepalive_s < 1 or mqtt.commit_s <= 0 or mqtt.spool_mb < 0 or mqtt.max_buffered < 1:
+        return "mqtt.keepalive_s, mqtt.commit_s and mqtt.max_buffered are more than 0"
+    return ""

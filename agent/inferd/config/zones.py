@@ -1,0 +1,100 @@
+"""What people make of results: tracks, zones, lines, schedules. Part of the configuration; `settings.py` holds the rest.
+
+Places are y, x from 0 (top, left) to 1 on the source picture, in the order in which boxes are told.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from inferd.config.base import Table
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Anchor = Literal["bottom", "middle"]
+
+
+class Track(Table, frozen=True):
+    """The same object keeps the same number from frame to frame. Zones and lines switch it on by themselves.
+
+    Attributes:
+        enabled: whether boxes get a `track`.
+        confirm: an object counts once it was seen in so many frames.
+        lost_s: an object that is not seen for so long is gone.
+        start_score: a box with a lower score continues a track, but begins none.
+        overlap: how much of two boxes (intersection over union, 0..1) makes them one object.
+    """
+
+    enabled: bool = False
+    confirm: int = 3
+    lost_s: float = 1.0
+    start_score: float = 0.5
+    overlap: float = 0.25
+
+
+class Zone(Table, frozen=True):
+    """A part of the picture in which objects are counted, and for how long they stay.
+
+    Attributes:
+        name: what it is called in results.
+        points: the corners of a polygon, y, x each, in order.
+        labels: which objects count; none is all.
+        anchor: the point of a box that must lie in it: "bottom" (the middle of its lower edge, where feet are) or "middle".
+    """
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    labels: tuple[str, ...] = ()
+    anchor: Anchor = "bottom"
+
+
+class Line(Table, frozen=True):
+    """A line that objects cross: "in" to the right-hand side of someone who walks from start to end, else "out".
+
+    Attributes:
+        name: what it is called in results.
+        start: y, x.
+        end: y, x.
+        labels: which objects count; none is all.
+        anchor: as of a zone.
+    """
+
+    name: str
+    start: tuple[float, float]
+    end: tuple[float, float]
+    labels: tuple[str, ...] = ()
+    anchor: Anchor = "bottom"
+
+
+class Schedule(Table, frozen=True):
+    """When results count, in the device's own time zone; several add up. Without any, and while the clock is unset: always.
+
+    Attributes:
+        days: "mon" to "sun"; none is every day.
+        begins: such as "07:30".
+        ends: such as "19:00"; earlier than `begins` is on the next day, "24:00" is midnight.
+    """
+
+    days: tuple[Day, ...] = ()
+    begins: str = "00:00"
+    ends: str = "24:00"
+
+
+class Samples(Table, frozen=True):
+    """Hard samples are kept on this device for whoever improves the model; nothing is kept unless `keep_mb` says so.
+
+    Attributes:
+        keep_mb: so much room they may take, the oldest go first; 0 keeps none. They never leave the device by themselves.
+        folder: where; "" takes `samples` in the state directory.
+        margin: the two best labels are as close as this, or an object's score as close to `unsure`.
+        unsure: a score that says neither yes nor no.
+        every_s: at most one in so many seconds.
+        drift: how far (0..1) the last 50 answers must be from the 500 before; 0 never looks.
+    """
+
+    keep_mb: float = 0.0
+    folder: str = ""
+    margin: float = 0.1
+    unsure: float = 0.5
+    every_s: float = 10.0
+    drift: float = 0.5

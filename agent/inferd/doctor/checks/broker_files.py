@@ -1,0 +1,110 @@
+"""Judges the files that the way to the broker needs: password, certificates, keys. It never looks into them."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferd.config.mqtt import FILES, SERVICE_CREDENTIALS
+from inferd.doctor.check import Check, Fault
+from inferd.doctor.readers.hardware import may_read
+from inferd.doctor.readers.world import World
+from inferd.records import Unavailable
+
+PASSWORD = "password_file"  # noqa: S105 - a key of the configuration
+SECRET = ("key_file", "seal_key_file")
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """A file that the table [mqtt] names.
+
+    Attributes:
+        key: which names it.
+        path: as configured.
+        there: whether it is a file.
+        readable: whether the service's user may read it.
+        open_to_all: whether everybody may.
+        user: for whom this was judged.
+        config: the configuration file.
+    """
+
+    key: str
+    path: str
+    there: bool
+    readable: bool
+    open_to_all: bool
+    user: str
+    config: str
+
+
+def read_files(world: World) -> tuple[FileFacts, ...] | Unavailable:
+    """Look at each file that is configured; systemd's credentials are there only while the service runs."""
+    named = {key: str(getattr(world.configured.mqtt, key)) for key in FILES}
+    named = {key: path for key, path in named.items() if path}
+    lent = [path for path in named.values() if path.startswith(SERVICE_CREDENTIALS)]
+    if lent and not world.at(SERVICE_CREDENTIALS).is_dir():
+        return Unavailable(f"{lent[0]}: systemd gives it only to the running service; start inferd, then ask again")
+    return tuple(_facts(world, key, path) for key, path in named.items())
+
+
+def judge_password(files: tuple[FileFacts, ...]) -> Iterator[Fault]:
+    """Yield a fault where the password file is missing, closed to us, or open to everybody."""
+    for one in files:
+        if one.key == PASSWORD:
+            typed = f"sudo install -m 600 -o {one.user} /dev/stdin {one.path}  # type the password, Enter, Ctrl-D"
+            yield from _judge(one, "the broker's password", "the broker's password file", typed)
+
+
+def judge_tls(files: tuple[FileFacts, ...]) -> Iterator[Fault]:
+    """Yield a fault where a certificate or key is missing or closed to us, or a key is open to everybody."""
+    for one in files:
+        if one.key != PASSWORD:
+            yield from _judge(one, f"mqtt.{one.key}", f"mqtt.{one.key}", f"correct mqtt.{one.key} in {one.config}")
+
+
+def _judge(one: FileFacts, what: str, file: str, missing: str) -> Iterator[Fault]:
+    lent = one.path.startswith(SERVICE_CREDENTIALS)
+    if not one.there and lent:
+        mend = f"sudo systemctl edit inferd  # [Service] LoadCredential={Path(one.path).name}:FILE"
+        yield Fault(f"{file} names a credential that systemd does not give", one.path, mend)
+    elif not one.there:
+        yield Fault(f"{file} is not there", one.path, missing)
+    elif not one.readable:
+        yield Fault(f"user {one.user} may not read {what}", one.path, f"sudo chown {one.user} {one.path}")
+    elif one.open_to_all and one.key in (PASSWORD, *SECRET):
+        yield Fault(f"everybody on this device may read {what}", one.path, f"chmod o-rwx {one.path}", "warning")
+
+
+def _facts(world: World, key: str, path: str) -> FileFacts:
+    file, lent = world.at(path), path.startswith(SERVICE_CREDENTIALS)  # those belong to the service, by ACL
+    there = file.is_file()
+    return FileFacts(
+        key=key,
+        path=path,
+        there=there,
+        readable=there and (lent or may_read(file, world.user)),
+        open_to_all=there and not lent and bool(file.stat().st_mode & stat.S_IROTH),
+        user=world.user.name,
+        config=world.config_file,
+    )
+
+
+CHECKS = (
+    Check(
+        "broker.password-file",
+        "whether the broker's password file is there, readable by the service, and by nobody else",
+        "without the password the broker refuses us; with it anybody could speak as this device",
+        judge_password,
+        (read_files,),
+    ),
+    Check(
+        "broker.tls-file",
+        "whether certificates and keys are there, readable by the service, and keys by nobody else",
+        "without them there is no connection; with a key anybody could speak as this device",
+        judge_tls,
+        (read_files,),
+    ),
+)

@@ -1,0 +1,239 @@
+"""Judges where frames come from: files, cameras, programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferd.doctor.check import Check, Fault
+from inferd.doctor.checks.runtime import read_opencv
+from inferd.doctor.readers.hardware import Holder, find_cameras, find_sensors, holders, may_read, may_use
+from inferd.doctor.readers.probe_client import Steps
+from inferd.doctor.readers.requirements import camera, file, program, takes_pictures
+from inferd.doctor.readers.world import World, group_name
+
+RPICAM = ("rpicam-vid", "libcamera-vid")  # the second is its name until 2023
+INSTALL_RPICAM = "sudo apt-get install rpicam-apps-lite"
+PACKAGES = {"arecord": "alsa-utils", "v4l2-ctl": "v4l-utils", "gst-launch-1.0": "gstreamer1.0-tools"}
+# They watch every camera of a desktop and stream from none of them.
+WATCHERS = frozenset({"pipewire", "wireplumber"})
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """A file, folder or pattern that a pipeline reads: whether anything is there, and whether the user may read it."""
+
+    pipeline: str
+    path: str
+    there: bool
+    readable: bool
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class CameraFacts:
+    """A camera that a pipeline reads.
+
+    Attributes:
+        device: as configured.
+        there: whether the device file exists.
+        others: the cameras that are there.
+        group: who may use it, where `user` may not; "" where it may.
+        holder: the program that has it, None where none has.
+    """
+
+    pipeline: str
+    device: str
+    there: bool
+    others: tuple[str, ...]
+    user: str
+    group: str
+    holder: Holder | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramFacts:
+    """Programs that give frames: what is wanted by which pipeline, what of it is there, and CSI sensors."""
+
+    wanted: dict[str, str]
+    found: frozenset[str]
+    sensors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFacts:
+    """Pipelines whose frames are pictures, and how OpenCV is installed here."""
+
+    pipelines: tuple[str, ...]
+    install: str
+
+
+def read_files(world: World) -> tuple[FileFacts, ...]:
+    """Look for the files that pipelines read."""
+    return tuple(_file_facts(world, one.name, path) for one in world.pipelines if (path := file(one)))
+
+
+def read_cameras(world: World) -> tuple[CameraFacts, ...]:
+    """Look at the cameras that pipelines read."""
+    return tuple(_camera_facts(world, one.name, device) for one in world.pipelines if (device := camera(one)))
+
+
+def read_programs(world: World) -> ProgramFacts:
+    """Look for the programs that pipelines need, and for camera sensors that need one."""
+    wanted = {one.name: name for one in world.pipelines if (name := program(one))}
+    names = {*wanted.values(), *RPICAM}
+    return ProgramFacts(wanted, frozenset(name for name in names if world.which(name)), find_sensors(world))
+
+
+def read_pictures(world: World) -> PictureFacts:
+    """List the pipelines that need OpenCV."""
+    pip = world.python.pip("install opencv-python-headless")
+    install = "sudo apt-get install python3-opencv" if world.python.architecture == "armv7l" else pip
+    return PictureFacts(tuple(one.name for one in world.pipelines if takes_pictures(one)), install)
+
+
+def judge_opencv(facts: PictureFacts, steps: Steps) -> Iterator[Fault]:
+    """Yield a fault where pictures are to be read without OpenCV."""
+    step = steps.get("opencv")
+    if facts.pipelines and step and step.failed:
+        fact = f"OpenCV cannot be imported ({step.reason}), but pipeline {', '.join(facts.pipelines)} takes pictures"
+        yield Fault(fact, "Python packages", facts.install)
+
+
+def judge_files(facts: tuple[FileFacts, ...]) -> Iterator[Fault]:
+    """Yield a fault for each input that is not there or may not be read."""
+    for one in facts:
+        if not one.there:
+            yield Fault(f"pipeline {one.pipeline} reads what is not there", one.path, f"put it there: ls -l {one.path}")
+        elif not one.readable:
+            yield Fault(f"user {one.user} may not read it", one.path, f"sudo chmod -R a+rX {one.path}")
+
+
+def judge_camera_missing(facts: tuple[CameraFacts, ...]) -> Iterator[Fault]:
+    """Yield a fault for each camera that is not there."""
+    for one in facts:
+        if not one.there:
+            mend = f'set path = "{one.others[0]}"' if one.others else "plug the camera in, then: ls -l /dev/v4l/by-id"
+            yield Fault(f"the camera of pipeline {one.pipeline} is not there", one.device, mend)
+
+
+def judge_camera_rights(facts: tuple[CameraFacts, ...]) -> Iterator[Fault]:
+    """Yield a fault for each camera that the user may not use."""
+    for one in facts:
+        if one.group:
+            group = "video" if one.group == "root" else one.group
+            mend = f"sudo usermod --append --groups {group} {one.user}"
+            yield Fault(f"user {one.user} may not use the camera of pipeline {one.pipeline}", one.device, mend)
+
+
+def judge_camera_busy(facts: tuple[CameraFacts, ...]) -> Iterator[Fault]:
+    """Yield a fault for each camera that another program has."""
+    for one in facts:
+        if one.holder:
+            fact = f"{one.holder.name} (process {one.holder.pid}) has the camera of pipeline {one.pipeline}"
+            yield Fault(fact, one.device, f"kill {one.holder.pid}")
+
+
+def judge_programs(facts: ProgramFacts) -> Iterator[Fault]:
+    """Yield a fault for each program that a pipeline starts and that is not there."""
+    for pipeline, name in facts.wanted.items():
+        if name not in facts.found and name not in RPICAM:
+            mend = f"sudo apt-get install {PACKAGES.get(name, name)}"
+            yield Fault(f"pipeline {pipeline} starts {name}, which is not there", name, mend)
+
+
+def judge_rpicam(facts: ProgramFacts) -> Iterator[Fault]:
+    """Yield a fault where a CSI camera, or a pipeline, needs rpicam-vid."""
+    users = [pipeline for pipeline, name in facts.wanted.items() if name in RPICAM and name not in facts.found]
+    if users:
+        yield Fault(f"rpicam-vid is not there, but pipeline {', '.join(users)} starts it", "rpicam-vid", INSTALL_RPICAM)
+    elif facts.sensors and not facts.found.intersection(RPICAM):
+        fact = f"a CSI camera ({', '.join(facts.sensors)}) is there, but not rpicam-vid, which reads it"
+        yield Fault(fact, "rpicam-vid", INSTALL_RPICAM, "warning")
+
+
+def _file_facts(world: World, pipeline: str, path: str) -> FileFacts:
+    found = world.at(path)
+    if "*" in path or "?" in path:
+        first = next(iter(sorted(found.parent.glob(found.name))), None)
+    else:
+        first = found if found.exists() else None
+    readable = first is not None and may_read(first, world.user)
+    return FileFacts(pipeline, path, first is not None, readable, world.user.name)
+
+
+def _camera_facts(world: World, pipeline: str, device: str) -> CameraFacts:
+    node = world.at(device)
+    there = node.exists()
+    return CameraFacts(
+        pipeline=pipeline,
+        device=device,
+        there=there,
+        others=find_cameras(world),
+        user=world.user.name,
+        group=_closed_to(world, node) if there else "",
+        holder=_holder(world, device) if there else None,
+    )
+
+
+def _closed_to(world: World, node: Path) -> str:
+    """Return the group that may use a device file, "" where our user may."""
+    return "" if may_use(node, world.user) else group_name(world.root, node.stat().st_gid)
+
+
+def _holder(world: World, device: str) -> Holder | None:
+    return next((one for one in holders(world, device) if not one.ours and one.name not in WATCHERS), None)
+
+
+CHECKS = (
+    Check(
+        "sources.opencv",
+        "whether OpenCV can be imported in a child process when a pipeline takes pictures",
+        "pictures are decoded and scaled by OpenCV",
+        judge_opencv,
+        (read_pictures, read_opencv),
+    ),
+    Check(
+        "sources.file",
+        "whether the files, folders and patterns that pipelines read are there and readable",
+        "a pipeline without input waits",
+        judge_files,
+        (read_files,),
+    ),
+    Check(
+        "sources.camera-missing",
+        "whether each configured camera is there",
+        "a pipeline without its camera waits",
+        judge_camera_missing,
+        (read_cameras,),
+    ),
+    Check(
+        "sources.camera-permission",
+        "whether the service's user may use each configured camera",
+        "a camera that may not be opened gives no frames",
+        judge_camera_rights,
+        (read_cameras,),
+    ),
+    Check(
+        "sources.camera-busy",
+        "whether another program has a configured camera open",
+        "a camera streams to one program at a time",
+        judge_camera_busy,
+        (read_cameras,),
+    ),
+    Check(
+        "sources.program",
+        "whether the programs that pipelines start for their frames are installed",
+        "a pipeline whose program cannot be started waits",
+        judge_programs,
+        (read_programs,),
+    ),
+    Check(
+        "sources.rpicam",
+        "whether rpicam-vid is installed where a camera hangs on the CSI connector",
+        "the CSI cameras of a Raspberry Pi are read through libcamera; OpenCV cannot",
+        judge_rpicam,
+        (read_programs,),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Reads the facts that the checks judge: files, kernel, programs, network. Never judges them."""

@@ -1,0 +1,48 @@
+"""What the agent that runs on this device tells of itself, over the socket that commands use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from inferd import ipc
+from inferd.control.commands.control_socket import NAME, SYSTEM_FOLDER, ask
+from inferd.doctor.checks.disk import state_folder
+from inferd.doctor.readers.world import SYSTEM_FILE, World
+from inferd.errors import WorkerError
+from inferd.records import Unavailable
+
+QUESTIONS: dict[str, ipc.FromViewer] = {
+    "status": ipc.AskStatus(),
+    "models": ipc.AskModels("list"),
+    "model-log": ipc.AskModels("log"),
+}
+
+
+def told(world: World) -> dict[str, Any | Unavailable]:  # Any: JSON, as `inferd status` and `inferd models` print it
+    """Return the answer to each question. An agent that leaves one unanswered is asked no more: it may be frozen."""
+    answers: dict[str, Any | Unavailable] = {}
+    silent: Unavailable | None = None
+    for name, question in QUESTIONS.items():
+        answers[name] = silent or _told(world, question)
+        silent = answers[name] if isinstance(answers[name], Unavailable) else silent
+    return answers
+
+
+def folder(world: World) -> Path:
+    """Return where the agent listens: the service in its own folder, one with another configuration in its state folder."""
+    of_service = world.config_path in (None, world.root / SYSTEM_FILE)
+    service = world.at(SYSTEM_FOLDER)
+    return service if of_service and (service / NAME).exists() else world.at(state_folder(world))
+
+
+def _told(world: World, request: ipc.FromViewer) -> Any | Unavailable:  # Any: JSON
+    try:
+        answer, _ = ask(folder(world), request)
+    except WorkerError as exc:
+        return Unavailable(str(exc))
+    if not isinstance(answer, ipc.ToldModels) or answer.error:
+        return Unavailable(answer.error if isinstance(answer, ipc.ToldModels) else "the agent is of another version")
+    return msgspec.json.decode(answer.told)

@@ -1,0 +1,127 @@
+"""What is said to and by the children that try something out: a model, an accelerator, a device."""
+
+from __future__ import annotations
+
+import msgspec
+
+from inferd.config.settings import Engine, Overrides
+from inferd.ipc.base import Message
+from inferd.records import EngineInfo
+from inferd.wire.manifest import BudgetSection, ModelDescription
+from inferd.wire.vetting import Gate
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A file as it was when it was decided to read it; one that is another by then has not settled yet."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+class Examine(Message, frozen=True):
+    """Control or the command line → vet child: a model to describe, load, run and free.
+
+    Attributes:
+        path: the model's file, or the folder that holds it.
+        overrides: what a person says instead of the manifest.
+        engine: how it will be run.
+        store_dir: the state directory whose store it is copied to before it is opened; "" opens the file itself.
+        gates: whether to try all gates, instead of only whether it loads and runs.
+        against: what the store has of the model that it is to replace; "" for none.
+        slower_max: it may take so many times as long as that one.
+        core_w: what a busy core of this board draws; 0 where nobody knows.
+        budget: instead of the manifest's.
+        files: what must not have changed until it was copied.
+        stop_at: digests of bundles that are not tried again.
+        trusted: digests of bundles for which loading and running is enough.
+    """
+
+    path: str
+    overrides: Overrides
+    engine: Engine
+    store_dir: str
+    gates: bool = False
+    against: str = ""
+    slower_max: float = 4.0
+    core_w: float = 0.0
+    budget: BudgetSection | None = None
+    files: tuple[Listed, ...] = ()
+    stop_at: tuple[str, ...] = ()
+    trusted: tuple[str, ...] = ()
+
+
+class Gated(Message, frozen=True):
+    """Vet child → asker: a gate was judged; the next one begins."""
+
+    gate: Gate
+
+
+class Examined(Message, frozen=True):
+    """Vet child → asker: the model loads, runs and lets itself be freed. The descriptor of its file comes beside.
+
+    Attributes:
+        root: what was described, below the bundle's folder in the store; "" where nothing was stored.
+        size_bytes: of all its files.
+        verified: whether a digest or golden samples spoke for it.
+        twin: what the CPU runs in its place, by which it was judged; its descriptor comes second. None where it has none.
+        private_mb: what it took.
+    """
+
+    description: ModelDescription
+    info: EngineInfo
+    root: str = ""
+    size_bytes: int = 0
+    verified: bool = False
+    twin: ModelDescription | None = None
+    private_mb: float = 0.0
+
+
+class ExamineFailed(Message, frozen=True):
+    """Vet child → asker: the model is refused, in one sentence; `description` is what could be read of it anyway.
+
+    Attributes:
+        code: the reason in a word; "" where a gate said it.
+        again: whether it is not the model's fault (the disk is full, the file still changes), so that it is tried again.
+    """
+
+    part: str
+    why: str
+    description: ModelDescription | None = None
+    code: str = ""
+    again: bool = False
+
+
+FromVet = Gated | Examined | ExamineFailed
+
+
+class Mend(Message, frozen=True):
+    """Control → mending child: a step ("usb_reset", "port_power") that may bring a wedged accelerator back.
+
+    Attributes:
+        root: where /sys and /dev are.
+    """
+
+    step: str
+    root: str = "/"
+
+
+class Mended(Message, frozen=True):
+    """Mending child → control: what came of it, in words."""
+
+    told: str
+
+
+class Probe(Message, frozen=True):
+    """Control → probing child: a model, whose descriptor comes beside, to run once on its accelerator."""
+
+    name: str
+    engine: Engine
+
+
+class Probed(Message, frozen=True):
+    """Probing child → control: what ran the model, or `why` the accelerator does not take it."""
+
+    accelerator: str
+    why: str

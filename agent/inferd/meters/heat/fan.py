@@ -1,0 +1,49 @@
+"""How fast the fan turns. Format: the kernel's Documentation/hwmon/sysfs-interface.rst (rpm; pwm 0..255)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inferd.meters.open_file import HeldFile
+from inferd.records import Unavailable
+
+FULL_PWM = 255
+
+
+class FanMeter:
+    """Measures the first fan that has a tachometer or a drive. One thread uses it; `close` lets go of the descriptors."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        folder = root / "sys/class/hwmon"
+        self._rpm = _first(folder, "fan*_input")
+        self._pwm = _first(folder, "pwm[0-9]")
+
+    def sample(self) -> dict[str, float | Unavailable | None]:
+        """Return fan_rpm and fan_pct."""
+        return {
+            "fan_rpm": self._rpm.parsed(int) if self._rpm else Unavailable("no fan tells how fast it turns"),
+            "fan_pct": self._pwm.parsed(parse_pct) if self._pwm else Unavailable("no fan is driven by the kernel"),
+        }
+
+    def close(self) -> None:
+        """Let go of the descriptors. Twice is fine."""
+        for held in (self._rpm, self._pwm):
+            if held is not None:
+                held.close()
+
+
+def parse_pct(pwm: bytes) -> float:
+    """Return how far a fan is turned up, 0..100.
+
+    Raises:
+        ValueError: no number, or one out of range.
+    """
+    value = int(pwm)
+    if not 0 <= value <= FULL_PWM:
+        raise ValueError(f"{value} is out of range")
+    return 100 * value / FULL_PWM
+
+
+def _first(folder: Path, pattern: str) -> HeldFile | None:
+    found = sorted(folder.glob(f"hwmon*/{pattern}"))
+    return HeldFile(found[0]) if found else None

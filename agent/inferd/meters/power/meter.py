@@ -1,0 +1,176 @@
+"""What the device draws: by a meter where there is one, else by an estimate, and always saying which.
+
+Meters are tried in this order: a sensor on the board (it sees everything), the Pi 5's power chip, a battery that
+discharges, an x86 processor's own counters, the model of the board.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from inferd.config import settings
+from inferd.meters.background import Background, Slowly
+from inferd.meters.power.estimate import PowerModel, find_coefficients
+from inferd.meters.power.firmware import read_pmic
+from inferd.meters.power.rapl import Rapl, find_zones
+from inferd.meters.power.sensors import Found, find_sensor, find_supply
+from inferd.meters.read_file import text
+from inferd.meters.vcgencmd import Vcgencmd
+from inferd.records import Unavailable
+from inferd.system.clock import Clock
+
+Basis = Literal["measured", "estimated"]
+BASES: tuple[Basis, ...] = ("measured", "estimated")
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """What was drawn over some time.
+
+    Attributes:
+        basis: "measured" or "estimated"; figures of different bases are never added or compared.
+        source: the meter, or the model and who gave its coefficients.
+        covered_s: of how much time something is known.
+        energy_j: drawn in that time.
+        error: share (0..1) by which an estimate may be wrong; None for a meter.
+        idle_w: what the device draws with nothing to do; None where nobody said.
+    """
+
+    basis: Basis
+    source: str
+    covered_s: float
+    energy_j: float
+    error: float | None
+    idle_w: float | None
+
+    @property
+    def power_w(self) -> float:
+        """The mean over the time."""
+        return self.energy_j / self.covered_s
+
+    @property
+    def above_idle_j(self) -> float | None:
+        """What was drawn beyond what the idle device would have; None where nobody knows that."""
+        return None if self.idle_w is None else self.energy_j - self.idle_w * self.covered_s
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where watts come from: how they are read, since the reading before, and how the reading ends."""
+
+    basis: Basis
+    name: str
+    watts: Callable[[], float | Unavailable | None]
+    close: Callable[[], None]
+    error: float | None = None
+    idle_w: float | None = None
+
+
+class PowerMeter:
+    """Adds up energy. `tick` comes about once a second; one thread uses it; `close` lets go of everything."""
+
+    def __init__(
+        self, clock: Clock, metrics: settings.Metrics, root: Path = Path("/"), slowly: Slowly = Background
+    ) -> None:
+        """Find the meter below `root`, as `metrics.power` says."""
+        self._clock = clock
+        self._source = find_source(clock, metrics, root, slowly)
+        self._before_ns = clock.monotonic_ns()
+        self._covered_s = self._energy_j = 0.0
+        self._now: float | Unavailable | None = self._source if isinstance(self._source, Unavailable) else None
+
+    @property
+    def now_w(self) -> float | None:
+        """Watts at the last tick; None where they are not known."""
+        return self._now if isinstance(self._now, float) else None
+
+    @property
+    def basis(self) -> str:
+        """Whether watts are "measured" or "estimated"; "" where there are none."""
+        return self._source.basis if isinstance(self._source, Source) else ""
+
+    @property
+    def why(self) -> Unavailable | None:
+        """Why nothing is known; None where something is."""
+        return self._now if isinstance(self._now, Unavailable) else None
+
+    def tick(self) -> None:
+        """Read, and add the energy since the last tick."""
+        now_ns = self._clock.monotonic_ns()
+        passed_s, self._before_ns = (now_ns - self._before_ns) / 1e9, now_ns
+        if isinstance(self._source, Unavailable):
+            return
+        self._now = self._source.watts()
+        if isinstance(self._now, float):
+            self._covered_s += passed_s
+            self._energy_j += self._now * passed_s
+
+    def sample(self) -> Energy | Unavailable | None:
+        """Return what was drawn since the sample before; None where that is too soon."""
+        if isinstance(self._source, Unavailable) or not self._covered_s:
+            return self.why
+        source = self._source
+        told = Energy(source.basis, source.name, self._covered_s, self._energy_j, source.error, source.idle_w)
+        self._covered_s = self._energy_j = 0.0
+        return told
+
+    def close(self) -> None:
+        """Let go of everything. Twice is fine."""
+        if isinstance(self._source, Source):
+            self._source.close()
+
+
+def find_source(clock: Clock, metrics: settings.Metrics, root: Path, slowly: Slowly) -> Source | Unavailable:
+    """Return the meter that is wanted, or the first that is there."""
+    idle_w = metrics.idle_w or None
+
+    def slow(found: Found | None) -> Source | None:
+        if found is None:
+            return None
+        reader = slowly(f"power {found.name}", found.read, metrics.slow_s, clock)
+        return Source("measured", found.name, reader.latest, reader.close, idle_w=idle_w)
+
+    finders: dict[str, Callable[[], Source | Unavailable | None]] = {
+        "sensor": lambda: slow(find_sensor(root)),
+        "pmic": lambda: slow(_pmic(root)),
+        "supply": lambda: slow(find_supply(root)),
+        "rapl": lambda: _rapl(clock, root, idle_w),
+        "estimate": lambda: _model(metrics, root),
+    }
+    wanted = finders if metrics.power == "auto" else {metrics.power: finders[metrics.power]}
+    found: Source | Unavailable | None = None
+    for find in wanted.values():
+        found = find()
+        if isinstance(found, Source):
+            return found
+    return found or Unavailable(f'there is no such meter here as metrics.power = "{metrics.power}" wants')
+
+
+def _pmic(root: Path) -> Found | None:
+    program = Vcgencmd(root)
+    if not (program.present and text(root / "proc/device-tree/model").startswith("Raspberry Pi 5")):
+        return None
+    return Found("pmic", lambda: read_pmic(program))
+
+
+def _rapl(clock: Clock, root: Path, idle_w: float | None) -> Source | Unavailable | None:
+    counted, zones = find_zones(root)
+    if not zones:
+        return None
+    rapl = Rapl(zones, clock)
+    refused = rapl.watts()
+    if isinstance(refused, Unavailable):
+        rapl.close()
+        return refused
+    return Source("measured", f"rapl {counted}", rapl.watts, rapl.close, idle_w=idle_w)
+
+
+def _model(metrics: settings.Metrics, root: Path) -> Source | Unavailable:
+    known = find_coefficients(text(root / "proc/device-tree/model"), metrics.idle_w, metrics.core_w)
+    if isinstance(known, Unavailable):
+        return known
+    model = PowerModel(known, root)
+    return Source("estimated", f"model of {known.board}", model.watts, model.close, known.error, known.idle_w)

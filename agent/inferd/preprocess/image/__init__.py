@@ -1,0 +1,1 @@
+"""Pictures into image inputs: cut, resize, colour, numbers."""

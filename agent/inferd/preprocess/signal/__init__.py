@@ -1,0 +1,1 @@
+"""Windows of sound or sensor readings into inputs: spectra, features, principal components."""

@@ -1,0 +1,135 @@
+"""A program whose standard output is a source: started without a shell, read with time-outs, ended with all it started."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from inferd.errors import SourceError, SourceTimeout
+from inferd.system.clock import Clock
+from inferd.system.processes.parent_death import Leashed
+from inferd.system.processes.process import Exit
+
+TAIL_BYTES = 2048  # of what it says on standard error
+TOLD_CHARACTERS = 200
+PIPE_BYTES = 1 << 20  # what any user may ask of a pipe (fs.pipe-max-size); a 640 x 480 frame is 0.9 MB
+STOP_S = 0.3  # for ending by itself, so that a camera is let go of; stopping a worker has 2 s for all
+EXIT_S = 1.0  # between the end of its output and the end of the program
+
+
+def fill_in(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """Return the arguments with each {name} of `values` replaced; other braces stay, for programs have uses for them."""
+    filled = []
+    for argument in command:
+        for name, value in values.items():
+            argument = argument.replace(f"{{{name}}}", value)  # noqa: PLW2901 - each replacement works on the last
+        filled.append(argument)
+    return filled
+
+
+class Program:
+    """Owned by one source thread: when that thread or the whole worker dies, the kernel kills the program."""
+
+    def __init__(self, command: Sequence[str], clock: Clock, package: str = "") -> None:
+        """Start it.
+
+        Args:
+            command: the program and its arguments.
+            clock: times the reads.
+            package: what to install where the program is missing; "" where nobody knows.
+
+        Raises:
+            SourceError: there is no such program.
+        """
+        if not command:
+            raise SourceError("command", "names no program; say command = [...] or preset")
+        self.name = os.path.basename(command[0])  # noqa: PTH119 - a name on the search path is no path
+        if shutil.which(command[0]) is None:
+            remedy = f"sudo apt-get install {package}" if package else "install it, or name it with its folder"
+            raise SourceError(command[0], f"there is no such program; {remedy}")
+        self._clock = clock
+        self._leashed = Leashed(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert self._leashed.stdout is not None and self._leashed.stderr is not None  # noqa: S101, PT018 - PIPEs give them
+        self._out = self._leashed.stdout.fileno()
+        self._err = self._leashed.stderr.fileno()
+        self._tail = b""
+        self._closed = False
+        self._poll = select.poll()
+        for fd in (self._out, self._err):
+            os.set_blocking(fd, False)
+            self._poll.register(fd, select.POLLIN)
+        try:
+            fcntl.fcntl(self._out, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        except OSError:
+            return  # a smaller pipe only means more wake-ups
+
+    def read_into(self, room: memoryview, timeout_s: float) -> int:
+        """Read what is there, at most what fits, and return how many bytes; 0 where its output has ended.
+
+        Raises:
+            SourceTimeout: nothing came.
+            SourceError: it was closed.
+        """
+        if self._closed:
+            raise SourceError(self.name, "was closed; start it again")
+        ends_ns = self._clock.monotonic_ns() + int(timeout_s * 1e9)
+        while True:
+            left_s = max(0.0, (ends_ns - self._clock.monotonic_ns()) / 1e9)
+            ready = {fd for fd, _ in self._poll.poll(left_s * 1000)}
+            if self._err in ready:
+                self._listen()
+            if self._out in ready:
+                return os.readv(self._out, [room])
+            if not ready:
+                raise SourceTimeout(self.name, f"has written nothing for {timeout_s:g} s")
+
+    def ended(self) -> Exit | None:
+        """Return how it ended, None where it still runs though its output has ended."""
+        ended = self._leashed.wait(EXIT_S)
+        while self._listen():
+            pass
+        return ended
+
+    def obituary(self, ended: Exit | None) -> str:
+        """Return how it ended and its last words, one sentence."""
+        how = _how(ended) if ended else "closed its output and runs on"
+        said = " ".join(self._tail.decode(errors="replace").split())[-TOLD_CHARACTERS:]
+        return f"{how}; it said: {said}" if said else f"{how} and said nothing"
+
+    def close(self) -> None:
+        """End it and all that it started. Twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        self._leashed.stop_all(STOP_S)
+        for stream in (self._leashed.stdout, self._leashed.stderr):
+            if stream is not None:
+                stream.close()
+
+    def _listen(self) -> bool:
+        """Keep the end of what it complains; return whether there was something."""
+        try:
+            said = os.read(self._err, TAIL_BYTES)
+        except BlockingIOError:
+            return False
+        if not said:
+            self._forget_errors()
+        self._tail = (self._tail + said)[-TAIL_BYTES:]
+        return bool(said)
+
+    def _forget_errors(self) -> None:
+        try:
+            self._poll.unregister(self._err)  # an ended stream would be ready for ever
+        except KeyError:
+            return
+
+
+def _how(ended: Exit) -> str:
+    """Return how it ended; `Exit.sentence` knows what exit codes of our own processes mean, not of others'."""
+    if os.WIFEXITED(ended.status):
+        return f"ended with exit code {os.WEXITSTATUS(ended.status)}"
+    return ended.sentence

@@ -1,0 +1,1 @@
+"""Recorded input: pictures, video, sound and arrays from files."""

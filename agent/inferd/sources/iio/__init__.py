@@ -1,0 +1,1 @@
+"""Sensors of the Linux Industrial I/O subsystem, polled or buffered."""

@@ -1,0 +1,242 @@
+"""Describes the input: is it a picture, and what do pixels become. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from inferd.errors import ModelError
+from inferd.records import ColorOrder, TensorSpec
+from inferd.store.description.manifest_file import require_normalization
+from inferd.store.description.precedence import (
+    ASSUMED,
+    DECODER,
+    FLAG,
+    MANIFEST,
+    METADATA,
+    OWN_RANGE,
+    SHAPE,
+    Answers,
+    Known,
+)
+from inferd.store.formats.tflite_metadata import TensorMetadata
+from inferd.wire.manifest import Decoder, FileFacts, InputSection, Layout, Resize, SignalSection
+
+CHANNELS = (1, 3, 4)
+RANK = 4  # batch and the axes of a picture
+SIDE_MIN = 8  # pixels; our digits have 8
+ASPECT_MAX = 4  # audio features (49 x 10) and motion windows (128 x 3) have the rank of a picture, but not its shape
+LETTERBOX_FILL = 114  # grey, what detectors are trained with; only where letterbox is asked for
+LOWEST = {"uint8": 0, "int8": -128}
+PIXEL_MAX = 255
+HALF = PIXEL_MAX / 2
+ONE_STEP = 1.01  # mean 127.5 and std 127.5 on a scale of 1/128 end exactly one step beyond the tensor's range
+
+WAYS_TO_SAY = (
+    "--mean and --std (127.5 and 127.5 give -1 to 1, 0 and 255 give 0 to 1, 0 and 1 leave pixels as they are),"
+    " or with mean and std, or range, under [input] of the manifest"
+)
+
+Normalization = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and std: real = (pixel - mean) / std."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An input that takes a picture."""
+
+    spec: TensorSpec
+    layout: Layout
+    channels: int
+
+
+def describe_input(known: Known, picture: Picture | None, decoder: Decoder | None, answers: Answers) -> InputSection:
+    """Fill an [input] section; what is still None cannot be known.
+
+    Args:
+        known: what flags, manifest, metadata and file say.
+        picture: None where the model takes no picture; then nothing is guessed.
+        decoder: a detector's, which may imply how pixels go in.
+        answers: notes who said what.
+
+    Raises:
+        ModelError: flags or manifest contradict themselves or the tensor.
+    """
+    said, flags = known.said.input, known.overrides
+    mean, std = _normalization(known, picture, decoder, answers) or (None, None)
+    guess = _guess(picture, decoder)
+    resize: Resize | None = answers.pick(
+        "input.resize",
+        (FLAG, flags.resize),
+        (MANIFEST, said.resize),
+        (DECODER if decoder == "blazeface" else ASSUMED, guess.resize),
+    )
+    fill = 0 if decoder == "blazeface" else LETTERBOX_FILL  # what it was trained with (MediaPipe pads with black)
+    bars = fill if resize == "letterbox" else None
+    return InputSection(
+        color_order=answers.pick("input.color_order", (MANIFEST, said.color_order), *_color_orders(known, picture)),
+        resize=resize,
+        filter=answers.pick(
+            "input.filter", (FLAG, flags.resize_filter), (MANIFEST, said.filter), (ASSUMED, guess.filter)
+        ),
+        mean=mean,
+        std=std,
+        layout=answers.pick("input.layout", (MANIFEST, said.layout), (SHAPE, guess.layout)),
+        letterbox_fill=answers.pick("input.letterbox_fill", (MANIFEST, said.letterbox_fill), (ASSUMED, bars)),
+    )
+
+
+def describe_signal(known: Known, answers: Answers) -> SignalSection:
+    """Fill a [signal] section with what the metadata tells of a sound."""
+    said, inputs = known.said.signal, known.metadata.inputs if known.metadata else ()
+    sound = inputs[0] if len(inputs) == 1 else None
+    rate_hz = float(sound.rate_hz) if sound and sound.rate_hz else None
+    mix: Literal["mix"] | None = "mix" if sound and sound.channels == 1 else None
+    return msgspec.structs.replace(
+        said,
+        rate_hz=answers.pick("signal.rate_hz", (MANIFEST, said.rate_hz), (METADATA, rate_hz)),
+        channels=answers.pick("signal.channels", (MANIFEST, said.channels), (METADATA, mix)),
+    )
+
+
+def missing_input(picture: Picture | None, section: InputSection) -> list[str]:
+    """Return what must be said before pictures can go in, one sentence each."""
+    if picture is None or section.mean is not None:
+        return []
+    tensor = f"input {picture.spec.name!r} takes {picture.spec.dtype}"
+    return [f"{tensor}, and nothing says what pixels 0 to 255 become; say it with {WAYS_TO_SAY}"]
+
+
+def find_picture(part: str, facts: FileFacts, said: Layout | None) -> Picture | None:
+    """Return the picture input of a model, None where its one input has not the shape of a picture.
+
+    Args:
+        part: what to name in errors.
+        facts: of the file.
+        said: the layout that the manifest names, which decides; else the shape does.
+
+    Raises:
+        ModelError: the layout that is said does not fit the shape.
+    """
+    found = _picture(facts.inputs[0].spec, said) if len(facts.inputs) == 1 else None
+    if said is not None and found is None:
+        shapes = ", ".join(str(list(one.spec.shape)) for one in facts.inputs) or "no input"
+        raise ModelError(part, f"input.layout is {said}, but the model takes {shapes}; that is no such picture")
+    return found
+
+
+def own_range(spec: TensorSpec) -> Normalization | None:
+    """Return the mean and std that put pixels 0..255 into an 8-bit tensor as they are (int8: less 128); else None."""
+    if spec.dtype not in LOWEST:
+        return None
+    scale, zero_point = (spec.scale, spec.zero_point) if spec.quantized else (1.0, 0)
+    mean = zero_point - LOWEST[spec.dtype] if spec.quantized else -LOWEST[spec.dtype]
+    return (float(mean),), (1.0 / scale,)
+
+
+def _picture(spec: TensorSpec, said: Layout | None) -> Picture | None:
+    layouts: tuple[Layout, ...] = (said,) if said else ("nhwc", "nchw")
+    for layout in layouts if len(spec.shape) == RANK else ():
+        channels, sides = _axes(spec.shape, layout)
+        if channels in CHANNELS and (said or _plausible(*sides)):
+            return Picture(spec, layout, channels)
+    return None
+
+
+def _axes(shape: tuple[int, ...], layout: Layout) -> tuple[int, tuple[int, int]]:
+    if layout == "nhwc":
+        return shape[3], (shape[1], shape[2])
+    return shape[1], (shape[2], shape[3])
+
+
+def _plausible(height: int, width: int) -> bool:
+    short, long = sorted((height, width))
+    return short >= SIDE_MIN and long <= ASPECT_MAX * short
+
+
+def _guess(picture: Picture | None, decoder: Decoder | None) -> InputSection:
+    """Return what is usual. The filter gives the answers of "area" on all our photos but for ties, at a quarter of its time."""
+    if picture is None:
+        return InputSection()
+    return InputSection(
+        resize="letterbox" if decoder == "blazeface" else "stretch", filter="fast_area", layout=picture.layout
+    )
+
+
+def _color_orders(known: Known, picture: Picture | None) -> tuple[tuple[str, ColorOrder | None], ...]:
+    if picture is None:
+        return ()
+    if picture.channels == 1:
+        return ((SHAPE, "gray"),)
+    tensor = _picture_metadata(known, picture)
+    return (METADATA, tensor.color_order if tensor else None), (ASSUMED, "rgb")
+
+
+def _picture_metadata(known: Known, picture: Picture | None) -> TensorMetadata | None:
+    return known.metadata.inputs[0] if picture and known.metadata and known.metadata.inputs else None
+
+
+def _normalization(
+    known: Known, picture: Picture | None, decoder: Decoder | None, answers: Answers
+) -> Normalization | None:
+    """Return mean and std as one answer: half of it from here and half from there would fit nothing."""
+    flags = InputSection(mean=known.overrides.mean, std=known.overrides.std)
+    require_normalization(known.part, flags)
+    blazeface = ((HALF,), (HALF,)) if picture and decoder == "blazeface" else None
+    chosen = answers.pick(
+        "input.mean",
+        (FLAG, _as_mean_std(flags)),
+        (MANIFEST, _as_mean_std(known.said.input)),
+        (METADATA, _of_metadata(_picture_metadata(known, picture), picture)),
+        (OWN_RANGE, own_range(picture.spec) if picture else None),
+        (DECODER, blazeface),
+    )
+    if chosen is None:
+        return None
+    answers.told_by["input.std"] = answers.told_by["input.mean"]
+    _require_channels(known.part, chosen, picture)
+    return chosen
+
+
+def _as_mean_std(section: InputSection) -> Normalization | None:
+    if section.range is not None:
+        low, high = section.range
+        std = PIXEL_MAX / (high - low)
+        return (-low * std,), (std,)
+    return (section.mean, section.std) if section.mean is not None and section.std is not None else None
+
+
+def _of_metadata(tensor: TensorMetadata | None, picture: Picture | None) -> Normalization | None:
+    """Return what the metadata says, or the tensor's own range where that is what it means.
+
+    Makers write the float model's numbers (or "0 and 1": nothing to do) into its quantised twin. Followed to the letter
+    they would shift half of all pixels by one step, or saturate.
+    """
+    if tensor is None or picture is None or not tensor.mean:
+        return None
+    told: Normalization = (tensor.mean, tensor.std)
+    own = own_range(picture.spec)
+    return own if own and (_is_nothing(told) or _is_within_a_step(told, own, picture.spec.scale)) else told
+
+
+def _is_nothing(told: Normalization) -> bool:
+    return set(told[0]) == {0.0} and set(told[1]) == {1.0}
+
+
+def _is_within_a_step(told: Normalization, own: Normalization, scale: float) -> bool:
+    """Whether both make the same of a pixel but for one quantisation step; they are straight lines, so ends suffice."""
+    return all(
+        abs((pixel - mean) / std - (pixel - own[0][0]) / own[1][0]) <= scale * ONE_STEP
+        for pixel in (0, PIXEL_MAX)
+        for mean in told[0]
+        for std in told[1]
+    )
+
+
+def _require_channels(part: str, chosen: Normalization, picture: Picture | None) -> None:
+    for key, values in zip(("mean", "std"), chosen, strict=True):
+        if picture and len(values) not in (1, picture.channels):
+            wanted = "1" if picture.channels == 1 else f"1 or {picture.channels}"
+            raise ModelError(part, f"input.{key} has {len(values)} values, but the picture takes {wanted}")

@@ -1,0 +1,205 @@
+"""Reads a manifest: TOML into `wire.manifest.Manifest`. Anyone may have written it, so nothing in it is believed."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from inferd.errors import ModelError
+from inferd.store.formats.appended_zip import require_plain_name
+from inferd.wire.manifest import InputSection, Manifest, OutputSection
+
+MANIFEST_MAX_BYTES = 64 << 10
+SCHEMA_VERSION = 1
+TITLE_MAX_CHARACTERS = 100
+PIXEL_MAX = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The numbers a key may have, ends included."""
+
+    low: float
+    high: float
+
+
+BOUNDS: dict[str, Bounds] = {
+    "input.letterbox_fill": Bounds(0, PIXEL_MAX),
+    "input.denoise_px": Bounds(3, 31),
+    "signal.rate_hz": Bounds(1e-6, 10e6),
+    "signal.window": Bounds(1, 16_000_000),
+    "signal.hop": Bounds(1, 16_000_000),
+    "signal.denoise_size": Bounds(3, 9999),
+    "signal.gate_db": Bounds(0, 100),
+    "signal.frame": Bounds(2, 65_536),
+    "signal.step": Bounds(1, 65_536),
+    "signal.fft": Bounds(2, 65_536),
+    "signal.power": Bounds(1, 2),
+    "signal.mels": Bounds(1, 512),
+    "signal.low_hz": Bounds(0, 5e6),
+    "signal.high_hz": Bounds(0, 5e6),
+    "signal.log_offset": Bounds(0, 1),
+    "signal.coefficients": Bounds(1, 512),
+    "signal.peaks": Bounds(1, 1000),
+    "signal.feature_std": Bounds(1e-12, math.inf),
+    "quality.dark": Bounds(0, 1),
+    "quality.bright": Bounds(0, 1),
+    "quality.sharp": Bounds(0, 1e9),
+    "quality.frozen_s": Bounds(0, 1e9),
+    "quality.missing": Bounds(0, 1),
+    "output.threshold": Bounds(0, 1),
+    "output.iou_threshold": Bounds(0, 1),
+    "output.top_k": Bounds(1, 100_000),
+    "output.average": Bounds(0, 100_000),
+    "output.limit": Bounds(0, math.inf),
+    "output.label_offset": Bounds(-100_000, 100_000),
+    "budget.accuracy": Bounds(0, 1),
+    "budget.latency_p95_ms": Bounds(0, math.inf),
+    "budget.rss_mb": Bounds(0, math.inf),
+    "budget.energy_mj": Bounds(0, math.inf),
+    "golden.tolerance": Bounds(0, math.inf),
+}
+
+
+def parse_manifest(part: str, content: bytes) -> Manifest:
+    """Read a manifest.
+
+    Args:
+        part: the file to name in errors.
+        content: at most 64 KiB of TOML.
+
+    Raises:
+        ModelError: it is too large, no TOML, has an unknown key or a value that cannot be.
+    """
+    if len(content) > MANIFEST_MAX_BYTES:
+        raise ModelError(part, f"has {len(content):,} bytes; a manifest has at most {MANIFEST_MAX_BYTES:,}")
+    table = _decode(part, content)
+    _require_known_keys(part, "", table, Manifest)
+    try:
+        manifest = msgspec.convert(table, Manifest)
+    except msgspec.ValidationError as exc:
+        raise ModelError(part, _explain(str(exc))) from exc
+    _check(part, manifest)
+    return manifest
+
+
+def require_normalization(part: str, section: InputSection) -> None:
+    """Make sure that an [input] section says how pixels become values in one way, and wholly.
+
+    Raises:
+        ModelError: both mean and range, mean without std, numbers that are none, or a std of 0.
+    """
+    if section.range is not None and (section.mean is not None or section.std is not None):
+        raise ModelError(
+            part, "says both range and mean/std under [input]; keep the one that the model was trained with"
+        )
+    if (section.mean is None) != (section.std is None):
+        raise ModelError(
+            part, "says only one of mean and std; they belong together (--mean and --std, or both under [input])"
+        )
+    for key, values in (("mean", section.mean), ("std", section.std), ("range", section.range)):
+        if values is not None and (not values or not all(map(math.isfinite, values))):
+            raise ModelError(part, f"input.{key} holds {list(values)}; finite numbers are needed")
+    if section.std is not None and 0.0 in section.std:
+        raise ModelError(part, "input.std is 0, but pixels are divided by it; 1 leaves them as they are")
+    if section.range is not None and section.range[0] == section.range[1]:
+        raise ModelError(part, "input.range begins where it ends; say what pixel 0 and pixel 255 become")
+
+
+def require_output_bounds(part: str, section: OutputSection) -> None:
+    """Make sure that the numbers of an [output] section can be.
+
+    Raises:
+        ModelError: one is out of bounds.
+    """
+    _require_bounds(part, "output", section)
+    for key in ("reference", "scale", "offset"):
+        values = getattr(section, key)
+        if values is not None and (not values or not all(map(math.isfinite, values))):
+            raise ModelError(part, f"output.{key} holds {list(values)}; finite numbers are needed")
+
+
+def _decode(part: str, content: bytes) -> Mapping[str, Any]:  # Any: TOML's values, checked by _convert's types
+    try:
+        table: dict[str, Any] = msgspec.toml.decode(content.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as exc:
+        reason = "it is nested too deeply" if isinstance(exc, RecursionError) else str(exc)
+        raise ModelError(part, f"is not TOML: {reason}") from exc
+    return table
+
+
+def _require_known_keys(part: str, place: str, table: Mapping[str, Any], kind: type[msgspec.Struct]) -> None:
+    types = typing.get_type_hints(kind)
+    for key, value in table.items():
+        if key not in types:
+            raise ModelError(part, _unknown(place, key, list(types)))
+        if isinstance(value, Mapping) and isinstance(types[key], type) and issubclass(types[key], msgspec.Struct):
+            _require_known_keys(part, key, value, types[key])
+
+
+def _unknown(place: str, key: str, known: Sequence[str]) -> str:
+    where = f"[{place}]" if place else "the top level"
+    near = difflib.get_close_matches(key, known, n=1) or _elsewhere(key)
+    meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    return f"{where} has no key {key[:80]!r}; {meant}"
+
+
+def _elsewhere(key: str) -> list[str]:
+    """Return "[section] key" where the key exists, but in another section."""
+    hints = typing.get_type_hints(Manifest)
+    return [f"[{name}] {key}" for name, kind in hints.items() if key in getattr(kind, "__struct_fields__", ())]
+
+
+def _explain(text: str) -> str:
+    what, _, where = text.partition(" - at `$")
+    path = re.sub(r"\[.*", "", where.removesuffix("`").lstrip(".")) or "the top level"
+    if what.startswith("Invalid enum value"):
+        section, _, key = path.partition(".")
+        hint = typing.get_type_hints(typing.get_type_hints(Manifest)[section])[key]
+        return f"{path} is {what.removeprefix('Invalid enum value ')}; there are {', '.join(_choices(hint))}"
+    return f"{path}: {what[:1].lower()}{what[1:]}"
+
+
+def _choices(hint: Any) -> Iterator[str]:  # Any: a type hint, Literal within Optional
+    for option in typing.get_args(hint):
+        yield from [option] if isinstance(option, str) else _choices(option)
+
+
+def _check(part: str, manifest: Manifest) -> None:
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise ModelError(part, f"has schema_version {manifest.schema_version}; this inferd reads {SCHEMA_VERSION}")
+    for key in ("name", "version"):
+        _require_title(part, f"model.{key}", getattr(manifest.model, key))
+    if isinstance(manifest.output.labels, str):
+        require_plain_name(part, manifest.output.labels)
+    if manifest.golden.samples is not None:
+        require_plain_name(part, manifest.golden.samples)
+    if manifest.model.twin is not None:
+        require_plain_name(part, manifest.model.twin)
+    require_normalization(part, manifest.input)
+    require_output_bounds(part, manifest.output)
+    for name in ("input", "signal", "quality", "budget", "golden"):
+        _require_bounds(part, name, getattr(manifest, name))
+
+
+def _require_title(part: str, key: str, text: str | None) -> None:
+    if text is None:
+        return
+    if not text.strip() or not text.isprintable() or "/" in text or len(text) > TITLE_MAX_CHARACTERS:
+        raise ModelError(
+            part, f"{key} is {text[:80]!r}; it takes 1 to {TITLE_MAX_CHARACTERS} printable characters, no slash"
+        )
+
+
+def _require_bounds(part: str, name: str, section: msgspec.Struct) -> None:
+    for field in section.__struct_fields__:
+        bounds, value = BOUNDS.get(f"{name}.{field}"), getattr(section, field)
+        if bounds is not None and value is not None and not bounds.low <= value <= bounds.high:
+            raise ModelError(part, f"{name}.{field} is {value}; it must lie between {bounds.low:g} and {bounds.high:g}")

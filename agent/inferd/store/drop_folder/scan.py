@@ -1,0 +1,64 @@
+"""Looks at the drop folder: a listing of names and their stat, two folders deep, links never followed, nothing opened.
+
+Looking again every second or two, rather than inotify: it works on NFS, needs no care when the folder is removed and
+comes back, and costs little (20 models: 0.1 ms of CPU a look on x86, November 2026).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from inferd.store.drop_folder.items import Entry, Kind, Listing, passing
+
+ENTRIES_MAX = 1000  # of one folder; and of all
+DEPTH = 3  # name/version/file
+
+
+class TooMany(Exception):
+    """A folder has more entries than are looked at; the text is its path below the drop folder."""
+
+
+def look(folder: Path) -> Listing:
+    """Return what lies in the drop folder, by path below it.
+
+    Raises:
+        OSError: the folder is not there, or cannot be read now.
+        TooMany: it, or a folder in it, has more entries than are looked at.
+    """
+    listing: dict[str, Entry] = {}
+    _look(folder, "", 1, listing)
+    return listing
+
+
+def _look(folder: Path, below: str, depth: int, listing: dict[str, Entry]) -> None:
+    with os.scandir(folder) as entries:
+        for number, entry in enumerate(entries):
+            if number >= ENTRIES_MAX or len(listing) >= ENTRIES_MAX:
+                raise TooMany(below or ".")
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # gone since it was listed
+                continue
+            kind = _kind(found.st_mode)
+            path = f"{below}{entry.name}"
+            listing[path] = Entry(kind, found.st_size, found.st_mtime_ns, found.st_ino)
+            if kind == "folder" and depth < DEPTH and not passing(entry.name):
+                _look_into(folder / entry.name, f"{path}/", depth + 1, listing)
+
+
+def _look_into(folder: Path, below: str, depth: int, listing: dict[str, Entry]) -> None:
+    """Look into a folder of the drop folder; one that is gone or may not be entered holds nothing."""
+    try:
+        _look(folder, below, depth, listing)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+
+
+def _kind(mode: int) -> Kind:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "link" if stat.S_ISLNK(mode) else "other"

@@ -1,0 +1,1 @@
+"""The rules of a model's life: slots, trial, rollback, pin. Values in, values out."""

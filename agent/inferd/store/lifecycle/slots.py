@@ -1,0 +1,297 @@
+"""The rules of a model's life: a state and an event in, the next state out. No clock, no disk, no processes.
+
+    arrived ─▶ judged ─▶ begun (on trial) ─▶ committed
+                 │             └─▶ failed: the active one goes on, this one is quarantined
+                 └─▶ refused
+
+What is to serve is never an instruction of its own: it is `Slots.serving`, so that whoever reads the state after a
+power cut does the same as whoever wrote it. A model goes backwards only in `fail`, `unseat` and a person's `roll_back`
+(`operator_commands.py`), and each says why.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import reduce
+
+import msgspec
+
+from inferd.store.lifecycle.state import FACTORY, Figures, LogKind, Quarantined, Slots, State, Trial, Verdict, Version
+from inferd.store.lifecycle.variants import are_variants, better, told
+
+BOX_DEATHS = 2  # a model that took the device down so often is not tried again
+AGENT_DEATHS = 10  # inferd alone may be killed by anybody, so this many are needed to suspect the model
+WORKER_DEATHS = 2  # deaths that may be somebody else's doing (SIGKILL)
+QUARANTINED_MAX = 500
+ORDERED = re.compile(r"v?\d+(\.\w+)*")
+
+replace = msgspec.structs.replace
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an engine key follows.
+
+    Attributes:
+        items: the drop folder's items, or the one path, that may serve it; None for whatever is newest.
+        task: what a newest model must be for; None for anything.
+        period_ms: time from frame to frame; 0 where only the camera knows it.
+    """
+
+    items: frozenset[str] | None
+    task: str | None = None
+    period_ms: float = 0.0
+
+    def fits(self, version: Version) -> bool:
+        """Whether a model is among those it may take: present, and of the name or task that is followed."""
+        if self.items is not None:
+            return not self.items.isdisjoint(version.items)
+        return bool(version.items) and (self.task is None or version.task == self.task)
+
+
+def newer(one: Version, other: Version) -> bool:
+    """Whether `one` comes after `other`: by version where both have one and the same name, else by arrival."""
+    if one.name == other.name and ORDERED.fullmatch(one.version) and ORDERED.fullmatch(other.version):
+        first, second = _order(one.version), _order(other.version)
+        if first != second:
+            return first > second
+    return one.arrived > other.arrived
+
+
+def arrive(state: State, version: Version, item: str, at: float) -> State:
+    """Take it that `item` holds these bytes now; what it held before is retired.
+
+    Bytes that come again count as new: whoever copies an old model over a newer one wants the old one back.
+    """
+    before = state.versions.get(version.digest)
+    if before is not None and item in before.items:
+        return state
+    state = retire(state, item, at)
+    items = (*before.items, item) if before else (item,)
+    state = replace(state, arrivals=state.arrivals + 1)
+    state = state.with_version(replace(version, arrived=state.arrivals, items=items))
+    for key, slots in state.slots.items():
+        passed = tuple(one for one in slots.passed_over if one != version.digest)
+        state = state.with_slots(key, replace(slots, passed_over=passed))
+    return state.noted("model.arrived", version.digest, at, f"from {item}")
+
+
+def retire(state: State, item: str, at: float) -> State:
+    """Take it that the bytes of an item are gone. What serves goes on serving."""
+    for digest, version in state.versions.items():
+        if item in version.items:
+            left = tuple(one for one in version.items if one != item)
+            state = state.with_version(replace(version, items=left))
+            state = state.noted("model.retired", digest, at, f"{item} is gone or holds something else")
+    return state
+
+
+def judge(state: State, key: str, digest: str, verdict: Verdict, title: str = "") -> State:
+    """Take a verdict on the model of that digest, which a person calls `title`."""
+    slots = state.of(key)
+    known = {one: said for one, said in slots.verdicts.items() if one in state.versions or one == digest}
+    state = state.with_slots(key, replace(slots, verdicts={**known, digest: verdict}))
+    kind: LogKind = "model.accepted" if verdict.accepted else "model.refused"
+    return state.noted(kind, digest, verdict.at, verdict.why, key, title)
+
+
+def may_serve(state: State, key: str, digest: str, verdict_key: str) -> bool:
+    """Whether a model was accepted under the present circumstances and did no harm since."""
+    verdict = state.of(key).verdicts.get(digest)
+    return verdict is not None and verdict.accepted and verdict.key == verdict_key and digest not in state.quarantine
+
+
+def choose(state: State, key: str, wish: Wish, verdict_key: str) -> str:
+    """Return the model that should go on trial now; "" for none.
+
+    The factory's is the last resort: it never takes the place of a model that serves, not even of one whose file is gone.
+    """
+    slots = state.of(key)
+    if slots.trial is not None:
+        return ""
+
+    def ready(digest: str) -> bool:
+        return digest in state.versions and may_serve(state, key, digest, verdict_key)
+
+    if slots.pin:
+        return slots.pin if slots.pin != slots.active and ready(slots.pin) else ""
+    if slots.asked and slots.asked != slots.active and ready(slots.asked):
+        return slots.asked
+    active = state.versions.get(slots.active)
+    fitting = [
+        one
+        for one in sorted(state.versions.values(), key=lambda version: version.arrived)
+        if wish.fits(one)
+        and ready(one.digest)
+        and one.digest not in slots.passed_over
+        and not (active and one.items == (FACTORY,))
+    ]
+    if not fitting:
+        return ""
+    newest = reduce(lambda before, one: one if newer(one, before) else before, fitting)
+    best = _best_variant(slots, [newest, *(one for one in fitting if are_variants(one, newest))], wish.period_ms)
+    if active is not None and are_variants(best, active):
+        stays = not better(_figures(slots, best.digest), _figures(slots, active.digest), wish.period_ms)
+    else:
+        stays = active is not None and wish.fits(active) and not newer(newest, active)
+    return "" if stays or best.digest == slots.active else best.digest
+
+
+def begin(state: State, key: str, digest: str, boot_id: str, at: float) -> State:
+    """Intend the switch to a model; to be on disk before it is made."""
+    why = _why_now(state, key, digest)
+    slots = replace(state.of(key), trial=Trial(digest, boot_id), asked="")
+    return state.with_slots(key, slots).noted("model.trial", digest, at, why, key)
+
+
+def commit(state: State, key: str, at: float, why: str = "") -> State:
+    """Take it that the model on trial has proved itself."""
+    slots = state.of(key)
+    if slots.trial is None:
+        return state
+    digest = slots.trial.digest
+    previous = slots.previous if slots.active in ("", digest) else slots.active
+    slots = replace(slots, active=digest, previous="" if previous == digest else previous, trial=None)
+    return state.with_slots(key, slots).noted("model.committed", digest, at, why, key)
+
+
+def fail(state: State, key: str, code: str, why: str, at: float) -> State:
+    """Take it that the model on trial did harm: quarantine it and go back.
+
+    Where there is nothing to go back to, a model that did not take the device down goes on: it is better than none.
+    """
+    slots = state.of(key)
+    if slots.trial is None:
+        return state
+    digest = slots.trial.digest
+    if not slots.active and code != "box_down":
+        return commit(state, key, at, f"{why}; it is the only model there is").noted("model.kept", digest, at, why, key)
+    if slots.active == digest:  # it was proved once, and was only tried again
+        return state.with_slots(key, replace(slots, trial=None)).noted("model.kept", digest, at, why, key)
+    state = quarantine(state.with_slots(key, replace(slots, trial=None)), digest, Quarantined(code, why, key, at))
+    return state.noted("model.rolled_back", slots.active or digest, at, why, key)
+
+
+def doubt(state: State, key: str, why: str, at: float) -> State:
+    """Note what a person should look at in the model that serves, though it is not certain enough to go back."""
+    return state.noted("model.doubtful", state.of(key).serving, at, why, key)
+
+
+def strike(state: State, key: str, why: str, at: float) -> State:
+    """Take it that the worker died during a trial, perhaps by somebody else's doing; the second death counts."""
+    slots = state.of(key)
+    if slots.trial is None:
+        return state
+    trial = replace(slots.trial, worker_deaths=slots.trial.worker_deaths + 1)
+    state = state.with_slots(key, replace(slots, trial=trial))
+    return fail(state, key, "crash", why, at) if trial.worker_deaths >= WORKER_DEATHS else state
+
+
+def unseat(state: State, key: str, why: str, at: float) -> State:
+    """Take it that the active model cannot serve any more (its file is damaged, a new runtime refuses it)."""
+    slots = state.of(key)
+    lost, back_to = slots.active, "" if slots.previous in state.quarantine else slots.previous
+    if not lost:
+        return state
+    state = state.with_slots(key, replace(slots, active=back_to, previous=""))
+    return state.noted("model.rolled_back", back_to or lost, at, why, key)
+
+
+def wake(state: State, boot_id: str, at: float) -> State:
+    """Take it that the agent has started: count what an interrupted trial has cost, and stop one that costs too much."""
+    for key, slots in state.slots.items():
+        if slots.trial is None:
+            continue
+        went_down = slots.trial.boot_id != boot_id
+        trial = replace(
+            slots.trial,
+            boot_id=boot_id,
+            box_deaths=slots.trial.box_deaths + went_down,
+            agent_deaths=slots.trial.agent_deaths + (not went_down),
+        )
+        state = state.with_slots(key, replace(slots, trial=trial))
+        if trial.box_deaths >= BOX_DEATHS:
+            state = fail(
+                state, key, "box_down", f"the device went down {trial.box_deaths} times while it was on trial", at
+            )
+        elif trial.agent_deaths >= AGENT_DEATHS:
+            state = fail(state, key, "agent_down", f"inferd ended {trial.agent_deaths} times while it was on trial", at)
+    return _wake_vetting(state, boot_id)
+
+
+def see(state: State, key: str, item: str, mark: str) -> State:
+    """Take it that the files of an item were judged; `mark` tells which, and under which circumstances."""
+    kept = {one: seen for one, seen in state.seen.items() if one != f"{key} | {item}"}
+    return replace(state, seen={**dict(list(kept.items())[-(QUARANTINED_MAX - 1) :]), f"{key} | {item}": mark})
+
+
+def unsee(state: State) -> State:
+    """Take it that nothing in the drop folder was judged."""
+    return replace(state, seen={}, vet_deaths={})
+
+
+def start_vetting(state: State, item: str, boot_id: str) -> State:
+    """Intend to vet the bytes that an item's fingerprint names; to be on disk before it is done."""
+    return replace(state, vetting=item, vetting_boot=boot_id)
+
+
+def end_vetting(state: State) -> State:
+    """Take it that the vet child has ended."""
+    return replace(state, vetting="", vetting_boot="")
+
+
+def quarantine(state: State, digest: str, why: Quarantined) -> State:
+    """Never try a model again by itself; the oldest entries go where there are too many."""
+    kept = list(state.quarantine.items())[-(QUARANTINED_MAX - 1) :]
+    state = replace(state, quarantine={**dict(kept), digest: why})
+    return state.noted("model.quarantined", digest, why.at, why.why, why.key)
+
+
+def _wake_vetting(state: State, boot_id: str) -> State:
+    if state.vetting and state.vetting_boot != boot_id:
+        deaths = {**state.vet_deaths, state.vetting: state.vet_deaths.get(state.vetting, 0) + 1}
+        state = replace(state, vet_deaths=dict(list(deaths.items())[-QUARANTINED_MAX:]))
+    return end_vetting(state)
+
+
+def _why_now(state: State, key: str, digest: str) -> str:
+    """Return why a model goes on trial that is not simply newer than the active one; "" where it is."""
+    slots = state.of(key)
+    if slots.asked == digest:
+        return "asked for by a person"
+    if slots.pin == digest:
+        return "pinned"
+    active, chosen = state.versions.get(slots.active), state.versions.get(digest)
+    if chosen is not None and (others := _other_variants(state, slots, chosen)):
+        return f"of its variants {told(chosen.variant, _figures(slots, digest))} suits this device best; {others}"
+    if active is None or chosen is None or newer(chosen, active):
+        return ""
+    return f"{active.title} is newer, but no longer what is followed"
+
+
+def _best_variant(slots: Slots, variants: list[Version], period_ms: float) -> Version:
+    """Return the variant that suits this device best, by what was measured."""
+
+    def best_of(one: Version, other: Version) -> Version:
+        return other if better(_figures(slots, other.digest), _figures(slots, one.digest), period_ms) else one
+
+    return reduce(best_of, variants)
+
+
+def _other_variants(state: State, slots: Slots, chosen: Version) -> str:
+    """Return the other variants that were accepted, with what was measured of each; "" for none."""
+    others = [one for one in state.versions.values() if are_variants(one, chosen) and one.items]
+    accepted = [one for one in others if (verdict := slots.verdicts.get(one.digest)) and verdict.accepted]
+    return ", ".join(told(one.variant, _figures(slots, one.digest)) for one in accepted)
+
+
+def _figures(slots: Slots, digest: str) -> Figures:
+    verdict = slots.verdicts.get(digest)
+    return verdict.figures if verdict is not None else Figures()
+
+
+def _order(version: str) -> tuple[tuple[int, str], ...]:
+    return tuple(
+        (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[.]", version.removeprefix("v"))
+    )

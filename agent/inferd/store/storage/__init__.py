@@ -1,0 +1,1 @@
+"""Blobs and state on disk, valid after a power cut at any instant."""

@@ -1,0 +1,1 @@
+"""Child processes: fork server, channels, heartbeats, signals, resource limits."""

@@ -1,0 +1,1 @@
+"""What several tasks share: scores, boxes, non-maximum suppression, class names."""

@@ -1,0 +1,1 @@
+"""Home Assistant discovery: which entities a device has."""

@@ -1,0 +1,1 @@
+"""Requests over MQTT: who may send which, and the client that sends them."""

@@ -1,0 +1,127 @@
+"""Lets in what may be asked over the broker, and nothing else. Pure but for its memory, which is bounded."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import msgspec
+
+from inferd.errors import LinkError
+from inferd.records import Incoming
+from inferd.telemetry.connection_errors import Stale
+from inferd.telemetry.encryption.requests import Opener
+from inferd.wire.requests import LIMIT_BYTES, VERBS, Arguments, Request
+from inferd.wire.topics import REQUEST, RESPONSE, full_topic
+
+PER_S = 5.0
+AT_ONCE = 20
+REMEMBERED = 1000  # ids; an older one that comes again is answered again
+LONGEST_TOPIC = 256
+
+_decoders = {name: msgspec.json.Decoder(verb.takes) for name, verb in VERBS.items()}
+_request = msgspec.json.Decoder(Request)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that is let in."""
+
+    verb: str
+    id: str
+    arguments: Arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A request that is turned away, and why."""
+
+    verb: str
+    id: str
+    why: str
+
+
+class Gate:
+    """Owned by control's main thread.
+
+    Attributes:
+        ignored: requests that were not even answered: too many, or asked before.
+    """
+
+    def __init__(self, prefix: str, device: str, opener: Opener | None = None) -> None:
+        """Let in what is asked of `device`; `opener` opens requests where messages are sealed."""
+        self.ignored = 0
+        self._prefix = prefix
+        self._requests = full_topic(prefix, device, REQUEST)
+        self._responses = full_topic(prefix, device, RESPONSE)
+        self._opener = opener
+        self._seen: OrderedDict[str, int] = OrderedDict()
+        self._tokens = float(AT_ONCE)
+        self._looked_s = 0.0
+
+    def admit(self, incoming: Incoming, now_s: float) -> Asked | Turned | None:
+        """Return what is asked, or why it is turned away; None where there is nothing to answer.
+
+        Args:
+            incoming: what came on a topic; those that are no requests are none of ours.
+            now_s: monotonic.
+        """
+        if not incoming.topic.startswith(self._requests):
+            return None
+        if not self._may(now_s):
+            self.ignored += 1
+            return None
+        verb = incoming.topic.removeprefix(self._requests)
+        try:
+            opened, quoted = self._opener.open(verb, incoming.payload) if self._opener else (incoming.payload, 0)
+        except Stale as exc:
+            return Turned(verb, _read(msgspec.structs.replace(incoming, payload=exc.request), verb).id, exc.message)
+        except LinkError as exc:
+            return Turned(verb, "", exc.message)
+        asked = _read(msgspec.structs.replace(incoming, payload=opened), verb)
+        if asked.id and asked.id in self._seen:
+            self.ignored += 1
+            return None
+        self._remember(asked.id, quoted)
+        return asked
+
+    def response_topic(self, incoming: Incoming, verb: str) -> str:
+        """Return the whole topic for the answer: where MQTT 5 asks for it, unless that is a topic of some device's own."""
+        wanted = incoming.response_topic
+        usable = 0 < len(wanted) <= LONGEST_TOPIC and not wanted.startswith("$") and not set("+#\0") & set(wanted)
+        ours = wanted.startswith(f"{self._prefix}/") and not wanted.startswith(self._responses)
+        # An unknown verb stands in no topic of ours: whoever asks cannot make us write wherever he likes.
+        return wanted if usable and not ours else f"{self._responses}{verb if verb in VERBS else 'unknown'}"
+
+    def _may(self, now_s: float) -> bool:
+        self._tokens = min(float(AT_ONCE), self._tokens + (now_s - self._looked_s) * PER_S)
+        self._looked_s = now_s
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def _remember(self, request_id: str, quoted: int) -> None:
+        if request_id:
+            self._seen[request_id] = quoted
+        while len(self._seen) > REMEMBERED:
+            _, forgotten = self._seen.popitem(last=False)
+            if self._opener:
+                self._opener.forget(forgotten)
+
+
+def _read(incoming: Incoming, verb: str) -> Asked | Turned:
+    if len(incoming.payload) > LIMIT_BYTES:
+        return Turned(verb, "", f"a request has at most {LIMIT_BYTES} bytes")
+    try:
+        request = _request.decode(incoming.payload)
+    except msgspec.MsgspecError as exc:
+        return Turned(verb, "", f'a request is {{"id": "...", "data": {{...}}}}: {exc}')
+    if incoming.retained:
+        return Turned(verb, request.id, "a request must not be retained: it would be obeyed again at every connect")
+    if verb not in VERBS:
+        return Turned(verb, request.id, f"there is no such request; there are {', '.join(VERBS)}")
+    try:
+        return Asked(verb, request.id, _decoders[verb].decode(request.data))
+    except msgspec.MsgspecError as exc:
+        return Turned(verb, request.id, f"data: {exc}")

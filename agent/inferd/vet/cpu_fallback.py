@@ -1,0 +1,56 @@
+"""The CPU side of a model that is meant for an accelerator, as a vet child finds it.
+
+A vet child cannot open an Edge TPU that the worker holds, so such a model is judged by its twin; whether the accelerator
+takes it is asked apart (`accelerator_probe.py`), as often as needed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from inferd import ipc
+from inferd.config import settings
+from inferd.engine_choice import EDGETPU_OP, fitting_engine
+from inferd.store.description.bundle import find_bundle
+from inferd.store.description.cpu_fallback import find_twin
+from inferd.store.description.describe import describe
+from inferd.wire.manifest import ModelDescription
+
+
+class Twin(NamedTuple):
+    """What the CPU runs in a model's place: a description of the same name and digest, and an open file."""
+
+    description: ModelDescription
+    fd: int
+
+
+def open_twin(path: Path, request: ipc.Examine, description: ModelDescription) -> Twin | None:
+    """Return what the CPU runs instead of a model on an accelerator; None where it needs none, or has none.
+
+    That is the twin beside a model compiled for an Edge TPU. Any other model that a delegate runs is its own twin.
+
+    Raises:
+        ModelError: the twin, its manifest or its labels are wrong.
+    """
+    if not fitting_engine(description, request.engine).delegate:
+        return None
+    file = find_twin(path)
+    if file is None:
+        if EDGETPU_OP in description.facts.custom_ops:
+            return None
+        return Twin(description, _open(find_bundle(path).model))
+    told = describe(file, request.overrides, None)
+    return Twin(msgspec.structs.replace(told, ref=description.ref), _open(file))
+
+
+def on_cpu(engine: settings.Engine) -> settings.Engine:
+    """Return how the twin of a model is run."""
+    return msgspec.structs.replace(engine, delegate="", delegate_options={})
+
+
+def _open(file: Path) -> int:
+    return os.open(file, os.O_RDONLY | os.O_CLOEXEC)

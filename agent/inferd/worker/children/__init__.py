@@ -1,0 +1,1 @@
+"""Short-lived child processes: one-shot inference, accelerator probe, USB recovery."""

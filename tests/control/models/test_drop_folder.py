@@ -1,0 +1,44 @@
+"""The drop folder from control's side: there from the first start, and missed only where it cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inferd.config import settings
+from inferd.control.models.drop_folder import DropFolder
+from inferd.system.clock import SystemClock
+
+AT_ONCE = settings.Models(look_every_s=1e-6, settle_s=1e-6)
+
+
+def test_a_first_start_makes_the_drop_folder_and_has_nothing_to_complain_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    drop = DropFolder(tmp_path / "models", AT_ONCE, SystemClock())
+    drop.changes()
+    assert (tmp_path / "models").is_dir()
+    assert drop.seen
+    assert caplog.messages == []
+
+
+def test_a_drop_folder_whose_place_is_away_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    drop = DropFolder(tmp_path / "nfs" / "models", AT_ONCE, SystemClock())
+    for _ in range(3):
+        drop.changes()
+    assert len(caplog.messages) == 1
+    assert "No such file" in caplog.text
+
+
+def test_a_drop_folder_that_is_removed_and_comes_back_holds_what_it_held(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    drop = DropFolder(folder, AT_ONCE, SystemClock())
+    (folder / "cat.tflite").write_text("cat")
+    while not drop.changes().settled:
+        pass
+    folder.rename(tmp_path / "aside")
+    assert drop.changes().gone == ()
+    (tmp_path / "aside").rename(folder)
+    changes = drop.changes()
+    assert (changes.gone, changes.settled) == ((), ())

@@ -1,0 +1,17 @@
+"""What the tests of this folder share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from inferd.control.processes.vet_job import ENVIRONMENT, PRELOAD
+from inferd.system.processes.fork_server import Seed
+
+
+@pytest.fixture(scope="module")
+def seed() -> Iterator[Seed]:
+    """Give a seed that forks vet children."""
+    with Seed(PRELOAD, ENVIRONMENT) as started:
+        yield started

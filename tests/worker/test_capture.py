@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from fixtures.agents.agent import wait_for
+from fixtures.agents.fake_pipeline import Voice, pipeline
+from fixtures.network.cameras import printing
+from inferd.config import settings
+from inferd.pipeline import Lane
+from inferd.records import Wanted
+from inferd.system.clock import SystemClock
+from inferd.system.threads import Condition, Event, start
+from inferd.worker.capture import Capture, settle
+
+
+def capture(lane: Lane, stop: Event) -> Voice:
+    """Run a source thread until it ends by itself, or for a second."""
+    voice = Voice()
+    thread = start("source cam", Capture(lane, SystemClock(), stop, voice).run)
+    thread.join(1)
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    return voice
+
+
+def lane_of(source: settings.Source, **pace: object) -> Lane:
+    return Lane(pipeline(source=source, pace=settings.Pace(**pace)), Condition())  # type: ignore[arg-type]  # right keys
+
+
+def test_a_finite_source_is_read_to_its_end_and_the_end_is_told() -> None:
+    lane = lane_of(settings.SyntheticSource(width=8, height=8, frames=3), mode="fixed", fps=1000)
+    voice = capture(lane, Event())
+    assert voice.states == [("running", ""), ("ended", "the input is through")]
+    assert lane.counters.drain().frames_in == 3
+
+
+def test_a_source_that_fails_is_a_named_state_and_is_opened_again() -> None:
+    lane = lane_of(settings.SyntheticSource(width=8, height=8, fail_after=2), mode="fixed", fps=1000)
+    voice = capture(lane, Event())
+    assert [state for state, _ in voice.states[:2]] == ["running", "waiting"]
+    assert lane.counters.drain().source_restarts >= 1
+
+
+def test_a_source_that_cannot_be_opened_is_not_tried_in_a_busy_loop() -> None:
+    lane = lane_of(settings.VideoSource(path="/nowhere/clip.avi"))
+    voice = capture(lane, Event())
+    assert "/nowhere/clip.avi" in voice.states[0][1]
+    assert 1 <= lane.counters.drain().source_restarts <= 4
+
+
+def test_as_fast_as_the_model_takes_them_means_that_no_frame_is_dropped() -> None:
+    lane = lane_of(settings.SyntheticSource(width=8, height=8, frames=50), mode="fast")
+    stop = Event()
+    taken = []
+
+    def take_all() -> None:
+        while not stop.is_set():
+            frame = lane.frames.take()
+            taken.extend([frame.seq] if frame else [])
+
+    reader = start("reader", take_all)
+    capture(lane, stop)
+    reader.join(5)
+    counts = lane.counters.drain()
+    assert (counts.frames_in, counts.frames_dropped) == (50, {})
+    assert taken == list(range(50))
+
+
+def test_a_loop_goes_on_after_the_last_frame() -> None:
+    lane = lane_of(settings.SyntheticSource(width=8, height=8, frames=2), mode="fixed", fps=1000, at_end="loop")
+    voice = capture(lane, Event())
+    assert {state for state, _ in voice.states} == {"running"}
+    assert lane.counters.drain().frames_in > 10
+
+
+def test_stopping_does_not_wait_for_the_next_frame() -> None:
+    lane = lane_of(settings.SyntheticSource(width=8, height=8), mode="fixed", fps=0.01)
+    capture(lane, Event())  # asserts that the thread ends
+
+
+def test_a_source_that_leaves_its_size_to_the_model_waits_for_it_and_then_asks_for_that_size() -> None:
+    lane = lane_of(settings.SyntheticSource(width=0, height=0, frames=3), mode="fixed", fps=1000)
+    assert "waits to hear from its model" in capture(lane, Event()).states[0][1]
+    lane.wanted = Wanted(width=24, height=16)
+    capture(lane, Event())
+    frame = lane.frames.take()
+    assert frame is not None
+    assert getattr(frame.data, "shape", None) == (16, 24, 3)
+
+
+def test_a_model_that_wants_another_size_has_its_source_opened_anew() -> None:
+    lane = lane_of(settings.SyntheticSource(width=0, height=0), mode="fixed", fps=1000)
+    lane.wanted = Wanted(width=24, height=16)
+    stop, voice = Event(), Voice()
+    thread = start("source cam", Capture(lane, SystemClock(), stop, voice).run)
+    assert wait_for(lane.frames.peek)
+    lane.wanted = Wanted(width=8, height=8)
+    assert wait_for(lambda: (frame := lane.frames.take()) and getattr(frame.data, "shape", None) == (8, 8, 3))
+    stop.set()
+    thread.join(5)
+    assert lane.counters.drain().source_restarts == 0
+
+
+def test_what_the_options_say_is_not_the_models_to_change() -> None:
+    options = settings.CommandSource(width=64, window=100)
+    settled = settle(options, Wanted(width=8, height=9, rate_hz=10.0, window=11, hop=12))
+    assert settled == settings.CommandSource(width=64, height=9, rate_hz=10.0, to_hz=10.0, window=100)
+
+
+def test_a_window_that_fills_slowly_is_not_silence() -> None:
+    command = printing("out(b'1\\n'); sleep(60)")
+    lane = lane_of(settings.LinesSource(command=command, rate_hz=1, window=10))
+    voice = capture(lane, Event())
+    assert "window fills" in voice.states[0][1]
+    assert lane.counters.drain().source_restarts == 0

@@ -1,0 +1,131 @@
+"""Two models are shown the same frames: what is held against the one on trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from fixtures.agents.fake_pipeline import fake, pipeline
+from inferd import ipc
+from inferd.config import settings
+from inferd.health.collapse import Said
+from inferd.health.recent import Recent, Turn
+from inferd.pipeline import Lane
+from inferd.sources.synthetic import Synthetic
+from inferd.system.clock import CountingClock, SystemClock
+from inferd.system.threads import Condition
+from inferd.vet.child import describe_fake
+from inferd.worker.shadow_replay import Asked, settle, summed_up
+
+DIGEST = "1" * 64
+
+
+def lane(said: list[Said], *, frames: bool = True) -> Lane:
+    """Return a lane whose model on trial said this."""
+    source = Synthetic(settings.SyntheticSource(width=64, height=48), SystemClock())
+    made = Lane(pipeline(), Condition())
+    turns = tuple(Turn(one, source.read(1) if frames else None) for one in said)
+    made.recent = Recent(digest=DIGEST, turns=turns, took_ns=(2_000_000,) * 9 + (8_000_000,))
+    return made
+
+
+def asked(*, always: bool = False, fits: bool = True, **behaviour: object) -> Asked:
+    """Return the question whether this model answers alike."""
+    engine = fake(**behaviour)
+    description = describe_fake(ipc.Examine("fake", settings.Overrides(), engine, ""))
+    return Asked(ipc.Replay("cam", DIGEST, description, engine, always=always), "", fits)
+
+
+def settled(question: Asked, made: Lane) -> ipc.Replayed:
+    """Return what came of a replay, all its turns made."""
+    told: list[ipc.Replayed] = []
+
+    def turns() -> Iterator[None]:
+        told.append((yield from settle(question, {"cam": made}, CountingClock())))
+
+    for _ in turns():
+        pass
+    return told[0]
+
+
+def found(question: Asked, made: Lane) -> tuple[str, str]:
+    told = settled(question, made)
+    return told.found, told.why
+
+
+ALL_ONE = [Said("class 1", 0.9)] * 12
+VARIED = [Said(f"class {number % 3}", 0.9) for number in range(12)]
+
+
+def test_answers_that_vary_need_no_replay() -> None:
+    told = settled(asked(crash_at_load=True), lane(VARIED))
+    assert (told.found, told.before) == ("fine", None)
+
+
+def test_where_the_model_before_answers_alike_nobody_is_blamed() -> None:
+    assert found(asked(), lane(ALL_ONE)) == ("alike", "")
+
+
+def test_where_the_model_before_says_something_else_that_is_told() -> None:
+    assert found(asked(scores=(0.9, 0.1)), lane(ALL_ONE))[0] == "differs"
+
+
+def test_without_frames_or_memory_or_a_model_before_it_cannot_be_settled() -> None:
+    alone = asked()
+    nobody = Asked(ipc.Replay("cam", DIGEST, None, fake()), "", fits=True)
+    told = [
+        found(alone, lane(ALL_ONE, frames=False)),
+        found(asked(fits=False), lane(ALL_ONE)),
+        found(nobody, lane(ALL_ONE)),
+    ]
+    assert [kind for kind, _ in told] == ["unknown"] * 3
+    assert [word in why for word, (_, why) in zip(("replay_mb", "memory", "cannot be run"), told, strict=True)] == [
+        True
+    ] * 3
+
+
+def test_a_model_before_that_fails_settles_nothing() -> None:
+    kind, why = found(asked(fail_from=1), lane(ALL_ONE))
+    assert kind == "unknown"
+    assert "the model before fails" in why
+
+
+def test_a_slow_model_before_gives_its_answers_all_the_same() -> None:
+    assert found(asked(scores=(0.9, 0.1), invoke_ms=3000.0), lane(ALL_ONE))[0] == "differs"
+
+
+def test_one_that_takes_long_to_load_gives_as_many_answers_as_another() -> None:
+    assert found(asked(scores=(0.9, 0.1), load_ms=60_000.0), lane(ALL_ONE))[0] == "differs"
+
+
+def test_one_that_is_too_slow_settles_nothing_and_its_time_is_told() -> None:
+    kind, why = found(asked(invoke_ms=9000.0), lane(ALL_ONE))
+    assert kind == "unknown"
+    assert "only 4 answers in 30 s" in why
+
+
+@pytest.mark.parametrize("invoke_ms", [900.0, 9000.0])
+def test_both_are_timed_however_slow_the_model_before_is(invoke_ms: float) -> None:
+    told = settled(asked(always=True, invoke_ms=invoke_ms), lane(VARIED))
+    assert told.before is not None
+    assert told.before.median_ms == invoke_ms
+
+
+def test_both_are_timed_where_that_is_asked() -> None:
+    told = settled(asked(always=True, invoke_ms=3.0), lane(VARIED))
+    assert told.now == ipc.Took(2.0, 8.0)
+    assert told.before is not None
+    assert told.before.median_ms == 3.0
+
+
+def test_what_depends_on_frames_before_is_not_compared_but_timed() -> None:
+    harmless = replace(asked(always=True, scores=(0.9, 0.1)), remembers=True)
+    assert settled(harmless, lane(VARIED)).before is not None
+    assert found(harmless, lane(VARIED)) == ("fine", "")
+    assert found(harmless, lane(ALL_ONE))[0] == "unknown"
+
+
+def test_no_turns_have_no_percentile() -> None:
+    assert summed_up([]) is None

@@ -1,0 +1,1 @@
+"""`make bench`: what inferd costs, measured as ratios within one run."""

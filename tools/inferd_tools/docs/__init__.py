@@ -1,0 +1,1 @@
+"""`make docs`: writes the generated parts of docs/ and checks that they are current."""

@@ -1,0 +1,1 @@
+"""Debian machines for tests: booted in a container, or in an emulated PC."""
