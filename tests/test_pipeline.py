@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.agents.fake_pipeline import fake, frame, pipeline, steps
 from inferd.errors import EngineError
-from inferd.pipeline import Lane, Seen, tick
+from inferd.pipeline import ObservedFrame, PipelineQueue, tick
 from inferd.records import ModelRef, StageTimes
 from inferd.system.threads import Condition, Event, join_all, start
 
@@ -33,7 +33,7 @@ def test_an_engine_that_refuses_is_the_engines_error() -> None:
 
 
 def test_a_frame_that_nobody_took_is_dropped_and_counted() -> None:
-    lane = Lane(pipeline(), Condition())
+    lane = PipelineQueue(pipeline(), Condition())
     lane.put(frame())
     lane.put(frame())
     counts = lane.counters.drain()
@@ -41,7 +41,7 @@ def test_a_frame_that_nobody_took_is_dropped_and_counted() -> None:
 
 
 def test_draining_counts_each_thing_once() -> None:
-    lane = Lane(pipeline(), Condition())
+    lane = PipelineQueue(pipeline(), Condition())
     lane.counters.inferred(StageTimes(1, 2, 3, 4, 9, 10), reported=True)
     lane.counters.inferred(StageTimes(1, 2, 3, 4, 9, 10), reported=False)
     first, second = lane.counters.drain(), lane.counters.drain()
@@ -50,7 +50,7 @@ def test_draining_counts_each_thing_once() -> None:
 
 
 def test_a_lane_is_silent_when_its_source_is_stuck_in_a_read() -> None:
-    lane = Lane(pipeline(), Condition())
+    lane = PipelineQueue(pipeline(), Condition())
     assert not lane.silent(100_000_000_000)
     lane.reading_since_ns = 100_000_000_000
     assert not lane.silent(104_000_000_000)
@@ -58,8 +58,8 @@ def test_a_lane_is_silent_when_its_source_is_stuck_in_a_read() -> None:
 
 
 def test_all_who_look_at_once_see_a_frame() -> None:
-    lane, made, shown = Lane(pipeline(), Condition()), steps(), frame()
-    saw: list[Seen | None] = []
+    lane, made, shown = PipelineQueue(pipeline(), Condition()), steps(), frame()
+    saw: list[ObservedFrame | None] = []
     lookers = [start("looker", lambda: saw.append(lane.look(LOOK_S))) for _ in range(4)]
     pause = Event()
     pause.wait(0.2)  # so that most of them look before the first is shown

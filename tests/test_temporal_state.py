@@ -11,7 +11,7 @@ from inferd.records import Frame
 from inferd.runtime.fake import Fake
 from inferd.system.clock import SystemClock
 from inferd.tasks.classify import Classify
-from inferd.temporal_state import Memory, memory_of, remembers
+from inferd.temporal_state import TemporalState, memory_of, remembers
 from inferd.wire.manifest import ModelDescription, OutputSection
 
 SOUND, PICTURE = np.zeros((800, 1), np.float32), np.zeros((8, 8, 3), np.uint8)
@@ -21,7 +21,7 @@ def forgotten_at(*numbers: int, data: object = SOUND, gapless: bool = True) -> l
     """Return before which frames of these numbers a memory was forgotten."""
     at: list[int] = []
     now: list[int] = []
-    memory = Memory([lambda: at.append(now[-1])], gapless=gapless)
+    memory = TemporalState([lambda: at.append(now[-1])], gapless=gapless)
     for number in numbers:
         now.append(number)
         memory.follow(Frame(data, number, 0, 0.0))  # type: ignore[arg-type]  # an array
@@ -50,10 +50,10 @@ def test_a_model_without_a_memory_minds_no_gap() -> None:
 
 
 def test_only_what_minds_gaps_lets_frames_wait() -> None:
-    assert (Memory().frames, Memory(gapless=True).frames) == (1, 16)
+    assert (TemporalState().frames, TemporalState(gapless=True).frames) == (1, 16)
 
 
-def memory_for(description: ModelDescription, *shape: int) -> Memory:
+def memory_for(description: ModelDescription, *shape: int) -> TemporalState:
     """Return the memory of a pipeline of the fake engine, whose input has this shape."""
     engine = Fake("", fake(input_shape=shape), SystemClock(), "fake")
     preprocess: Preprocess = build(description, engine.info, (0.0, 0.0, 1.0, 1.0))

@@ -22,5 +22,5 @@ def digits_pipeline() -> settings.Pipeline:
         model=str(folder),
         source=settings.VideoSource(path=str(folder / "clip.avi")),
         pace=settings.Pace(at_end="loop"),
-        report=settings.Report(max_per_s=0),
+        report=settings.ReportConfig(max_per_s=0),
     )

@@ -6,13 +6,13 @@ import msgspec
 
 from inferd.config import settings
 from inferd.records import EngineInfo, TensorSpec
-from inferd.wire.manifest import FileFacts, ModelDescription
+from inferd.wire.manifest import ModelDescription, ModelFileFacts
 
 LITERT, ONNX = "litert", "onnx"
 EDGETPU, EDGETPU_OP = "edgetpu", "edgetpu-custom-op"
 
 
-def fitting_engine(description: ModelDescription, asked: settings.Engine) -> settings.Engine:
+def fitting_engine(description: ModelDescription, asked: settings.EngineConfig) -> settings.EngineConfig:
     """Return the engine for a model: as asked for, but ONNX files on "onnx", and Edge TPU models on an Edge TPU.
 
     Args:
@@ -28,7 +28,7 @@ def fitting_engine(description: ModelDescription, asked: settings.Engine) -> set
     return asked
 
 
-def with_scales(info: EngineInfo, facts: FileFacts) -> EngineInfo:
+def with_scales(info: EngineInfo, facts: ModelFileFacts) -> EngineInfo:
     """Return what an engine tells, with the scales that only the file tells (onnxruntime does not)."""
     told = {one.spec.name: one.spec for one in (*facts.inputs, *facts.outputs) if one.spec.quantized}
 

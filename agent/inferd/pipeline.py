@@ -2,7 +2,7 @@
 
     frame ─▶ preprocess, into the engine's own memory ─▶ invoke ─▶ task, out of the engine's memory ─▶ result
 
-`tick` is that turn. A `Lane` is one pipeline's share of a loop thread: the place where its newest frame waits, the rules
+`tick` is that turn. A `PipelineQueue` is one pipeline's share of a loop thread: the place where its newest frame waits, the rules
 by which its results leave, and what it counted. In `worker/`, `capture.py` fills it, `loop.py` turns it without end, and
 `oneshot.py` uses the same `tick` for `inferd infer`.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from inferd.config import settings
 from inferd.engine_choice import with_scales
 from inferd.errors import NonFiniteOutput
-from inferd.health.recent import Recent
+from inferd.health.recent import RecentAnswers
 from inferd.histogram import Histogram
 from inferd.ipc import PipelineCounts
 from inferd.plugins import TASKS, Engine, PaintsPixels, Preprocess, Task, WatchesInput, find
@@ -31,8 +31,8 @@ from inferd.records import STAGES, Array, Frame, Geometry, ModelRef, Overlay, Re
 from inferd.system.threads import Condition, Latest, Lock
 from inferd.tasks.rules.hard_samples import HardSamples
 from inferd.tasks.rules.report import Reporter
-from inferd.tasks.rules.tracking import Follower
-from inferd.temporal_state import Memory, memory_of
+from inferd.tasks.rules.tracking import TrackingRules
+from inferd.temporal_state import TemporalState, memory_of
 from inferd.wire.manifest import ModelDescription, QualitySection
 
 CHECKED = 1 << 16  # values of an output that are looked at: 2 µs for 1,001, 30 µs for all these
@@ -50,7 +50,7 @@ class Steps:
     task: Task
     wanted: Wanted = NOTHING_WANTED
     quality: Quality = field(default_factory=lambda: Quality(QualitySection()))
-    memory: Memory = field(default_factory=Memory)
+    memory: TemporalState = field(default_factory=TemporalState)
 
 
 def tick(frame: Frame, steps: Steps, now_ns: Callable[[], int]) -> Tick:
@@ -211,7 +211,7 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ObservedFrame:
     """A frame with what was made of it, for somebody who looks."""
 
     frame: Frame
@@ -220,7 +220,7 @@ class Seen:
     overlay: Overlay | None
 
 
-class Lane:
+class PipelineQueue:
     """One pipeline's share of a loop thread."""
 
     def __init__(self, pipeline: settings.Pipeline, changed: Condition) -> None:
@@ -233,21 +233,21 @@ class Lane:
         self.pipeline = pipeline
         self.frames: Latest[Frame] = Latest(changed)
         self.counters = Counters()
-        self.follower = Follower(pipeline.track, pipeline.zone, pipeline.line)
+        self.follower = TrackingRules(pipeline.track, pipeline.zone, pipeline.line)
         self.reporter = Reporter(pipeline.report)
         self.wanted: Wanted | None = None
         """What the model would like the source to give; None before there is a model. Set by the worker's main thread."""
         self._hard = HardSamples(pipeline.samples)
-        self.picked: Latest[tuple[str, Seen]] = Latest()
-        self.recent = Recent()
-        self._lookers: list[Latest[Seen]] = []
+        self.picked: Latest[tuple[str, ObservedFrame]] = Latest()
+        self.recent = RecentAnswers()
+        self._lookers: list[Latest[ObservedFrame]] = []
         self._looking = Lock()
         self.reading_since_ns = 0
         self.inferring = False
 
-    def look(self, timeout_s: float) -> Seen | None:
+    def look(self, timeout_s: float) -> ObservedFrame | None:
         """Return the next frame that becomes a result; None where none does in `timeout_s`. Any threads but the loop's."""
-        mine: Latest[Seen] = Latest()
+        mine: Latest[ObservedFrame] = Latest()
         with self._looking:
             self._lookers.append(mine)
         seen = mine.wait_take(timeout_s)
@@ -260,13 +260,13 @@ class Lane:
         """Note a result, and leave it with its frame for all who look; nobody costs nothing."""
         self.recent.take(frame, turn, ref)
         if self._lookers:
-            seen = Seen(frame, turn, ref, task.overlay() if isinstance(task, PaintsPixels) else None)
+            seen = ObservedFrame(frame, turn, ref, task.overlay() if isinstance(task, PaintsPixels) else None)
             with self._looking:
                 lookers, self._lookers = self._lookers, []
             for one in lookers:
                 one.put(seen)
 
-    def keep_hard(self, seen: Seen, now_ns: int) -> None:
+    def keep_hard(self, seen: ObservedFrame, now_ns: int) -> None:
         """Leave a sample that the model finds hard for whoever writes it; asked after the reporter has judged it."""
         if why := self._hard.pick(seen.turn.result, agrees=self.reporter.agrees(), now_ns=now_ns):
             self.picked.put((why, seen))

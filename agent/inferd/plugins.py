@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from inferd.errors import ConfigError
-from inferd.records import Array, EngineInfo, Frame, Geometry, Incoming, LinkNews, Message, Overlay, Result
+from inferd.records import Array, EngineInfo, Frame, Geometry, Incoming, LinkEvent, Message, Overlay, Result
 
 T = TypeVar("T")
 
@@ -99,7 +99,7 @@ class WatchesInput(Protocol):
 
 
 @runtime_checkable
-class Remembers(Protocol):
+class Stateful(Protocol):
     """A preprocess or task that carries something over from frame to frame. On the same thread as its other calls."""
 
     def forget(self) -> None:
@@ -131,7 +131,7 @@ class Link(Protocol):
     def incoming(self) -> list[Incoming]:
         """Return what was heard since the last time, oldest first: requests, and topics it was made to listen to."""
 
-    def news(self) -> list[LinkNews]:
+    def news(self) -> list[LinkEvent]:
         """Return what a person should hear of the link since the last time."""
 
     def close(self, timeout_s: float) -> None:
@@ -149,7 +149,7 @@ SOURCES = {
     "stream": "inferd.sources.camera.network:open_stream",
     "wav": "inferd.sources.files.wav:Wav",
     "iio": "inferd.sources.iio.source:open_iio",
-    "lines": "inferd.sources.text:Lines",
+    "lines": "inferd.sources.text:TextLines",
 }
 
 ENGINES = {

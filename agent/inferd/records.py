@@ -189,7 +189,7 @@ class Overlay:
     geometry: Geometry
 
 
-class Answer(msgspec.Struct, frozen=True):
+class LabelSummary(msgspec.Struct, frozen=True):
     """What a pipeline says in a word: how many of each label (the top label once), in each zone, and over each line."""
 
     counts: dict[str, int]
@@ -319,7 +319,7 @@ class Incoming(msgspec.Struct, frozen=True):
     correlation: bytes = b""
 
 
-class LinkNews(msgspec.Struct, frozen=True):
+class LinkEvent(msgspec.Struct, frozen=True):
     """What a link wants a person to know: "link.twin" (another device has our id), "link.lossy" (something is lost)."""
 
     kind: Literal["link.twin", "link.lossy"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from inferd.plugins import Engine, Preprocess, Remembers, Task
+from inferd.plugins import Engine, Preprocess, Stateful, Task
 from inferd.preprocess import carries_over, wanted
 from inferd.preprocess.signal.steps import is_signal
 from inferd.records import Frame
@@ -13,7 +13,7 @@ from inferd.wire.manifest import ModelDescription
 STREAM_FRAMES = 16  # windows that may wait where each is missed: half a second of a wake word's
 
 
-class Memory:
+class TemporalState:
     """What is carried over: forgotten where a frame does not follow the one before. Owned by one loop thread."""
 
     def __init__(self, forget: Sequence[Callable[[], None]] = (), *, gapless: bool = False) -> None:
@@ -45,14 +45,14 @@ class Memory:
                 forget()
 
 
-def memory_of(description: ModelDescription, engine: Engine, preprocess: Preprocess, task: Task) -> Memory:
+def memory_of(description: ModelDescription, engine: Engine, preprocess: Preprocess, task: Task) -> TemporalState:
     """Return what an engine and the steps beside it carry over."""
     stateful = description.facts.stateful
-    forget = [part.forget for part in (preprocess, task) if isinstance(part, Remembers)]
+    forget = [part.forget for part in (preprocess, task) if isinstance(part, Stateful)]
     if stateful:
         forget.append(engine.reset)
     takes_picture = wanted(description, engine.info).width > 0
-    return Memory(forget, gapless=carries_over(description) or (stateful and not takes_picture))
+    return TemporalState(forget, gapless=carries_over(description) or (stateful and not takes_picture))
 
 
 def remembers(description: ModelDescription) -> bool:

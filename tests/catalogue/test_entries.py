@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from inferd.catalogue.deliver import NAME
-from inferd.catalogue.entries import Entry, entries, find_entry
+from inferd.catalogue.entries import CatalogueEntry, entries, find_entry
 from inferd.errors import ModelError
 from inferd.store.description.manifest_file import parse_manifest
 
@@ -11,12 +11,12 @@ ALL = pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
 
 
 @ALL
-def test_every_manifest_is_one_and_says_the_task(entry: Entry) -> None:
+def test_every_manifest_is_one_and_says_the_task(entry: CatalogueEntry) -> None:
     assert parse_manifest(entry.name, entry.manifest.encode()).model.task is not None
 
 
 @ALL
-def test_every_entry_says_licence_source_and_digests(entry: Entry) -> None:
+def test_every_entry_says_licence_source_and_digests(entry: CatalogueEntry) -> None:
     assert entry.licence in ("Apache-2.0", "Zlib")
     assert entry.home.startswith("https://")
     assert entry.source.startswith("PyPI ")

@@ -48,7 +48,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         pytest.importorskip("onnxruntime", reason="there is no onnxruntime; pip install 'inferd[onnx]'")
     path = TINY_MODELS / case.tiny if not case.asset else request.getfixturevalue("assets") / case.asset
     delegate = str(build_fake_tpu(tmp_path).library) if case.through_delegate else ""
-    options = settings.Engine(threads=1, delegate=delegate)
+    options = settings.EngineConfig(threads=1, delegate=delegate)
     built: Engine = find("engine", ENGINES, case.kind)(str(path), options, CountingClock(), "model")
     yield built
     built.close()
@@ -213,4 +213,4 @@ def test_every_engine_in_the_table_stands_in_this_suite(kind: str) -> None:
 
 def test_a_missing_file_is_an_engine_error_that_names_the_model() -> None:
     with pytest.raises(EngineError, match=r"doorbell: cannot be opened .*; see that /nowhere.tflite is a file"):
-        find("engine", ENGINES, "litert")("/nowhere.tflite", settings.Engine(), CountingClock(), "doorbell")
+        find("engine", ENGINES, "litert")("/nowhere.tflite", settings.EngineConfig(), CountingClock(), "doorbell")

@@ -28,7 +28,7 @@ from inferd.sources.files.video import Video
 from inferd.sources.files.wav import Wav
 from inferd.sources.iio.source import open_iio
 from inferd.sources.synthetic import Synthetic
-from inferd.sources.text import Lines
+from inferd.sources.text import TextLines
 from inferd.system.clock import Clock, CountingClock
 
 Opener = Callable[[Path, Clock], Source]
@@ -93,7 +93,7 @@ def open_iio_buffer(folder: Path, clock: Clock) -> Source:
 
 def open_lines(folder: Path, clock: Clock) -> Source:
     (folder / "a.csv").write_text("a,b,c,d\n" + "1,2,3,4\n" * FRAMES)
-    return Lines(settings.LinesSource(path=str(folder / "a.csv"), rate_hz=10), clock)
+    return TextLines(settings.LinesSource(path=str(folder / "a.csv"), rate_hz=10), clock)
 
 
 def open_crops(_: Path, clock: Clock) -> Source:

@@ -16,7 +16,7 @@ import pytest
 
 from fixtures.network.broker import Listener, Mosquitto, eventually, free_port
 from inferd.demo import embedded_broker
-from inferd.demo.agent import Agent
+from inferd.demo.agent import DemoAgent
 from inferd.errors import WorkerError
 
 pytestmark = pytest.mark.slow
@@ -166,7 +166,7 @@ def test_an_agent_that_dies_is_told_with_its_last_words(folder: Path) -> None:
 
 
 def test_an_agent_that_refuses_to_start_is_told_with_its_reason(tmp_path: Path) -> None:
-    agent = Agent(tmp_path, "no/device", None)
+    agent = DemoAgent(tmp_path, "no/device", None)
 
     def refused() -> bool:
         try:

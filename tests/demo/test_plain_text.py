@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from fixtures.agents.demo_messages import CLIP, NOTES, lively_scene
 from inferd.demo.plain_text import line, opening, summary
-from inferd.demo.view import Scene, View
+from inferd.demo.view import DemoState, DemoView
 
 
 def test_a_line_holds_the_verdict_and_the_figures() -> None:
@@ -20,7 +20,9 @@ def test_a_line_ends_with_what_is_amiss() -> None:
 
 
 def test_before_the_first_result_a_line_says_so() -> None:
-    assert line(View(why="its model is being tried"), 2.0) == "00:02 no result yet; waiting: its model is being tried"
+    assert (
+        line(DemoView(why="its model is being tried"), 2.0) == "00:02 no result yet; waiting: its model is being tried"
+    )
 
 
 def test_the_opening_tells_how_to_watch() -> None:
@@ -39,4 +41,4 @@ def test_the_summary_tells_the_accuracy_and_how_to_go_on() -> None:
 
 
 def test_the_summary_of_nothing_says_so() -> None:
-    assert summary(Scene(CLIP, "digits").view(), NOTES)[0] == "No result was seen."
+    assert summary(DemoState(CLIP, "digits").view(), NOTES)[0] == "No result was seen."

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from fixtures.agents.demo_messages import CLIP, NOTES, lively_scene, result
 from inferd.demo.screen import ASCII, UNICODE, Glyphs, draw
-from inferd.demo.view import Scene, View
+from inferd.demo.view import DemoState, DemoView
 
 WRONG_SEVEN = """\
  inferd demo   handwritten digits, read by the real agent  01:07  Ctrl-C ends it
@@ -37,7 +37,7 @@ A model on your own picture: inferd infer MODEL PICTURE
 """
 
 
-def drawn(view: View, width: int = 80, height: int = 24, glyphs: Glyphs = UNICODE) -> str:
+def drawn(view: DemoView, width: int = 80, height: int = 24, glyphs: Glyphs = UNICODE) -> str:
     """Return the screen as a person sees it, without colours."""
     page = StringIO()
     console = Console(file=page, width=width, height=height, color_system=None, legacy_windows=False)
@@ -50,7 +50,7 @@ def test_everything_stands_on_eighty_columns() -> None:
 
 
 def test_the_verdict_is_words_and_a_mark_not_only_a_colour() -> None:
-    scene = Scene(CLIP, "digits")
+    scene = DemoState(CLIP, "digits")
     scene.hear("digits/result", result(2, "1"))
     assert "written   1   ✓ right" in drawn(scene.view())
 
@@ -61,13 +61,13 @@ def test_it_fits_a_small_terminal_whatever_happens(news: str) -> None:
 
 
 def test_a_figure_that_is_not_known_is_a_dash() -> None:
-    scene = Scene(CLIP, "digits")
+    scene = DemoState(CLIP, "digits")
     scene.hear("digits/result", result(0, "7"))
     assert "speed     -" in drawn(scene.view())
 
 
 def test_before_the_first_result_it_says_what_it_waits_for() -> None:
-    assert "waiting: its model is being tried" in drawn(View(why="its model is being tried"))
+    assert "waiting: its model is being tried" in drawn(DemoView(why="its model is being tried"))
 
 
 def test_a_terminal_without_unicode_gets_plain_characters() -> None:

@@ -8,7 +8,7 @@ import pytest
 from fixtures.agents.demo_messages import CLIP, lively_scene, metrics, result
 from inferd.bundled_files import bundled
 from inferd.demo.clip import read_clip
-from inferd.demo.view import Scene
+from inferd.demo.view import DemoState
 from inferd.errors import ModelError
 from inferd.histogram import quantile
 from inferd.wire.telemetry import PipelineStatus
@@ -39,14 +39,14 @@ def test_results_are_compared_with_the_truth_of_their_frame() -> None:
 
 
 def test_frame_numbers_that_begin_anew_are_judged_as_before() -> None:
-    scene = Scene(CLIP, "digits")
+    scene = DemoState(CLIP, "digits")
     for frame, label in ((2, "1"), (0, "7"), (1, "7")):
         scene.hear("digits/result", result(frame, label))
     assert scene.view().right == 3
 
 
 def test_a_result_without_a_label_is_wrong() -> None:
-    scene = Scene(CLIP, "digits")
+    scene = DemoState(CLIP, "digits")
     told = msgspec.json.decode(result(0, "7"))
     scene.hear("digits/result", msgspec.json.encode({**told, "labels": []}))
     assert (scene.view().right, scene.view().seen) == (0, 1)
@@ -62,7 +62,7 @@ def test_latencies_of_all_intervals_are_added_up() -> None:
 
 
 def test_without_metrics_the_results_themselves_tell_their_latency() -> None:
-    scene = Scene(CLIP, "digits")
+    scene = DemoState(CLIP, "digits")
     scene.hear("digits/result", result(0, "7"))
     assert quantile(scene.view().latency["total"], 0.5) == pytest.approx(1.0, rel=0.01)
 

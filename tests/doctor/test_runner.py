@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.machines.boards import pi4
-from inferd.doctor.check import Check, Fault, Report
+from inferd.doctor.check import Check, DoctorReport, Problem
 from inferd.doctor.readers.world import World
 from inferd.doctor.registry import CHECKS, ROOMS
 from inferd.doctor.runner import examine
@@ -26,8 +26,8 @@ def world(tmp_path: Path) -> World:
     return replace(board, ends_ns=board.clock.monotonic_ns() + 500_000_000)
 
 
-def fault(_: object) -> Iterator[Fault]:
-    yield Fault("it is broken", "there", "mend it")
+def fault(_: object) -> Iterator[Problem]:
+    yield Problem("it is broken", "there", "mend it")
 
 
 def one(_: World) -> int:
@@ -51,11 +51,11 @@ def lack(_: World) -> Unavailable:
     return Unavailable("it needs group video")
 
 
-def stumble(_: object) -> Iterator[Fault]:
-    yield Fault("", "", "") if never.is_set() else fail_to_judge()
+def stumble(_: object) -> Iterator[Problem]:
+    yield Problem("", "", "") if never.is_set() else fail_to_judge()
 
 
-def fail_to_judge() -> Fault:
+def fail_to_judge() -> Problem:
     raise ZeroDivisionError("of our own")
 
 
@@ -98,8 +98,8 @@ def test_a_reader_that_two_checks_share_reads_once(world: World) -> None:
 
 
 def test_the_worst_comes_first(world: World) -> None:
-    def mild(_: object) -> Iterator[Fault]:
-        yield Fault("it wears out", "there", "mend it", "warning")
+    def mild(_: object) -> Iterator[Problem]:
+        yield Problem("it wears out", "there", "mend it", "warning")
 
     report = examine(world, (Check("config.mild", "", "", mild, (one,)), WELL))
     assert [finding.severity for finding in report.findings] == ["error", "warning"]
@@ -111,5 +111,5 @@ def test_every_check_has_a_name_of_its_own_in_a_known_room() -> None:
 
 
 def test_the_report_of_a_machine_names_it(tmp_path: Path) -> None:
-    report: Report = examine(pi4(tmp_path).world(), CHECKS)
+    report: DoctorReport = examine(pi4(tmp_path).world(), CHECKS)
     assert report.machine == "Raspberry Pi 4 Model B Rev 1.4, Python 3.11 (aarch64)"

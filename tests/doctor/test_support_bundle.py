@@ -17,7 +17,7 @@ from inferd.control.commands.control_socket import ControlSocket
 from inferd.doctor.redact import HIDDEN, mask_table, mask_text
 from inferd.doctor.registry import CHECKS
 from inferd.doctor.runner import examine
-from inferd.doctor.support_bundle import PART_BYTES, Part, pack, parts
+from inferd.doctor.support_bundle import PART_BYTES, BundlePart, pack, parts
 
 SECRET = "correct-horse-battery"  # noqa: S105 - looked for, and never to be found
 
@@ -42,7 +42,7 @@ def board(tmp_path: Path) -> Board:
     return made
 
 
-def packed(board: Board) -> dict[str, Part]:
+def packed(board: Board) -> dict[str, BundlePart]:
     world = board.world()
     return {part.name: part for part in parts(world, examine(world, CHECKS))}
 
@@ -112,7 +112,7 @@ def answering(folder: Path, told: Mapping[str, object], status: object) -> Itera
             for asked in ears.take():
                 request = asked.request
                 answer = told[request.verb] if isinstance(request, ipc.AskModels) else status
-                asked.tell(ipc.ToldModels(msgspec.json.encode(answer).decode()))
+                asked.tell(ipc.ModelsAnswer(msgspec.json.encode(answer).decode()))
             stop.wait(0.01)
 
     server = threading.Thread(target=serve)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fixtures.machines.boards import CONFIG
-from inferd.config.load import Loaded
+from inferd.config.load import LoadedConfig
 from inferd.doctor.readers.world import configuration
 
 NOBODY = 65534
@@ -19,7 +19,7 @@ def _is_right_for_nobody(file: Path) -> bool:
     if child == 0:
         if os.geteuid() == 0:
             os.setuid(NOBODY)
-        os._exit(0 if isinstance(configuration(file), Loaded) else 1)
+        os._exit(0 if isinstance(configuration(file), LoadedConfig) else 1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from inferd.health.recent import EVERY_NS, KEPT, TIMED, Recent, thinned
+from inferd.health.recent import EVERY_NS, KEPT, TIMED, RecentAnswers, thinned
 from inferd.records import Array, Frame, Label, ModelRef, Result, StageTimes, Tick
 
 TURN = Tick(Result(labels=(Label(0, "cat", 0.9),)), StageTimes(0, 0, 0, 0, 1_000_000, 0), 0, 0.0)
@@ -14,8 +14,8 @@ def frame(seq: int = 0, data: Array | None = None) -> Frame:
     return Frame(picture, seq, seq * EVERY_NS, 0.0)
 
 
-def filled(ref: ModelRef, turns: int, room_bytes: int = 0) -> Recent:
-    recent = Recent()
+def filled(ref: ModelRef, turns: int, room_bytes: int = 0) -> RecentAnswers:
+    recent = RecentAnswers()
     recent.watch(NEW.digest, room_bytes)
     for seq in range(turns):
         recent.take(frame(seq), TURN, ref)
@@ -31,7 +31,7 @@ def test_answers_are_spread_over_all_the_time_and_never_more_than_a_few() -> Non
 
 
 def test_frames_come_oftener_than_they_are_kept() -> None:
-    recent = Recent()
+    recent = RecentAnswers()
     for _ in range(10):
         recent.take(frame(), TURN, NEW)
     assert (len(recent.turns), len(recent.took_ns)) == (1, 10)

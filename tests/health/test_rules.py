@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferd.config.telemetry import Alert
-from inferd.health.rules import Watched, judge
+from inferd.health.rules import AlertMemory, judge
 
 HOT = Alert(name="hot", when="temperature_c", above=80.0, clear=75.0, for_s=10.0)
 
 
 def seen(alert: Alert, values: list[float | None], step_s: float = 5.0) -> list[bool]:
     """Return whether the alert was raised after each look."""
-    watched, told = Watched(), []
+    watched, told = AlertMemory(), []
     for n, value in enumerate(values):
         watched = judge(alert, watched, value, n * step_s)
         told.append(watched.raised)

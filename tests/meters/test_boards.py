@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from fixtures.paths import BOARD_TREES
-from inferd.config.settings import Metrics
-from inferd.meters.background import AtOnce
+from inferd.config.settings import MetricsConfig
+from inferd.meters.background import DirectReader
 from inferd.meters.device_meters import DeviceMeter
 from inferd.meters.power.meter import Energy
 from inferd.records import Unavailable
@@ -27,7 +27,7 @@ def descriptors() -> int:
 def measured(board: str, **metrics: Any) -> tuple[dict[str, Any], DeviceMeter]:  # Any: settings of every kind
     """Return a board's readings after ten seconds."""
     clock = CountingClock()
-    meter = DeviceMeter(clock, Metrics(**metrics), BOARD_TREES, BOARD_TREES / board, AtOnce)
+    meter = DeviceMeter(clock, MetricsConfig(**metrics), BOARD_TREES, BOARD_TREES / board, DirectReader)
     for _ in range(10):
         clock.advance(1.0)
         meter.tick()
@@ -90,7 +90,7 @@ def test_a_board_without_a_meter_is_estimated_and_says_how_far_off_that_may_be(
     tmp_path: Path, board: str, idle_w: float
 ) -> None:
     clock, root = CountingClock(), copytree(BOARD_TREES / board, tmp_path / "root")
-    meter = DeviceMeter(clock, Metrics(), tmp_path, root, AtOnce)
+    meter = DeviceMeter(clock, MetricsConfig(), tmp_path, root, DirectReader)
     stat = root / "proc/stat"
     user, _, rest = stat.read_text().removeprefix("cpu  ").partition(" ")
     head, idle, tail = (fields := rest.split(" ", 3))[0:2], fields[2], fields[3]
@@ -117,7 +117,7 @@ def test_a_board_that_nobody_measured_says_how_to_mend_that() -> None:
 
 def test_coefficients_of_ones_own_make_an_estimate_anywhere() -> None:
     clock = CountingClock()
-    meter = DeviceMeter(clock, Metrics(idle_w=2.0, core_w=0.5), BOARD_TREES, BOARD_TREES / "coral", AtOnce)
+    meter = DeviceMeter(clock, MetricsConfig(idle_w=2.0, core_w=0.5), BOARD_TREES, BOARD_TREES / "coral", DirectReader)
     assert "power_w" not in meter.unavailable()
     meter.close()
 
@@ -131,12 +131,14 @@ def test_a_meter_that_is_wanted_and_not_there_is_named() -> None:
 def test_what_is_switched_off_opens_no_file_and_starts_no_thread() -> None:
     switches = ("temperature", "throttling", "clock", "fan", "disk", "network")
     before = descriptors()
-    everything = DeviceMeter(CountingClock(), Metrics(), BOARD_TREES, BOARD_TREES / "coral", AtOnce)
+    everything = DeviceMeter(CountingClock(), MetricsConfig(), BOARD_TREES, BOARD_TREES / "coral", DirectReader)
     everything.sample()
     opened = descriptors() - before
     everything.close()
     off = dict.fromkeys(switches, False) | {"power": "off"}
-    nothing = DeviceMeter(CountingClock(), msgspec.convert(off, Metrics), BOARD_TREES, BOARD_TREES / "coral", AtOnce)
+    nothing = DeviceMeter(
+        CountingClock(), msgspec.convert(off, MetricsConfig), BOARD_TREES, BOARD_TREES / "coral", DirectReader
+    )
     told = nothing.sample()
     assert descriptors() - before == 3 < opened  # stat, meminfo, uptime
     assert set(told) == {"uptime_s", "cpu_pct", "memory_total_mb", "memory_available_mb", "temperature_c", "power_w"}
@@ -145,7 +147,7 @@ def test_what_is_switched_off_opens_no_file_and_starts_no_thread() -> None:
 
 def test_counters_begin_with_the_meter_and_leave_out_partitions_and_bridges(tmp_path: Path) -> None:
     root = copytree(BOARD_TREES / "pi4", tmp_path / "root")
-    meter = DeviceMeter(CountingClock(), Metrics(), tmp_path, root, AtOnce)
+    meter = DeviceMeter(CountingClock(), MetricsConfig(), tmp_path, root, DirectReader)
     stats, dev = root / "proc/diskstats", root / "proc/net/dev"
     stats.write_text(stats.read_text().replace(" 402112 ", " 404112 ").replace(" 402109 ", " 404109 "))
     dev.write_text(dev.read_text().replace(" 12004410 ", " 12104410 ").replace(" 7000000 ", " 9000000 "))

@@ -25,12 +25,12 @@ EDGETPU = MODELS / "digits_edgetpu.tflite"
 ORDINARY = MODELS / "open_batch.tflite"
 LOAD = """
 import sys
-from inferd.config.settings import Engine
+from inferd.config.settings import EngineConfig
 from inferd.errors import EngineError
 from inferd.runtime.litert import LiteRt
 from inferd.system.clock import SystemClock
 try:
-    print(LiteRt(sys.argv[1], Engine(delegate="edgetpu"), SystemClock(), "model").info.accelerator)
+    print(LiteRt(sys.argv[1], EngineConfig(delegate="edgetpu"), SystemClock(), "model").info.accelerator)
 except EngineError as exc:
     print(exc)
 """
@@ -43,7 +43,7 @@ def tpu(tmp_path: Path) -> FakeTpu:
 
 def load(tpu: FakeTpu, path: Path = EDGETPU) -> LiteRt:
     told = {"mode_file": str(tpu.mode_file)}
-    options = settings.Engine(delegate=str(tpu.library), delegate_options=told)
+    options = settings.EngineConfig(delegate=str(tpu.library), delegate_options=told)
     return LiteRt(str(path), options, CountingClock(), "model")
 
 
@@ -114,7 +114,7 @@ def test_an_accelerator_that_vanishes_is_an_engine_error_and_serves_again_when_i
 
 
 def test_a_missing_library_says_what_to_install(tmp_path: Path) -> None:
-    options = settings.Engine(delegate=str(tmp_path / "libedgetpu.so.1"))
+    options = settings.EngineConfig(delegate=str(tmp_path / "libedgetpu.so.1"))
     with pytest.raises(
         EngineError, match=r"^model: needs .*libedgetpu.so.1, which cannot be loaded \(.*\); install it"
     ):
@@ -127,7 +127,7 @@ def test_a_library_that_is_no_delegate_is_named(tmp_path: Path) -> None:
     library = tmp_path / "libother.so"
     subprocess.run([COMPILER, "-shared", "-x", "c", "-o", str(library), os.devnull], check=True, timeout=50)
     with pytest.raises(EngineError, match=r"^model: cannot use .*: it is a library, but no delegate"):
-        LiteRt(str(EDGETPU), settings.Engine(delegate=str(library)), CountingClock(), "model")
+        LiteRt(str(EDGETPU), settings.EngineConfig(delegate=str(library)), CountingClock(), "model")
 
 
 def test_by_name_the_library_is_found_where_the_loader_looks(tpu: FakeTpu) -> None:
@@ -146,25 +146,25 @@ def test_by_name_the_library_is_found_where_the_loader_looks(tpu: FakeTpu) -> No
 
 @pytest.mark.parametrize("device", ["usb", "usb:0", "pci:0", ":1"])
 def test_the_name_of_a_device_reaches_the_library(device: str) -> None:
-    asked = delegation("model", settings.Engine(delegate=device))
+    asked = delegation("model", settings.EngineConfig(delegate=device))
     assert asked is not None
     assert (asked.library, asked.options, asked.accelerator) == (edgetpu.LIBRARY, {"device": device}, "edgetpu")
 
 
 def test_without_a_name_there_is_no_delegate() -> None:
-    assert delegation("model", settings.Engine()) is None
+    assert delegation("model", settings.EngineConfig()) is None
 
 
 @pytest.mark.parametrize("name", ["gpu", "usb0", "/opt/lib/", "tpu:0"])
 def test_a_name_that_means_nothing_is_refused_with_those_there_are(name: str) -> None:
     with pytest.raises(EngineError, match=r'^model: asks for a delegate .*, which is none; delegate takes "edgetpu"'):
-        delegation("model", settings.Engine(delegate=name))
+        delegation("model", settings.EngineConfig(delegate=name))
 
 
 def test_the_library_lists_its_devices(tpu: FakeTpu) -> None:
     assert edgetpu.list_devices(str(tpu.library)) == (
-        edgetpu.Device("usb", "/sys/bus/usb/devices/2-1"),
-        edgetpu.Device("pci", "/dev/apex_0"),
+        edgetpu.EdgeTpuDevice("usb", "/sys/bus/usb/devices/2-1"),
+        edgetpu.EdgeTpuDevice("pci", "/dev/apex_0"),
     )
 
 

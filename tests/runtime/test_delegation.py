@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from inferd.runtime.delegation import Node, count_delegated
+from inferd.runtime.delegation import PlanNode, count_delegated
 
 
-def own(inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Node:
-    return Node("OP", inputs, outputs)
+def own(inputs: tuple[int, ...], outputs: tuple[int, ...]) -> PlanNode:
+    return PlanNode("OP", inputs, outputs)
 
 
-def delegate(inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Node:
-    return Node("DELEGATE", inputs, outputs)
+def delegate(inputs: tuple[int, ...], outputs: tuple[int, ...]) -> PlanNode:
+    return PlanNode("DELEGATE", inputs, outputs)
 
 
 CHAIN = (own((0,), (1,)), own((1,), (2,)), own((2,), (3,)))

@@ -22,12 +22,12 @@ from inferd.runtime.fake import Fake
 from inferd.system.clock import SystemClock
 from inferd.system.threads import start
 def engine(**fake):
-    return Fake("", settings.Engine(kind="fake", fake=settings.FakeEngine(**fake)), SystemClock(), "fake")
+    return Fake("", settings.EngineConfig(kind="fake", fake=settings.FakeEngine(**fake)), SystemClock(), "fake")
 """
 
 
 def engine(clock: CountingClock, **fake: object) -> Fake:
-    options = settings.Engine(kind="fake", threads=3, fake=settings.FakeEngine(**fake))  # type: ignore[arg-type]  # by name
+    options = settings.EngineConfig(kind="fake", threads=3, fake=settings.FakeEngine(**fake))  # type: ignore[arg-type]  # by name
     return Fake("there is no such file", options, clock, "fake")
 
 

@@ -23,7 +23,7 @@ RAMP = tuple(range(-120, 128, 12)) * 3
 
 
 def engine(path: Path, threads: int = 1) -> LiteRt:
-    return LiteRt(str(path), settings.Engine(threads=threads), CountingClock(), path.stem)
+    return LiteRt(str(path), settings.EngineConfig(threads=threads), CountingClock(), path.stem)
 
 
 def tiny(name: str) -> LiteRt:
@@ -188,7 +188,7 @@ def test_load_and_warm_up_are_timed_by_the_clock_it_is_given() -> None:
             self.advance(0.001)
             return super().monotonic_ns()
 
-    info = LiteRt(str(TINY_MODELS / "scalar.tflite"), settings.Engine(), Ticking(), "scalar").info
+    info = LiteRt(str(TINY_MODELS / "scalar.tflite"), settings.EngineConfig(), Ticking(), "scalar").info
     assert (info.load_ms, info.warmup_ms) == (1.0, 1.0)
 
 

@@ -18,12 +18,12 @@ from inferd.runtime.model_file import open_model
 
 LOAD = """
 import sys
-from inferd.config.settings import Engine
+from inferd.config.settings import EngineConfig
 from inferd.errors import EngineError
 from inferd.runtime.litert import LiteRt
 from inferd.system.clock import SystemClock
 try:
-    LiteRt(sys.argv[1], Engine(), SystemClock(), "model")
+    LiteRt(sys.argv[1], EngineConfig(), SystemClock(), "model")
 except EngineError as exc:
     print(exc)
 """

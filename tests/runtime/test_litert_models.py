@@ -74,7 +74,7 @@ THREADS = 2
 def load(assets: Path, model: str) -> LiteRt:
     """Load a model, or skip where tflite-runtime is too old for one of its operators (the refusal says so)."""
     try:
-        return LiteRt(path_of(assets, model), settings.Engine(threads=THREADS), CountingClock(), model)
+        return LiteRt(path_of(assets, model), settings.EngineConfig(threads=THREADS), CountingClock(), model)
     except EngineError as exc:
         if find_runtime().distribution == PREFERRED or "does not have" not in exc.message:
             raise

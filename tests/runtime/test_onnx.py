@@ -23,19 +23,19 @@ MODELS = TINY_MODELS
 WITHOUT_RUNTIME = """
 import sys
 sys.modules["onnxruntime"] = None
-from inferd.config.settings import Engine
+from inferd.config.settings import EngineConfig
 from inferd.errors import EngineError
 from inferd.runtime.onnx import Onnx
 from inferd.system.clock import SystemClock
 try:
-    Onnx(sys.argv[1], Engine(), SystemClock(), "model")
+    Onnx(sys.argv[1], EngineConfig(), SystemClock(), "model")
 except EngineError as exc:
     print(exc)
 """
 
 
 def load(name: str, **options: tuple[str, ...]) -> Onnx:
-    return Onnx(str(MODELS / f"{name}.onnx"), settings.Engine(threads=1, **options), CountingClock(), "model")  # type: ignore[arg-type]  # only providers are given
+    return Onnx(str(MODELS / f"{name}.onnx"), settings.EngineConfig(threads=1, **options), CountingClock(), "model")  # type: ignore[arg-type]  # only providers are given
 
 
 def turn(engine: Onnx, value: object) -> Array:
@@ -77,13 +77,13 @@ def test_a_model_of_text_is_refused() -> None:
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "no.onnx").write_text("this is no model")
     with pytest.raises(EngineError, match=r"^model: is no ONNX model, or a damaged one"):
-        Onnx(str(tmp_path / "no.onnx"), settings.Engine(), CountingClock(), "model")
+        Onnx(str(tmp_path / "no.onnx"), settings.EngineConfig(), CountingClock(), "model")
 
 
 def test_a_truncated_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cut.onnx").write_bytes((MODELS / "digits.onnx").read_bytes()[:40_000])
     with pytest.raises(EngineError, match=r"^model: is no ONNX model, or a damaged one"):
-        Onnx(str(tmp_path / "cut.onnx"), settings.Engine(), CountingClock(), "model")
+        Onnx(str(tmp_path / "cut.onnx"), settings.EngineConfig(), CountingClock(), "model")
 
 
 def test_a_missing_file_is_named() -> None:
@@ -93,7 +93,7 @@ def test_a_missing_file_is_named() -> None:
 
 def test_it_is_loaded_through_a_descriptor_that_may_be_closed_afterwards() -> None:
     fd = os.open(MODELS / "open_batch.onnx", os.O_RDONLY)
-    engine = Onnx(f"/proc/self/fd/{fd}", settings.Engine(), CountingClock(), "model")
+    engine = Onnx(f"/proc/self/fd/{fd}", settings.EngineConfig(), CountingClock(), "model")
     os.close(fd)
     assert turn(engine, 1).tolist() == [[2, 2, 2, 2]]
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from fixtures.agents.agent import environment
-from inferd.selftest.report import Report
+from inferd.selftest.report import SelftestReport
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -26,25 +26,25 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told(place: Path) -> Report:
-    return msgspec.json.decode(place.with_suffix(".json").read_bytes(), type=Report)
+def told(place: Path) -> SelftestReport:
+    return msgspec.json.decode(place.with_suffix(".json").read_bytes(), type=SelftestReport)
 
 
-def test_a_model_is_swapped_in_the_running_agent(told: Report) -> None:
+def test_a_model_is_swapped_in_the_running_agent(told: SelftestReport) -> None:
     assert told.agent.swaps >= 3
     assert told.agent.swap_pause_ms is not None
 
 
-def test_a_killed_worker_comes_back(told: Report) -> None:
+def test_a_killed_worker_comes_back(told: SelftestReport) -> None:
     assert (told.agent.worker_deaths, told.agent.why) == (3, "")
 
 
-def test_all_cores_were_loaded(told: Report) -> None:
+def test_all_cores_were_loaded(told: SelftestReport) -> None:
     assert told.heat.first_ms is not None
     assert told.heat.last_ms is not None
 
 
-def test_each_meter_reads_something_or_says_why(told: Report) -> None:
+def test_each_meter_reads_something_or_says_why(told: SelftestReport) -> None:
     assert {"temperature_c", "throttled_s", "cpu_pct"} <= told.meters.keys()
 
 

@@ -22,7 +22,7 @@ from inferd.histogram import Histogram
 from inferd.records import STAGES, Lane, Message
 from inferd.system.clock import CountingClock
 from inferd.telemetry.metrics import Value, assemble
-from inferd.telemetry.spool.location import Place
+from inferd.telemetry.spool.location import SpoolLocation
 from inferd.telemetry.spool.spool import Spool
 from inferd.wire.telemetry import Event, Header, encode, iso_time
 
@@ -92,7 +92,7 @@ def metrics(seq: int, chance: random.Random) -> bytes:
 def a_day(card: Card, tail: Path, *, online: bool, results_per_s: float = 0.0) -> int:
     """Return how many bytes a day costs the card; a sync after each turn keeps what is not synced from being merged."""
     clock, chance = CountingClock(), random.Random(1)  # noqa: S311 - repeatable
-    spool = Spool(Place(card.folder / "spool", tail, LIMIT_BYTES, COMMIT_S), clock, _nothing, _nothing)
+    spool = Spool(SpoolLocation(card.folder / "spool", tail, LIMIT_BYTES, COMMIT_S), clock, _nothing, _nothing)
     minutes = [metrics(seq, chance) for seq in range(50)]
     event = encode(
         Header(1, "kitchen", iso_time(1.7e9), "c0ffeec0ffee", 1), Event("source.failed", "warning", "x" * 120)

@@ -18,9 +18,9 @@ from inferd.records import Array
 from inferd.sources.command import Command
 from inferd.sources.command_presets import PRESETS
 from inferd.sources.decoding import pcm
-from inferd.sources.decoding.buffer_pool import Pool
+from inferd.sources.decoding.buffer_pool import BufferPool
 from inferd.sources.decoding.child_program import fill_in
-from inferd.sources.decoding.mjpeg import Jpegs
+from inferd.sources.decoding.mjpeg import MjpegReader
 from inferd.sources.decoding.sliding_windows import Windows
 from inferd.system.clock import SystemClock
 
@@ -77,7 +77,7 @@ def test_a_kept_picture_is_never_written_over() -> None:
 
 
 def test_arrays_that_nobody_holds_are_used_again() -> None:
-    pool = Pool((4,))
+    pool = BufferPool((4,))
     addresses = {pool.take().ctypes.data for _ in range(40)}
     assert len(addresses) <= 4
 
@@ -209,7 +209,7 @@ def test_a_talkative_program_does_not_stall_on_its_complaints() -> None:
 
 def test_a_jpeg_that_is_cut_off_costs_one_frame() -> None:
     whole = jpegs(2)
-    cutter = Jpegs("cam")
+    cutter = MjpegReader("cam")
     cutter.feed(whole[0][: len(whole[0]) // 2] + b"\r\n--frame\r\n\r\n" + whole[1])
     with pytest.raises(FrameError, match="cut off in its middle"):
         cutter.take()
@@ -218,7 +218,7 @@ def test_a_jpeg_that_is_cut_off_costs_one_frame() -> None:
 
 def test_a_jpeg_fed_byte_by_byte_is_the_same() -> None:
     whole = encoded(".jpg", noise(16, 16))
-    cutter = Jpegs("cam")
+    cutter = MjpegReader("cam")
     found = []
     for byte in b"junk\xff" + whole + b"\xff\xd8" + whole:
         cutter.feed(bytes([byte]))
@@ -230,7 +230,7 @@ def test_a_jpeg_fed_byte_by_byte_is_the_same() -> None:
 def test_after_any_bytes_at_all_the_next_pictures_are_found() -> None:
     chance = np.random.default_rng(3)
     pieces = (b"\xff\xd8\xff", b"\xff\xd9", b"\xff\xda\x00\x02", b"\x00\x10")
-    cutter = Jpegs("cam")
+    cutter = MjpegReader("cam")
     for _ in range(300):
         cutter.feed(pieces[chance.integers(4)] + chance.bytes(20))
         taken(cutter)
@@ -239,7 +239,7 @@ def test_after_any_bytes_at_all_the_next_pictures_are_found() -> None:
     assert shown[-1] in taken(cutter)
 
 
-def taken(cutter: Jpegs) -> list[bytes]:
+def taken(cutter: MjpegReader) -> list[bytes]:
     """Return all that can be taken now; what is lost is lost."""
     found: list[bytes] = []
     while True:

@@ -15,10 +15,10 @@ from inferd.config import settings
 from inferd.errors import EndOfInput, FrameError, FrameUnfinished, SourceError
 from inferd.plugins import Source
 from inferd.records import Array
-from inferd.sources.decoding.text_rows import Rows
+from inferd.sources.decoding.text_rows import RowReader
 from inferd.sources.files.wav import Wav
 from inferd.sources.iio.source import open_iio
-from inferd.sources.text import Lines
+from inferd.sources.text import TextLines
 from inferd.system.clock import CountingClock, SystemClock
 
 PATIENT_S = 10.0
@@ -141,8 +141,8 @@ def test_a_channel_that_is_not_there_is_told_with_those_that_are(tmp_path: Path)
         iio(tmp_path, channels=("gyro_x",))
 
 
-def lines(**options: object) -> Lines:
-    return Lines(settings.LinesSource(**options), SystemClock())  # type: ignore[arg-type]  # right keys
+def lines(**options: object) -> TextLines:
+    return TextLines(settings.LinesSource(**options), SystemClock())  # type: ignore[arg-type]  # right keys
 
 
 def test_columns_are_found_by_the_names_of_the_first_line(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_file_that_is_something_else_is_a_lost_source(tmp_path: Path) -> None:
 
 
 def test_a_column_that_does_not_exist_is_named_with_those_that_do() -> None:
-    rows = Rows("a.csv", "csv", ("z",))
+    rows = RowReader("a.csv", "csv", ("z",))
     assert rows.numbers("x,y") is None
     with pytest.raises(SourceError, match="has no column 'z'; there are x, y"):
         rows.numbers("1,2")

@@ -21,9 +21,11 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")
-def machine(release: Release, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[nspawn.Machine]:
+def machine(
+    release: Release, package: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[nspawn.NspawnMachine]:
     root = tmp_path_factory.mktemp("nspawn") / release.codename
-    machine = nspawn.Machine(nspawn.root_archive(release.codename, CACHE / "roots"), root)
+    machine = nspawn.NspawnMachine(nspawn.root_archive(release.codename, CACHE / "roots"), root)
     _virtual_environment(root, package, release)
     yield machine
     machine.close()
@@ -39,13 +41,13 @@ def inside(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first_boot(machine: nspawn.Machine, inside: Path, out: Path) -> Report:
+def first_boot(machine: nspawn.NspawnMachine, inside: Path, out: Path) -> Report:
     machine.boot(inside, "package", out)
     return read_report(out / "package.json", out / "package.log")
 
 
 @pytest.fixture(scope="module")
-def read_only_boot(machine: nspawn.Machine, inside: Path, out: Path, first_boot: Report) -> Report:
+def read_only_boot(machine: nspawn.NspawnMachine, inside: Path, out: Path, first_boot: Report) -> Report:
     assert first_boot
     state = machine.root.with_name("state")  # a folder below the read-only root would be read-only as well
     subprocess.run(["cp", "-a", str(machine.root / "var/lib/inferd"), str(state)], check=True)
@@ -54,7 +56,7 @@ def read_only_boot(machine: nspawn.Machine, inside: Path, out: Path, first_boot:
 
 
 @pytest.fixture(scope="module")
-def second_boot(machine: nspawn.Machine, inside: Path, out: Path, read_only_boot: Report) -> Report:
+def second_boot(machine: nspawn.NspawnMachine, inside: Path, out: Path, read_only_boot: Report) -> Report:
     assert read_only_boot
     machine.boot(inside, "reboot", out)
     return read_report(out / "reboot.json", out / "reboot.log")

@@ -36,14 +36,14 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> qemu.Machine:
+def machine(tmp_path_factory: pytest.TempPathFactory) -> qemu.QemuMachine:
     if os.geteuid() != 0:
         pytest.skip("laying out a disk needs root")
     if missing := qemu.missing():
         pytest.skip(f"not installed: apt-get install {' '.join(missing)}")
     folder = tmp_path_factory.mktemp("machine") / RELEASE.codename
     archive = qemu.root_archive(RELEASE.codename, CACHE / "roots")
-    return qemu.Machine(archive, folder, package_of(RELEASE), [EXAMPLE])
+    return qemu.QemuMachine(archive, folder, package_of(RELEASE), [EXAMPLE])
 
 
 @pytest.fixture(scope="module")
@@ -70,32 +70,32 @@ def out() -> Path:
 
 
 def test_camera_power_meter_and_sound_card_of_the_kernel_serve_and_a_hog_is_rolled_back(
-    machine: qemu.Machine, inside: Path, out: Path
+    machine: qemu.QemuMachine, inside: Path, out: Path
 ) -> None:
     machine.boot(inside, "kernel", out)
     assert failed(read_report(out / "kernel.json", out / "verify.log")) == {}
 
 
 def test_a_board_without_a_clock_and_without_the_memory_cgroup_is_served(
-    machine: qemu.Machine, inside: Path, out: Path
+    machine: qemu.QemuMachine, inside: Path, out: Path
 ) -> None:
     machine.boot(inside, "bare", out, kernel=LIKE_A_PI)
     assert failed(read_report(out / "bare.json", out / "verify.log")) == {}
 
 
 def test_the_hardware_watchdog_resets_a_machine_whose_first_process_is_frozen(
-    machine: qemu.Machine, inside: Path, out: Path
+    machine: qemu.QemuMachine, inside: Path, out: Path
 ) -> None:
     told = freeze(machine, inside, out, *WATCHDOG)
     assert (told["state"], told["systemd"], told["timeout"]) == ("active", "14s", "14")
     assert "still_there_s" not in told
 
 
-def test_without_a_watchdog_it_stays_frozen(machine: qemu.Machine, inside: Path, out: Path) -> None:
+def test_without_a_watchdog_it_stays_frozen(machine: qemu.QemuMachine, inside: Path, out: Path) -> None:
     assert "still_there_s" in freeze(machine, inside, out)
 
 
-def freeze(machine: qemu.Machine, inside: Path, out: Path, *options: str) -> dict[str, Any]:  # Any: JSON
+def freeze(machine: qemu.QemuMachine, inside: Path, out: Path, *options: str) -> dict[str, Any]:  # Any: JSON
     """Return the last words of a machine whose PID 1 was frozen."""
     words = out / "frozen.json"
     words.unlink(missing_ok=True)

@@ -64,9 +64,9 @@ def lent(settings: dict[str, str]) -> list[str]:
 
 
 @pytest.fixture
-def machine(release: Release, tmp_path: Path) -> Iterator[nspawn.Machine]:
+def machine(release: Release, tmp_path: Path) -> Iterator[nspawn.NspawnMachine]:
     archive = nspawn.root_archive(release.codename, CACHE / "roots", f"{release.codename}-bare", nspawn.BARE)
-    machine = nspawn.Machine(archive, tmp_path / "root")
+    machine = nspawn.NspawnMachine(archive, tmp_path / "root")
     yield machine
     machine.close()
 
@@ -80,7 +80,9 @@ def test_the_page_has_commands_for_each_way(way: str) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("way", WAYS)
-def test_the_page_installs_a_service_that_serves(way: str, machine: nspawn.Machine, out: Path, tmp_path: Path) -> None:
+def test_the_page_installs_a_service_that_serves(
+    way: str, machine: nspawn.NspawnMachine, out: Path, tmp_path: Path
+) -> None:
     page = (PROJECT / "README.md").read_text()
     inside = shutil.copytree(INSIDE, tmp_path / "in")
     (inside / "commands").write_text("\n".join(commands(page, SECTION)[WAYS[way]]) + "\n")

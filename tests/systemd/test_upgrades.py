@@ -32,7 +32,7 @@ def upgraded(release: Release, package: Path, out: Path, tmp_path_factory: pytes
     for name, version in (("older", OLDER), ("newer", NEWER)):
         sources = changed_sources(folder / name, renamed[version])
         shutil.move(build(release, sources, folder / "out"), inside / f"{name}.deb")
-    machine = nspawn.Machine(nspawn.root_archive(release.codename, CACHE / "roots"), folder / "root")
+    machine = nspawn.NspawnMachine(nspawn.root_archive(release.codename, CACHE / "roots"), folder / "root")
     try:
         machine.boot(inside, "upgrade", out)
     finally:

@@ -13,7 +13,7 @@ import pytest
 from inferd.install import layout
 from inferd.install.environment import lay_out, packages_of
 from inferd_tools.deb import tree
-from inferd_tools.deb.libraries import Needs, depends, needs
+from inferd_tools.deb.libraries import SystemNeeds, depends, needs
 from inferd_tools.deb.releases import RELEASES, wheel_platforms
 
 DEBIAN = Path(__file__).parents[2] / "deploy/debian"
@@ -56,7 +56,7 @@ def test_a_library_that_nothing_brings_is_named(tmp_path: Path) -> None:
 
 
 def test_the_newest_symbol_decides_about_the_c_library() -> None:
-    assert depends(Needs({"libc6", "zlib1g"}, 28), (3, 11)) == "libc6 (>= 2.28), zlib1g, python3.11"
+    assert depends(SystemNeeds({"libc6", "zlib1g"}, 28), (3, 11)) == "libc6 (>= 2.28), zlib1g, python3.11"
 
 
 def test_an_environment_is_one_to_python(tmp_path: Path) -> None:

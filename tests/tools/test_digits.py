@@ -47,7 +47,7 @@ def card() -> str:
 
 
 @pytest.fixture(scope="module")
-def truth() -> clip.Truth:
+def truth() -> clip.ClipTruth:
     return clip.read_truth(FOLDER / "clip.json")
 
 
@@ -58,7 +58,7 @@ def golden() -> dict[str, Array]:
 
 
 @pytest.fixture(scope="module")
-def clip_score(truth: clip.Truth) -> Score:
+def clip_score(truth: clip.ClipTruth) -> Score:
     pictures = np.stack([to_input(frame) for frame in clip.read_frames(FOLDER / "clip.avi")])
     answers = quantised_scores(interpreter(), pictures).argmax(axis=1)
     return score(answers, np.array(truth.labels).astype(np.int64))
@@ -128,17 +128,17 @@ def test_model_and_clip_are_small_enough_to_ship() -> None:
     assert (FOLDER / "clip.avi").stat().st_size <= 1_500_000
 
 
-def test_the_clip_has_as_many_frames_as_its_truth(truth: clip.Truth) -> None:
+def test_the_clip_has_as_many_frames_as_its_truth(truth: clip.ClipTruth) -> None:
     frames = sum(1 for _ in clip.read_frames(FOLDER / "clip.avi"))
     assert frames == truth.frames == len(truth.labels) == len(truth.samples)
 
 
-def test_the_clip_shows_every_held_out_digit(truth: clip.Truth) -> None:
+def test_the_clip_shows_every_held_out_digit(truth: clip.ClipTruth) -> None:
     assert sorted(set(truth.samples)) == list(range(SAMPLES - FORM_STARTS[11]))
     assert len(truth.pictures) == SAMPLES - FORM_STARTS[11]
 
 
-def test_the_pictures_beside_the_clip_are_the_digits_it_shows(truth: clip.Truth) -> None:
+def test_the_pictures_beside_the_clip_are_the_digits_it_shows(truth: clip.ClipTruth) -> None:
     frames = list(clip.read_frames(FOLDER / "clip.avi"))
     likeness = [
         np.corrcoef(to_input(frames[at]).ravel(), to_input(drawn(truth.pictures[truth.samples[at]])).ravel())[0, 1]

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from inferd.wire import telemetry
-from inferd.wire.result import Inference, Whence
+from inferd.wire.result import Inference, ResultOrigin
 from inferd.wire.telemetry import Header
 from inferd_tools.docs.__main__ import main
 
@@ -21,7 +21,7 @@ BODIES: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "<pipeline>/status": (telemetry.PipelineStatus,),
     "<pipeline>/state": (telemetry.State,),
     "<pipeline>/model": (telemetry.Model,),
-    "<pipeline>/result": (Whence, Inference),
+    "<pipeline>/result": (ResultOrigin, Inference),
 }
 
 
@@ -55,7 +55,7 @@ def test_every_key_of_a_result_is_explained() -> None:
     told = msgspec.json.decode(example("<pipeline>/result")).keys() | set(
         re.findall(r"^\| `(\w+)`", section, re.MULTILINE)
     )
-    assert told >= {*Inference.__struct_fields__, *Whence.__struct_fields__}
+    assert told >= {*Inference.__struct_fields__, *ResultOrigin.__struct_fields__}
 
 
 def test_the_example_of_metrics_has_every_metric() -> None:

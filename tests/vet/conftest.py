@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from inferd.control.processes.vet_job import ENVIRONMENT, PRELOAD
-from inferd.system.processes.fork_server import Seed
+from inferd.system.processes.fork_server import ForkServer
 
 
 @pytest.fixture(scope="module")
-def seed() -> Iterator[Seed]:
+def seed() -> Iterator[ForkServer]:
     """Give a seed that forks vet children."""
-    with Seed(PRELOAD, ENVIRONMENT) as started:
+    with ForkServer(PRELOAD, ENVIRONMENT) as started:
         yield started

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from inferd.vet.cost import BY_TWIN, NO_COEFFICIENT, Race, Rules, judge_cost, slowdown
+from inferd.vet.cost import BY_TWIN, NO_COEFFICIENT, CostLimits, TimingPair, judge_cost, slowdown
 from inferd.wire.manifest import BudgetSection
 
 
@@ -18,40 +18,40 @@ def test_one_invoke_that_was_held_up_makes_no_model_fast() -> None:
     assert slowdown([5.0] * 15, [1.0] * 14 + [100.0]) == 5.0
 
 
-ALIKE = Race([2.0] * 15, [2.0] * 15, cpu_ms=2.0)
+ALIKE = TimingPair([2.0] * 15, [2.0] * 15, cpu_ms=2.0)
 THRIFTY = BudgetSection(energy_mj=2.0)
 
 
-def found(race: Race, rules: Rules) -> tuple[str, str]:
+def found(race: TimingPair, rules: CostLimits) -> tuple[str, str]:
     gate = judge_cost(5.0, race, rules)
     return gate.finding, gate.code
 
 
 def test_energy_is_processor_time_by_what_a_busy_core_draws() -> None:
-    assert judge_cost(5.0, ALIKE, Rules(THRIFTY, 4.0, core_w=0.9)).figures["energy_mj"] == pytest.approx(1.8)
+    assert judge_cost(5.0, ALIKE, CostLimits(THRIFTY, 4.0, core_w=0.9)).figures["energy_mj"] == pytest.approx(1.8)
 
 
 @pytest.mark.parametrize(("core_w", "told"), [(0.9, ("pass", "")), (1.1, ("fail", "energy_over_budget"))])
 def test_an_inference_that_takes_more_energy_than_its_budget_is_refused(core_w: float, told: tuple[str, str]) -> None:
-    assert found(ALIKE, Rules(THRIFTY, 4.0, core_w)) == told
+    assert found(ALIKE, CostLimits(THRIFTY, 4.0, core_w)) == told
 
 
 def test_without_a_coefficient_energy_is_not_judged_and_why_is_told() -> None:
-    gate = judge_cost(5.0, ALIKE, Rules(THRIFTY, 4.0))
+    gate = judge_cost(5.0, ALIKE, CostLimits(THRIFTY, 4.0))
     assert (gate.finding, gate.why) == ("not judged", NO_COEFFICIENT)
-    assert NO_COEFFICIENT in judge_cost(5.0, Race([2.0], [], 2.0), Rules(THRIFTY, 4.0)).why
-    assert found(ALIKE, Rules(BudgetSection(), 4.0)) == ("pass", "")
+    assert NO_COEFFICIENT in judge_cost(5.0, TimingPair([2.0], [], 2.0), CostLimits(THRIFTY, 4.0)).why
+    assert found(ALIKE, CostLimits(BudgetSection(), 4.0)) == ("pass", "")
 
 
 def test_what_an_accelerator_is_to_run_is_not_judged_by_how_slow_its_twin_is() -> None:
-    slow = Race([200.0] * 15, [2.0] * 15, cpu_ms=200.0)
+    slow = TimingPair([200.0] * 15, [2.0] * 15, cpu_ms=200.0)
     budget = BudgetSection(latency_p95_ms=10.0, energy_mj=1.0)
-    gate = judge_cost(5.0, slow, Rules(budget, 4.0, core_w=1.0, by_twin=True))
+    gate = judge_cost(5.0, slow, CostLimits(budget, 4.0, core_w=1.0, by_twin=True))
     assert (gate.finding, gate.why) == ("not judged", BY_TWIN)
-    assert found(slow, Rules(budget, 4.0, core_w=1.0)) == ("fail", "over_budget")
+    assert found(slow, CostLimits(budget, 4.0, core_w=1.0)) == ("fail", "over_budget")
 
 
 def test_another_variant_may_take_as_long_as_it_likes() -> None:
-    slow = Race([200.0] * 15, [2.0] * 15, cpu_ms=200.0)
-    assert found(slow, Rules(BudgetSection(), 4.0)) == ("fail", "slower")
-    assert found(slow, Rules(BudgetSection(), 0.0)) == ("pass", "")
+    slow = TimingPair([200.0] * 15, [2.0] * 15, cpu_ms=200.0)
+    assert found(slow, CostLimits(BudgetSection(), 4.0)) == ("fail", "slower")
+    assert found(slow, CostLimits(BudgetSection(), 0.0)) == ("pass", "")

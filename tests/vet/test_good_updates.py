@@ -9,14 +9,14 @@ import pytest
 
 from fixtures.models.good_updates import Update, good_updates
 from fixtures.models.vet_runs import code, vetted
-from inferd.system.processes.fork_server import Seed
+from inferd.system.processes.fork_server import ForkServer
 
 pytestmark = pytest.mark.slow
 
 SHORT = 9  # each ninth of them is tried by `make test`
 
 
-def refused(seed: Seed, folder: Path, updates: Sequence[Update]) -> list[str]:
+def refused(seed: ForkServer, folder: Path, updates: Sequence[Update]) -> list[str]:
     """Return what was refused of these updates, and for what."""
     found = []
     for number, update in enumerate(updates):
@@ -35,11 +35,11 @@ def test_there_are_two_hundred(assets: Path) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_good_updates_pass(seed: Seed, tmp_path: Path, assets: Path) -> None:
+def test_good_updates_pass(seed: ForkServer, tmp_path: Path, assets: Path) -> None:
     assert refused(seed, tmp_path, good_updates(assets)[::SHORT]) == []
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-def test_all_two_hundred_good_updates_pass(seed: Seed, tmp_path: Path, assets: Path) -> None:
+def test_all_two_hundred_good_updates_pass(seed: ForkServer, tmp_path: Path, assets: Path) -> None:
     assert refused(seed, tmp_path, good_updates(assets)) == []

@@ -6,39 +6,39 @@ import msgspec
 import pytest
 
 from inferd.records import Message
-from inferd.telemetry.device_state import MAX_PIPELINES, DeviceSeen
+from inferd.telemetry.device_state import MAX_PIPELINES, DeviceState
 from inferd.watch import fleet
-from inferd.watch.fleet import Fleet, Wish
+from inferd.watch.fleet import Fleet, FleetQuery
 from inferd.watch.plain_text import line, summary
 from inferd.wire import telemetry
 from inferd.wire.replay import encode_missed
-from inferd_tools.simulate import Device
+from inferd_tools.simulate import SimulatedDevice
 
 
 def simulated(devices: int, seconds: float = 30.0) -> Fleet:
     """Return a fleet that has heard one interval of so many simulated devices."""
     heard = Fleet("inferd")
     for number in range(devices):
-        device = Device(number)
+        device = SimulatedDevice(number)
         for message in (*device.begin(), *device.live(seconds)):
             heard.hear(message.topic, message.payload)
     return heard
 
 
 def test_every_device_that_speaks_is_a_row() -> None:
-    view = simulated(200).view(Wish())
+    view = simulated(200).view(FleetQuery())
     assert (view.devices, len(view.rows)) == (200, 200)
     assert sum(view.states.values()) == 200
 
 
 def test_the_worst_come_first() -> None:
-    states = [row.state for row in simulated(200).view(Wish()).rows]
+    states = [row.state for row in simulated(200).view(FleetQuery()).rows]
     assert states == sorted(states, key=fleet.WORST_FIRST.index)
 
 
 @pytest.mark.parametrize("sort", fleet.SORTS)
 def test_what_is_not_known_comes_last_however_it_is_sorted(sort: fleet.Sort) -> None:
-    rows = simulated(100).view(Wish(sort=sort)).rows
+    rows = simulated(100).view(FleetQuery(sort=sort)).rows
     values = {"fps": "fps", "p95": "p95_ms", "temperature": "temperature_c"}
     if sort in values:
         known = [getattr(row, values[sort]) is not None for row in rows]
@@ -47,14 +47,14 @@ def test_what_is_not_known_comes_last_however_it_is_sorted(sort: fleet.Sort) -> 
 
 
 def test_a_filter_keeps_rows_in_which_every_word_is_found() -> None:
-    rows = simulated(100).view(Wish(filter="mobile running")).rows
+    rows = simulated(100).view(FleetQuery(filter="mobile running")).rows
     assert rows
     assert all("mobilenet" in row.model and row.state == "running" for row in rows)
-    assert simulated(100).view(Wish(filter="no such thing")).rows == ()
+    assert simulated(100).view(FleetQuery(filter="no such thing")).rows == ()
 
 
 def test_the_chosen_row_is_one_that_is_there() -> None:
-    view = simulated(3).view(Wish(at=1_000_000, inside=True))
+    view = simulated(3).view(FleetQuery(at=1_000_000, inside=True))
     assert view.wish.at == 2
     assert view.chosen is not None
 
@@ -63,7 +63,7 @@ def test_a_device_that_is_off_shows_no_figures_of_another_time() -> None:
     heard = simulated(1)
     (name,) = heard.devices
     heard.hear(f"inferd/{name}/status", b"offline")
-    (row,) = heard.view(Wish()).rows
+    (row,) = heard.view(FleetQuery()).rows
     assert (row.state, row.fps, row.p95_ms, row.temperature_c, row.power_w) == ("offline", None, None, None, None)
 
 
@@ -91,7 +91,7 @@ def test_a_broker_full_of_names_fills_no_memory() -> None:
     for number in range(fleet.MAX_DEVICES + 7):
         heard.hear(f"inferd/d{number}/status", b"online")
     assert (len(heard.devices), heard.refused) == (fleet.MAX_DEVICES, 7)
-    seen = DeviceSeen()
+    seen = DeviceState()
     for number in range(MAX_PIPELINES + 7):
         seen.hear(f"p{number}/status", b'{"status": "running", "why": "", "since": ""}')
     assert len(seen.pipelines) == MAX_PIPELINES
@@ -106,9 +106,9 @@ def missed(*events: bytes) -> bytes:
     return encode_missed([Message("event", one) for one in events])
 
 
-def started(boot_id: str = "b") -> DeviceSeen:
+def started(boot_id: str = "b") -> DeviceState:
     """Return a device of which only its `info` was heard."""
-    seen = DeviceSeen()
+    seen = DeviceState()
     info = telemetry.Info("0.1", "3.11", "x86_64", "Debian", None, None, 60.0, {}, {})
     seen.hear("info", telemetry.encode(telemetry.Header(1, "d", "", boot_id, 1), info))
     return seen
@@ -143,7 +143,7 @@ def test_alerts_of_an_earlier_start_end_with_it() -> None:
 
 
 def test_an_alert_stands_until_it_is_cleared_or_the_agent_starts_anew() -> None:
-    seen = DeviceSeen()
+    seen = DeviceState()
     seen.hear("event", alert("alert.raised"))
     seen.hear("event", alert("alert.raised", "full"))
     seen.hear("event", alert("alert.cleared"))
@@ -153,7 +153,7 @@ def test_an_alert_stands_until_it_is_cleared_or_the_agent_starts_anew() -> None:
 
 
 def test_a_pipeline_whose_retained_words_are_taken_back_is_gone() -> None:
-    seen = DeviceSeen()
+    seen = DeviceState()
     seen.hear("cam/status", b'{"status": "failed", "why": "", "since": ""}')
     assert seen.state == "failed"
     seen.hear("cam/status", b"")
@@ -161,7 +161,7 @@ def test_a_pipeline_whose_retained_words_are_taken_back_is_gone() -> None:
 
 
 def test_a_line_says_what_a_row_does_and_marks_what_is_estimated() -> None:
-    view = simulated(3).view(Wish(sort="device"))
+    view = simulated(3).view(FleetQuery(sort="device"))
     assert summary(view).startswith("3 devices: ")
     assert all("W |" in line(row) and f"~{row.power_w:.1f} W" in line(row) for row in view.rows if row.power_w)
     assert summary(replace(view, rows=view.rows[:1])).startswith("1 of 3 devices")

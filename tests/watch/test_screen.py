@@ -7,9 +7,9 @@ from rich.console import Console
 
 from inferd.cli.broker_options import parse_broker
 from inferd.errors import ConfigError
-from inferd.watch.fleet import Fleet, View, Wish
+from inferd.watch.fleet import Fleet, FleetQuery, FleetView
 from inferd.watch.screen import draw
-from inferd_tools.simulate import Device
+from inferd_tools.simulate import SimulatedDevice
 
 SIZES = [(80, 24), (140, 45), (70, 12)]
 
@@ -18,21 +18,23 @@ SIZES = [(80, 24), (140, 45), (70, 12)]
 def fleet() -> Fleet:
     heard = Fleet("inferd")
     for number in range(200):
-        device = Device(number)
+        device = SimulatedDevice(number)
         for message in (*device.begin(), *device.live(30.0)):
             heard.hear(message.topic, message.payload)
     return heard
 
 
-def drawn(view: View, width: int, height: int) -> list[str]:
+def drawn(view: FleetView, width: int, height: int) -> list[str]:
     told = StringIO()
     Console(file=told, width=width, height=height).print(draw(view, "broker:1883", width, height))
     return told.getvalue().splitlines()
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-@pytest.mark.parametrize("wish", [Wish(), Wish(at=150), Wish(inside=True), Wish(typing=True, filter="xyz")])
-def test_it_never_grows_out_of_the_terminal(fleet: Fleet, width: int, height: int, wish: Wish) -> None:
+@pytest.mark.parametrize(
+    "wish", [FleetQuery(), FleetQuery(at=150), FleetQuery(inside=True), FleetQuery(typing=True, filter="xyz")]
+)
+def test_it_never_grows_out_of_the_terminal(fleet: Fleet, width: int, height: int, wish: FleetQuery) -> None:
     lines = drawn(fleet.view(wish), width, height)
     assert len(lines) <= height
     assert max(map(len, lines)) <= width
@@ -40,12 +42,12 @@ def test_it_never_grows_out_of_the_terminal(fleet: Fleet, width: int, height: in
 
 def test_the_chosen_device_is_always_in_sight(fleet: Fleet) -> None:
     for at in (0, 7, 100, 199):
-        view = fleet.view(Wish(at=at))
+        view = fleet.view(FleetQuery(at=at))
         assert any(line.startswith(view.rows[at].device) for line in drawn(view, 80, 24))
 
 
 def test_a_device_that_is_opened_shows_its_pipelines_and_what_happened(fleet: Fleet) -> None:
-    view = fleet.view(Wish(sort="alerts", inside=True))
+    view = fleet.view(FleetQuery(sort="alerts", inside=True))
     text = "\n".join(drawn(view, 140, 45))
     assert view.rows[0].device in text
     assert "frame age" in text
@@ -53,12 +55,12 @@ def test_a_device_that_is_opened_shows_its_pipelines_and_what_happened(fleet: Fl
 
 
 def test_a_broker_that_cannot_be_heard_is_named(fleet: Fleet) -> None:
-    view = fleet.view(Wish(), "broker b:1883: it cannot be reached (Connection refused)")
+    view = fleet.view(FleetQuery(), "broker b:1883: it cannot be reached (Connection refused)")
     assert "Connection refused" in drawn(view, 120, 24)[0]
 
 
 def test_where_nothing_speaks_it_says_so() -> None:
-    assert any("nothing has been heard yet" in line for line in drawn(Fleet("inferd").view(Wish()), 80, 24))
+    assert any("nothing has been heard yet" in line for line in drawn(Fleet("inferd").view(FleetQuery()), 80, 24))
 
 
 def test_a_broker_is_named_by_host_or_by_url() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from inferd.records import Answer, EngineInfo, ModelRef
+from inferd.records import EngineInfo, LabelSummary, ModelRef
 from inferd.wire import telemetry
 from inferd.wire.telemetry import Header, encode
 
@@ -62,14 +62,14 @@ def test_pipeline_status() -> None:
 
 
 def test_state() -> None:
-    state = telemetry.settled_state(Answer({"person": 2, "dog": 1}), "2026-11-05T06:00:00.000Z")
+    state = telemetry.settled_state(LabelSummary({"person": 2, "dog": 1}), "2026-11-05T06:00:00.000Z")
     assert encode(HEADER, state) == START + (
         b'"label":"person","count":3,"counts":{"person":2,"dog":1},"occupancy":true,"since":"2026-11-05T06:00:00.000Z"}'
     )
 
 
 def test_state_where_nothing_is_seen() -> None:
-    assert encode(HEADER, telemetry.settled_state(Answer({}), "2026-11-05T06:00:00.000Z")) == START + (
+    assert encode(HEADER, telemetry.settled_state(LabelSummary({}), "2026-11-05T06:00:00.000Z")) == START + (
         b'"label":null,"count":0,"counts":{},"occupancy":false,"since":"2026-11-05T06:00:00.000Z"}'
     )
 

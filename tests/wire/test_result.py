@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from inferd.records import Box, Label, Mask, OutputTensor, Result, StageTimes
-from inferd.wire.result import Inference, Whence, encode_inference, encode_result, inference
+from inferd.wire.result import Inference, ResultOrigin, encode_inference, encode_result, inference
 from inferd.wire.telemetry import LIMIT_BYTES, SCHEMA_VERSION, Header
 
 HEADER = Header(SCHEMA_VERSION, "pi", "2026-11-05T06:07:08.009Z", "c0ffee", 7)
 START = b'{"schema_version":1,"device":"pi","time":"2026-11-05T06:07:08.009Z","boot_id":"c0ffee","seq":7,'
-WHENCE = Whence("cam", "1.2", 41)
+WHENCE = ResultOrigin("cam", "1.2", 41)
 TIMES = StageTimes(1_200_000, 150_000, 6_700_049, 9_000, 6_859_049, 8_100_000)
 TIMING = b'"timing_ms":{"capture":1.2,"preprocess":0.15,"invoke":6.7,"decode":0.009,"total":6.859}}'
 
@@ -125,7 +125,7 @@ def test_an_embedding_that_is_too_large_is_null_and_named() -> None:
     assert (fields["embedding"], fields["omitted"]) == (None, ["embedding"])
 
 
-@pytest.mark.parametrize("struct", [Inference, Whence])
+@pytest.mark.parametrize("struct", [Inference, ResultOrigin])
 def test_no_key_hides_one_of_the_header(struct: type[msgspec.Struct]) -> None:
     assert not {*struct.__struct_fields__} & {*Header.__struct_fields__}
-    assert not {*Inference.__struct_fields__} & {*Whence.__struct_fields__}
+    assert not {*Inference.__struct_fields__} & {*ResultOrigin.__struct_fields__}

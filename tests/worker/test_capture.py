@@ -4,14 +4,14 @@ from fixtures.agents.agent import wait_for
 from fixtures.agents.fake_pipeline import Voice, pipeline
 from fixtures.network.cameras import printing
 from inferd.config import settings
-from inferd.pipeline import Lane
+from inferd.pipeline import PipelineQueue
 from inferd.records import Wanted
 from inferd.system.clock import SystemClock
 from inferd.system.threads import Condition, Event, start
 from inferd.worker.capture import Capture, settle
 
 
-def capture(lane: Lane, stop: Event) -> Voice:
+def capture(lane: PipelineQueue, stop: Event) -> Voice:
     """Run a source thread until it ends by itself, or for a second."""
     voice = Voice()
     thread = start("source cam", Capture(lane, SystemClock(), stop, voice).run)
@@ -22,8 +22,8 @@ def capture(lane: Lane, stop: Event) -> Voice:
     return voice
 
 
-def lane_of(source: settings.Source, **pace: object) -> Lane:
-    return Lane(pipeline(source=source, pace=settings.Pace(**pace)), Condition())  # type: ignore[arg-type]  # right keys
+def lane_of(source: settings.Source, **pace: object) -> PipelineQueue:
+    return PipelineQueue(pipeline(source=source, pace=settings.Pace(**pace)), Condition())  # type: ignore[arg-type]  # right keys
 
 
 def test_a_finite_source_is_read_to_its_end_and_the_end_is_told() -> None:

@@ -12,13 +12,13 @@ from fixtures.agents.agent import wait_for
 from fixtures.agents.fake_pipeline import Turning, frame, serving
 from inferd.config.settings import CropsSource, SyntheticSource
 from inferd.errors import EndOfInput, FrameUnfinished
-from inferd.pipeline import Counters, Lane, Seen
+from inferd.pipeline import Counters, ObservedFrame, PipelineQueue
 from inferd.records import Array, Box, Frame, Geometry, Label, Result
 from inferd.sources.crops import MOST_WAITING, Crops
 from inferd.sources.synthetic import Synthetic
 from inferd.system.clock import CountingClock, SystemClock
 from inferd.system.threads import Latest, start
-from inferd.worker.cascade import MOST_HELD, Exchange
+from inferd.worker.cascade import MOST_HELD, CascadeExchange
 
 HELMET = Result(labels=(Label(1, "helmet", 0.9), Label(0, "none", 0.1)))
 HOUR_S = 3600.0
@@ -44,7 +44,7 @@ class Street:
     def __init__(self, join_s: float = HOUR_S, **options: object) -> None:
         options = {"of": "cam", "join_s": join_s, **options}
         self.crops = Crops(CropsSource(**options), SystemClock())  # type: ignore[arg-type]  # tests name right keys
-        exchange = Exchange()
+        exchange = CascadeExchange()
         exchange.join(self.crops, "helmets", Counters())
         self.turning = Turning(exchange=exchange)
         self.finder = Finder()
@@ -178,12 +178,12 @@ def test_what_waits_is_told_when_the_loop_ends() -> None:
     assert len(street.turning.heard.reports) == 1
 
 
-def _look(lane: Lane, looked: Latest[Seen | None]) -> None:
+def _look(lane: PipelineQueue, looked: Latest[ObservedFrame | None]) -> None:
     looked.put(lane.look(10.0))
 
 
 def test_who_looks_at_a_frame_sees_what_is_said_of_its_objects() -> None:
-    street, looked = Street(), Latest[Seen | None]()
+    street, looked = Street(), Latest[ObservedFrame | None]()
     lane = street.turning.lanes["cam"]
     start("looker", partial(_look, lane, looked))
 
@@ -228,7 +228,7 @@ def test_a_frame_that_a_newer_one_replaces_answers() -> None:
 
 
 def test_a_pipeline_that_looks_closer_may_come_after_the_first_has_ended() -> None:
-    clock, exchange = CountingClock(), Exchange()
+    clock, exchange = CountingClock(), CascadeExchange()
     exchange.end("cam")
     late = Crops(CropsSource(of="cam"), clock)
     exchange.join(late, "helmets", Counters())
@@ -238,7 +238,7 @@ def test_a_pipeline_that_looks_closer_may_come_after_the_first_has_ended() -> No
 
 
 def test_a_pipeline_that_begins_again_has_not_ended() -> None:
-    clock, exchange = CountingClock(), Exchange()
+    clock, exchange = CountingClock(), CascadeExchange()
     exchange.end("cam")
     exchange.join(Synthetic(SyntheticSource(), clock), "cam", Counters())
     late = Crops(CropsSource(of="cam"), clock)

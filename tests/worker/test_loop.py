@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from fixtures.agents.fake_pipeline import Turning, fake, frame, pipeline, serving
-from inferd.pipeline import Lane
+from inferd.pipeline import PipelineQueue
 
 
 def test_without_an_engine_a_frame_waits() -> None:
@@ -91,7 +91,7 @@ def test_a_lane_that_comes_later_waits_for_the_next_offer_and_its_siblings_go_on
     turning = Turning("a")
     turning.loop.offer(serving(names=("a",), lanes=turning.lanes))
     turning.turn()
-    both = {**turning.lanes, "b": Lane(pipeline("b"), turning.changed)}
+    both = {**turning.lanes, "b": PipelineQueue(pipeline("b"), turning.changed)}
     turning.loop.follow(both)
     for name in ("b", "a"):
         both[name].put(frame())
@@ -106,7 +106,7 @@ def test_a_lane_of_the_same_name_with_other_settings_is_another_one() -> None:
     turning = Turning("a")
     turning.loop.offer(serving(names=("a",), lanes=turning.lanes))
     turning.turn()
-    other = {"a": Lane(pipeline("a"), turning.changed)}
+    other = {"a": PipelineQueue(pipeline("a"), turning.changed)}
     turning.loop.follow(other)
     other["a"].put(frame())
     turning.turn(2)

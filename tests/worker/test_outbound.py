@@ -8,10 +8,10 @@ import pytest
 
 from fixtures.agents.fake_pipeline import pipeline, serving
 from inferd import ipc
-from inferd.pipeline import Lane
+from inferd.pipeline import PipelineQueue
 from inferd.system.processes.channel import Channel, channel_pair
 from inferd.system.threads import Condition
-from inferd.worker.outbound import LoopListener, PipelineVoice, Teller, ToControl
+from inferd.worker.outbound import LoopOutbound, Outbound, PipelineOutbound, ToControl
 
 
 class Two:
@@ -21,12 +21,12 @@ class Two:
         ours, theirs = channel_pair()
         to_control: ToControl = Channel(ours, ipc.ToWorker)  # type: ignore[arg-type]  # a union
         self._control: Channel[ipc.FromWorker, ipc.Stop] = Channel(theirs, ipc.FromWorker)  # type: ignore[arg-type]  # as above
-        teller = Teller(to_control)
-        self.voices = {name: PipelineVoice(name, teller) for name in ("stays", "leaves")}
+        teller = Outbound(to_control)
+        self.voices = {name: PipelineOutbound(name, teller) for name in ("stays", "leaves")}
         for voice in self.voices.values():
             voice.source("running", "")
             voice.engine("running", "")
-        self.listener = LoopListener("one", self.voices, teller)
+        self.listener = LoopOutbound("one", self.voices, teller)
         self.heard()
 
     def leave(self) -> None:
@@ -41,14 +41,14 @@ class Two:
         return {one.pipeline for one in told if isinstance(one, ipc.Status)}
 
 
-LOSSES: tuple[Callable[[LoopListener], None], ...] = (
+LOSSES: tuple[Callable[[LoopOutbound], None], ...] = (
     lambda listener: listener.left(serving()),
     lambda listener: listener.fell_back(serving(), None, "unplugged"),
 )
 
 
 @pytest.mark.parametrize("lose", LOSSES, ids=["a model makes room", "an accelerator fails"])
-def test_what_happens_to_an_engine_is_told_of_all_its_pipelines(lose: Callable[[LoopListener], None]) -> None:
+def test_what_happens_to_an_engine_is_told_of_all_its_pipelines(lose: Callable[[LoopOutbound], None]) -> None:
     two = Two()
     lose(two.listener)
     assert two.heard() == {"stays", "leaves"}
@@ -56,7 +56,7 @@ def test_what_happens_to_an_engine_is_told_of_all_its_pipelines(lose: Callable[[
 
 @pytest.mark.parametrize("lose", LOSSES, ids=["a model makes room", "an accelerator fails"])
 def test_what_happens_to_an_engine_is_not_told_of_a_pipeline_that_has_left_it(
-    lose: Callable[[LoopListener], None],
+    lose: Callable[[LoopOutbound], None],
 ) -> None:
     two = Two()
     two.leave()
@@ -66,7 +66,7 @@ def test_what_happens_to_an_engine_is_not_told_of_a_pipeline_that_has_left_it(
 
 def test_a_frame_that_was_under_way_when_its_pipeline_left_says_nothing_of_it() -> None:
     two = Two()
-    lane = Lane(pipeline("leaves"), Condition())
+    lane = PipelineQueue(pipeline("leaves"), Condition())
     two.leave()
     two.listener.fault(lane, "engine_error", "it refused")
     assert two.heard() == set()

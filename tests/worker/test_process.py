@@ -16,12 +16,12 @@ from inferd import ipc
 from inferd.config import settings
 from inferd.system.clock import SystemClock
 from inferd.system.processes.channel import Channel, channel_pair
-from inferd.system.processes.heartbeats import Progress
+from inferd.system.processes.heartbeats import Heartbeats
 from inferd.system.threads import join_all, start
 from inferd.vet.child import describe_fake
 from inferd.wire.manifest import ModelDescription
-from inferd.worker.outbound import Teller, ToControl
-from inferd.worker.pipeline_threads import Context
+from inferd.worker.outbound import Outbound, ToControl
+from inferd.worker.pipeline_threads import WorkerContext
 from inferd.worker.process import Worker
 
 FPS, RESULTS = 50, 60  # of which enough are kept for a model that says one thing to look suspicious
@@ -36,25 +36,25 @@ class Told:
         ours, theirs = channel_pair()
         self._theirs: ToControl = Channel(theirs, ipc.ToWorker)  # type: ignore[arg-type]  # a union
         self.channel: Channel[ipc.FromWorker, ipc.ToWorker] = Channel(ours, ipc.FromWorker)  # type: ignore[arg-type]  # as above
-        self.progress = Progress.create()
+        self.progress = Heartbeats.create()
         self.heard: list[ipc.FromWorker] = []
-        worker = Worker(Context(SystemClock(), Teller(self._theirs)), self._theirs, self.progress)
+        worker = Worker(WorkerContext(SystemClock(), Outbound(self._theirs)), self._theirs, self.progress)
         self.thread = start("worker", lambda: self._run(worker))
         self.ended = False
 
     def _run(self, worker: Worker) -> None:
         self.ended = worker.run() == []
 
-    def serves(self, behaviour: settings.Engine, ops: str = "ADD") -> None:
+    def serves(self, behaviour: settings.EngineConfig, ops: str = "ADD") -> None:
         """Have it serve the model on trial, and keep what it shows that one, for as long as a replay needs."""
         cam = pipeline(engine=behaviour, pace=settings.Pace(mode="fixed", fps=FPS))
         self.channel.send(ipc.Plan((ipc.Assignment(KEY, 1, (cam,)),)))
         self.channel.send(ipc.Offer(KEY, described(behaviour, ops=ops), behaviour, replay_mb=8.0))
-        assert wait_for(lambda: len(self.says(ipc.Reported)) > RESULTS)
+        assert wait_for(lambda: len(self.says(ipc.ResultReported)) > RESULTS)
 
-    def asks(self, before: settings.Engine, ops: str = "ADD") -> None:
+    def asks(self, before: settings.EngineConfig, ops: str = "ADD") -> None:
         """Ask it to show this model what the one on trial was shown."""
-        self.channel.send(ipc.Replay(KEY, NEW, described(before, ops=ops), before))
+        self.channel.send(ipc.ShadowReplay(KEY, NEW, described(before, ops=ops), before))
 
     def says(self, kind: type[ipc.FromWorker]) -> list[ipc.FromWorker]:
         """Return what it has said so far, of one kind."""
@@ -63,7 +63,7 @@ class Told:
         return [one for one in self.heard if isinstance(one, kind)]
 
 
-def described(engine: settings.Engine, ops: str = "ADD") -> ModelDescription:
+def described(engine: settings.EngineConfig, ops: str = "ADD") -> ModelDescription:
     """Return the description of a fake that is known by a digest of its own."""
     made = describe_fake(ipc.Examine("fake", settings.Overrides(), engine, ""))
     facts = msgspec.structs.replace(made.facts, ops={ops: 1})
@@ -84,7 +84,7 @@ def worker() -> Iterator[Told]:
 def test_a_question_about_a_key_that_is_gone_is_let_go_of() -> None:
     reads, writes = os.pipe()
     with worker() as told:
-        told.channel.send(ipc.Replay("gone", NEW, described(fake()), fake()), [writes])
+        told.channel.send(ipc.ShadowReplay("gone", NEW, described(fake()), fake()), [writes])
         os.close(writes)
         assert os.read(reads, 1) == b""  # the worker has closed it
         assert wait_for(partial(told.says, ipc.Counts))
@@ -99,9 +99,9 @@ def test_a_replay_settles_what_depends_on_no_other_frames(trial: str, before: st
     with worker() as told:
         told.serves(fake(), ops=trial)
         told.asks(fake(scores=(0.9, 0.1)), ops=before)
-        assert wait_for(lambda: bool(told.says(ipc.Replayed)))
-        (answer,) = told.says(ipc.Replayed)
-        assert isinstance(answer, ipc.Replayed)
+        assert wait_for(lambda: bool(told.says(ipc.ShadowReplayDone)))
+        (answer,) = told.says(ipc.ShadowReplayDone)
+        assert isinstance(answer, ipc.ShadowReplayDone)
         assert (answer.digest, answer.found) == (NEW, found), answer.why
 
 
@@ -111,4 +111,4 @@ def test_a_worker_that_replays_goes_on_to_count_and_ends_when_it_is_told_to() ->
         counted = len(told.says(ipc.Counts))
         told.asks(fake(scores=(0.9, 0.1), invoke_ms=200.0))
         assert wait_for(lambda: len(told.says(ipc.Counts)) > counted + 1)
-    assert told.says(ipc.Replayed) == []
+    assert told.says(ipc.ShadowReplayDone) == []

@@ -11,11 +11,11 @@ from fixtures.agents.agent import run_whole
 from fixtures.agents.fake_pipeline import fake, pipeline
 from inferd.config import settings
 from inferd.records import Frame
-from inferd.worker.samples import Ring, encode
+from inferd.worker.samples import SampleRing, encode
 
 
 def test_the_oldest_make_room(tmp_path: Path) -> None:
-    ring = Ring(tmp_path / "cam", 250)
+    ring = SampleRing(tmp_path / "cam", 250)
     for number in range(5):
         ring.add(f"2026010{number}", ".png", bytes(90), b"{}")
     left = sorted(path.name for path in (tmp_path / "cam").iterdir())
@@ -23,7 +23,7 @@ def test_the_oldest_make_room(tmp_path: Path) -> None:
 
 
 def test_a_sample_larger_than_the_ring_is_left_out(tmp_path: Path) -> None:
-    Ring(tmp_path / "cam", 10).add("x", ".png", bytes(90), b"{}")
+    SampleRing(tmp_path / "cam", 10).add("x", ".png", bytes(90), b"{}")
     assert not (tmp_path / "cam").exists()
 
 

@@ -10,37 +10,37 @@ import pytest
 from fixtures.agents.fake_pipeline import fake, pipeline
 from inferd import ipc
 from inferd.config import settings
-from inferd.health.collapse import Said
-from inferd.health.recent import Recent, Turn
-from inferd.pipeline import Lane
+from inferd.health.collapse import AnswerDigest
+from inferd.health.recent import AnsweredFrame, RecentAnswers
+from inferd.pipeline import PipelineQueue
 from inferd.sources.synthetic import Synthetic
 from inferd.system.clock import CountingClock, SystemClock
 from inferd.system.threads import Condition
 from inferd.vet.child import describe_fake
-from inferd.worker.shadow_replay import Asked, settle, summed_up
+from inferd.worker.shadow_replay import ShadowReplayRequest, settle, summed_up
 
 DIGEST = "1" * 64
 
 
-def lane(said: list[Said], *, frames: bool = True) -> Lane:
+def lane(said: list[AnswerDigest], *, frames: bool = True) -> PipelineQueue:
     """Return a lane whose model on trial said this."""
     source = Synthetic(settings.SyntheticSource(width=64, height=48), SystemClock())
-    made = Lane(pipeline(), Condition())
-    turns = tuple(Turn(one, source.read(1) if frames else None) for one in said)
-    made.recent = Recent(digest=DIGEST, turns=turns, took_ns=(2_000_000,) * 9 + (8_000_000,))
+    made = PipelineQueue(pipeline(), Condition())
+    turns = tuple(AnsweredFrame(one, source.read(1) if frames else None) for one in said)
+    made.recent = RecentAnswers(digest=DIGEST, turns=turns, took_ns=(2_000_000,) * 9 + (8_000_000,))
     return made
 
 
-def asked(*, always: bool = False, fits: bool = True, **behaviour: object) -> Asked:
+def asked(*, always: bool = False, fits: bool = True, **behaviour: object) -> ShadowReplayRequest:
     """Return the question whether this model answers alike."""
     engine = fake(**behaviour)
     description = describe_fake(ipc.Examine("fake", settings.Overrides(), engine, ""))
-    return Asked(ipc.Replay("cam", DIGEST, description, engine, always=always), "", fits)
+    return ShadowReplayRequest(ipc.ShadowReplay("cam", DIGEST, description, engine, always=always), "", fits)
 
 
-def settled(question: Asked, made: Lane) -> ipc.Replayed:
+def settled(question: ShadowReplayRequest, made: PipelineQueue) -> ipc.ShadowReplayDone:
     """Return what came of a replay, all its turns made."""
-    told: list[ipc.Replayed] = []
+    told: list[ipc.ShadowReplayDone] = []
 
     def turns() -> Iterator[None]:
         told.append((yield from settle(question, {"cam": made}, CountingClock())))
@@ -50,13 +50,13 @@ def settled(question: Asked, made: Lane) -> ipc.Replayed:
     return told[0]
 
 
-def found(question: Asked, made: Lane) -> tuple[str, str]:
+def found(question: ShadowReplayRequest, made: PipelineQueue) -> tuple[str, str]:
     told = settled(question, made)
     return told.found, told.why
 
 
-ALL_ONE = [Said("class 1", 0.9)] * 12
-VARIED = [Said(f"class {number % 3}", 0.9) for number in range(12)]
+ALL_ONE = [AnswerDigest("class 1", 0.9)] * 12
+VARIED = [AnswerDigest(f"class {number % 3}", 0.9) for number in range(12)]
 
 
 def test_answers_that_vary_need_no_replay() -> None:
@@ -74,7 +74,7 @@ def test_where_the_model_before_says_something_else_that_is_told() -> None:
 
 def test_without_frames_or_memory_or_a_model_before_it_cannot_be_settled() -> None:
     alone = asked()
-    nobody = Asked(ipc.Replay("cam", DIGEST, None, fake()), "", fits=True)
+    nobody = ShadowReplayRequest(ipc.ShadowReplay("cam", DIGEST, None, fake()), "", fits=True)
     told = [
         found(alone, lane(ALL_ONE, frames=False)),
         found(asked(fits=False), lane(ALL_ONE)),
@@ -115,7 +115,7 @@ def test_both_are_timed_however_slow_the_model_before_is(invoke_ms: float) -> No
 
 def test_both_are_timed_where_that_is_asked() -> None:
     told = settled(asked(always=True, invoke_ms=3.0), lane(VARIED))
-    assert told.now == ipc.Took(2.0, 8.0)
+    assert told.now == ipc.TurnTimes(2.0, 8.0)
     assert told.before is not None
     assert told.before.median_ms == 3.0
 

@@ -17,7 +17,7 @@ CODE = ("agent", "tools", "tests")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CheckStep:
     """A command that must end with exit code 0."""
 
     name: str
@@ -25,12 +25,12 @@ class Step:
 
 
 STEPS = (
-    Step("types", (str(BIN / "mypy"),)),
-    Step("format", (str(BIN / "ruff"), "format", "--check", *CODE)),
-    Step("lint", (str(BIN / "ruff"), "check", *CODE)),
-    Step("floors", (str(BIN / "lint-imports"),)),
-    Step("docs", (sys.executable, "-m", "inferd_tools.docs", "--check")),
-    Step("fast tests", (sys.executable, "-m", "pytest", "-q", "-m", "not slow and not soak")),
+    CheckStep("types", (str(BIN / "mypy"),)),
+    CheckStep("format", (str(BIN / "ruff"), "format", "--check", *CODE)),
+    CheckStep("lint", (str(BIN / "ruff"), "check", *CODE)),
+    CheckStep("floors", (str(BIN / "lint-imports"),)),
+    CheckStep("docs", (sys.executable, "-m", "inferd_tools.docs", "--check")),
+    CheckStep("fast tests", (sys.executable, "-m", "pytest", "-q", "-m", "not slow and not soak")),
 )
 
 
@@ -40,7 +40,7 @@ def main() -> int:
         return max(pool.map(_run, STEPS))
 
 
-def _run(step: Step) -> int:
+def _run(step: CheckStep) -> int:
     started = time.monotonic()
     done = subprocess.run(step.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)  # noqa: S603 - the commands above
     verdict = "ok" if done.returncode == 0 else "FAILED"

@@ -34,7 +34,7 @@ FRAMES = 60  # that a histogram holds; more would only take longer to make
 
 
 @dataclass
-class Device:
+class SimulatedDevice:
     """A device with one pipeline, which lives its life by chance, the same for the same number."""
 
     number: int
@@ -158,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two reports of a device")
     parser.add_argument("--seconds", type=float, default=math.inf, help="end after so long")
     chosen = parser.parse_args(arguments)
-    devices = [Device(number) for number in range(chosen.devices)]
+    devices = [SimulatedDevice(number) for number in range(chosen.devices)]
     broker = settings.Mqtt(host=chosen.host, port=chosen.port)
     with Subscriber(broker, ["$SYS/none"]) as link:
         retained: set[str] = set()
@@ -172,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _live(link: Subscriber, devices: Sequence[Device], every_s: float, seconds: float) -> None:
+def _live(link: Subscriber, devices: Sequence[SimulatedDevice], every_s: float, seconds: float) -> None:
     began = time.monotonic()
     while (running_s := time.monotonic() - began) < seconds:
         for device in devices:

@@ -12,7 +12,7 @@ from inferd.errors import ModelError
 FILE = Path(__file__).with_name("models.toml")
 
 
-class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CatalogueEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A model that can be fetched from a package index.
 
     Attributes:
@@ -50,15 +50,15 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All entries."""
 
-    model: tuple[Entry, ...]
+    model: tuple[CatalogueEntry, ...]
 
 
-def entries() -> tuple[Entry, ...]:
+def entries() -> tuple[CatalogueEntry, ...]:
     """Return all entries, in the order in which they are listed."""
     return msgspec.toml.decode(FILE.read_bytes(), type=Catalogue).model
 
 
-def find_entry(name: str) -> Entry:
+def find_entry(name: str) -> CatalogueEntry:
     """Return the entry of a name.
 
     Raises:

@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from inferd.catalogue.entries import Entry
+from inferd.catalogue.entries import CatalogueEntry
 from inferd.errors import StoreError
 
 # The models are the same in the wheels of all systems; these are the ones whose digests the catalogue has.
@@ -19,7 +19,7 @@ PYTHON = "3.11"
 TIMEOUT_S = 1800
 
 
-def fetch_from_index(entry: Entry, *, shows: bool) -> bytes:
+def fetch_from_index(entry: CatalogueEntry, *, shows: bool) -> bytes:
     """Return the model of a catalogue entry, checked.
 
     Args:
@@ -38,7 +38,7 @@ def fetch_from_index(entry: Entry, *, shows: bool) -> bytes:
     return content
 
 
-def _download(entry: Entry, folder: Path, *, shows: bool) -> Path:
+def _download(entry: CatalogueEntry, folder: Path, *, shows: bool) -> Path:
     wanted = folder / "wanted.txt"
     wanted.write_text(f"{entry.package}=={entry.version} --hash=sha256:{entry.wheel_sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
@@ -63,14 +63,14 @@ def _download(entry: Entry, folder: Path, *, shows: bool) -> Path:
     return wheels[0]
 
 
-def _why(entry: Entry, said: str) -> str:
+def _why(entry: CatalogueEntry, said: str) -> str:
     if "No module named pip" in said:
         return "pip fetches it and is not here; sudo apt-get install python3-pip"
     errors = [line.removeprefix("ERROR: ").strip() for line in said.splitlines() if line.startswith("ERROR: ")]
     return f"pip cannot get {entry.package} {entry.version}: {'; '.join(errors) or said.strip()[-300:] or 'it does not say why'}"
 
 
-def _unpack(entry: Entry, wheel: Path) -> bytes:
+def _unpack(entry: CatalogueEntry, wheel: Path) -> bytes:
     try:
         with zipfile.ZipFile(wheel) as outer:
             content = _member(outer, entry.member, wheel.stat().st_size)

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from inferd.demo.plain_text import Notes
-from inferd.demo.screen import SMALLEST, Screen
-from inferd.demo.show import Demo, Face, Lines
+from inferd.demo.plain_text import DemoNotes
+from inferd.demo.screen import SMALLEST, DemoScreen
+from inferd.demo.show import Demo, DemoDisplay, PlainTextDisplay
 from inferd.system.clock import SystemClock
 
 
@@ -28,13 +28,13 @@ def demo(seconds: float | None, port: int, *, plain: bool) -> None:
     Demo(port, program(sys.argv[0]), click.echo, lambda notes: face(notes, plain=plain), SystemClock()).run(seconds)
 
 
-def face(notes: Notes, *, plain: bool) -> Face:
+def face(notes: DemoNotes, *, plain: bool) -> DemoDisplay:
     """Return a full screen where there is a terminal that is large enough, else lines."""
     console = Console()
     fits = console.width >= SMALLEST[0] and console.height >= SMALLEST[1]
     if plain or not fits or not console.is_terminal or console.is_dumb_terminal:
-        return Lines(click.echo)
-    return Screen(console, notes)
+        return PlainTextDisplay(click.echo)
+    return DemoScreen(console, notes)
 
 
 def program(started_as: str) -> str:

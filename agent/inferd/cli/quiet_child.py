@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 from inferd.control.processes.vet_job import ENVIRONMENT, PRELOAD
 from inferd.errors import WorkerError
-from inferd.system.processes.fork_server import Seed
+from inferd.system.processes.fork_server import ForkServer
 
 
 @contextmanager
-def quiet_seed() -> Iterator[Seed]:
+def quiet_seed() -> Iterator[ForkServer]:
     """Give a seed whose children's standard error is shown only when one of them fails in a way nobody foresaw."""
-    with tempfile.TemporaryFile() as said, Seed(PRELOAD, ENVIRONMENT, stderr=said.fileno()) as seed:
+    with tempfile.TemporaryFile() as said, ForkServer(PRELOAD, ENVIRONMENT, stderr=said.fileno()) as seed:
         try:
             yield seed
         except WorkerError:

@@ -12,7 +12,7 @@ from inferd.cli.broker_options import broker_options, chosen
 from inferd.errors import LinkError
 from inferd.system.clock import SystemClock
 from inferd.system.files.atomic import write_atomic
-from inferd.telemetry.remote.request_client import Asker
+from inferd.telemetry.remote.request_client import RequestClient
 from inferd.wire.requests import VERBS, Snapshot
 
 TIMEOUT_S = 10.0
@@ -36,7 +36,7 @@ def ask(device: str, verb: str, data: tuple[str, ...], output: Path | None, time
     inferd ask kitchen snapshot pipeline=cam --output cam.jpg
     """
     mqtt, password = chosen(**broker)
-    with Asker(mqtt, device, password, SystemClock()) as asker:
+    with RequestClient(mqtt, device, password, SystemClock()) as asker:
         told = asker.ask(verb, msgspec.json.encode(dict(map(_pair, data))), timeout)
     if output is None:
         click.echo(told.decode())

@@ -14,10 +14,10 @@ import msgspec
 from inferd import __version__
 from inferd.bundled_files import digits_pipeline
 from inferd.config import settings
-from inferd.config.load import Loaded, device_id, load, state_dir
+from inferd.config.load import LoadedConfig, device_id, load, state_dir
 from inferd.control.commands.control_socket import folder_of
-from inferd.control.reporting.local_endpoints import Doors
-from inferd.control.reporting.publisher import Announcer
+from inferd.control.reporting.local_endpoints import LocalEndpoints
+from inferd.control.reporting.publisher import Publisher
 from inferd.control.service import Service
 from inferd.control.state_version import claim
 from inferd.errors import StoreError
@@ -61,10 +61,10 @@ def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
     claim(folder, __version__)
     hold_memory(MEMORY_SHARE)
     control_dir = folder_of(folder, os.environ.get("RUNTIME_DIRECTORY", ""))
-    doors = Doors()
+    doors = LocalEndpoints()
     broker = _broker(config, folder, control_dir) if config.mqtt.enabled else None
     links = [*([broker] if broker else []), *(_printing() if prints else []), *doors.links]
-    say = Announcer(device_id(config), links, clock)
+    say = Publisher(device_id(config), links, clock)
     doors.open(config.mqtt, device_id(config), folder, clock, say.publish)
     service = Service(
         config,
@@ -95,12 +95,12 @@ def _held(folder: Path) -> BinaryIO:
         raise StoreError(str(folder), f"state cannot be kept here ({exc.strerror}); set state_dir") from exc
 
 
-def _load(file: Path | None) -> Loaded:
+def _load(file: Path | None) -> LoadedConfig:
     """Read the configuration; without any pipeline, add the one that needs nothing."""
     loaded = load(file, os.environ)
     if loaded.config.pipeline:
         return loaded
-    return Loaded(msgspec.structs.replace(loaded.config, pipeline=(digits_pipeline(),)), loaded.files)
+    return LoadedConfig(msgspec.structs.replace(loaded.config, pipeline=(digits_pipeline(),)), loaded.files)
 
 
 def _broker(config: settings.Config, folder: Path, volatile: Path) -> MqttLink:

@@ -33,8 +33,8 @@ def snapshot(pipeline: str, output: Path | None, file: Path | None, *, draw: boo
     inferd snapshot door --output /tmp/door.png
     """
     answer, fds = ask(_folder(file), ipc.AskFrame(pipeline, draw))
-    if not isinstance(answer, ipc.Shown) or not fds:
-        raise WorkerError("snapshot", answer.why if isinstance(answer, ipc.NotShown) else "no picture came")
+    if not isinstance(answer, ipc.SnapshotTaken) or not fds:
+        raise WorkerError("snapshot", answer.why if isinstance(answer, ipc.SnapshotRefused) else "no picture came")
     picture = read_memory_file(fds[0], MOST_BYTES)
     target = output or Path(f"{answer.pipeline}.png")
     write_atomic(target, picture)

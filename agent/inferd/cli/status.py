@@ -12,7 +12,7 @@ from inferd import ipc
 from inferd.cli.snapshot import _folder as folder_of_agent
 from inferd.control.commands.control_socket import ask
 from inferd.errors import WorkerError
-from inferd.telemetry.device_state import DeviceSeen
+from inferd.telemetry.device_state import DeviceState
 
 FAILED = 1  # exit code where a pipeline has failed, for scripts
 
@@ -24,9 +24,9 @@ FAILED = 1  # exit code where a pipeline has failed, for scripts
 def status(ctx: click.Context, file: Path | None, *, as_json: bool) -> None:
     """Ask the agent that runs on this device how it is. Exit code 1 where it does not run, or a pipeline has failed."""
     answer, _ = ask(folder_of_agent(file), ipc.AskStatus())
-    if not isinstance(answer, ipc.ToldModels) or answer.error:
+    if not isinstance(answer, ipc.ModelsAnswer) or answer.error:
         raise WorkerError(
-            "status", answer.error if isinstance(answer, ipc.ToldModels) else "the agent gave another answer"
+            "status", answer.error if isinstance(answer, ipc.ModelsAnswer) else "the agent gave another answer"
         )
     told: dict[str, Any] = msgspec.json.decode(answer.told)
     if as_json:
@@ -39,7 +39,7 @@ def status(ctx: click.Context, file: Path | None, *, as_json: bool) -> None:
 
 def lines(told: dict[str, Any]) -> list[str]:
     """Return the answer for a person."""
-    seen = DeviceSeen(online=True)
+    seen = DeviceState(online=True)
     for topic in ("info", "metrics"):
         if told[topic] is not None:
             seen.hear(topic, msgspec.json.encode(told[topic]))
@@ -53,7 +53,7 @@ def lines(told: dict[str, Any]) -> list[str]:
     ]
 
 
-def _pipeline(name: str, one: dict[str, Any], seen: DeviceSeen) -> str:
+def _pipeline(name: str, one: dict[str, Any], seen: DeviceState) -> str:
     state, model, sees = (one[key] or {} for key in ("status", "model", "state"))
     figures = seen.pipelines.get(name)
     latency = figures.latency() if figures else None
@@ -72,7 +72,7 @@ def _alerts(told: dict[str, Any]) -> list[str]:
     return [f"  alert {alert['data'].get('alert')}: {alert['message']}" for alert in told["alerts"]]
 
 
-def _device(seen: DeviceSeen) -> str:
+def _device(seen: DeviceState) -> str:
     if seen.metrics is None:
         return "  no figures yet; they come every metrics.interval_s seconds"
     watts, basis = seen.power

@@ -32,14 +32,14 @@ Table = dict[str, Any]  # Any: what TOML gives, before it is checked
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedConfig:
     """A configuration and the files it came from, in the order they were read; none where there was no file."""
 
     config: Config
     files: tuple[Path, ...]
 
 
-def load(explicit: Path | None, environment: Mapping[str, str]) -> Loaded:
+def load(explicit: Path | None, environment: Mapping[str, str]) -> LoadedConfig:
     """Read `explicit`, else the file $INFERD_CONFIG names, else /etc/inferd/inferd.toml with inferd.d/*.toml beside it.
 
     Tables of later files are laid over those of earlier ones; their pipelines are added.
@@ -50,7 +50,7 @@ def load(explicit: Path | None, environment: Mapping[str, str]) -> Loaded:
     named = explicit or (Path(environment["INFERD_CONFIG"]) if environment.get("INFERD_CONFIG") else None)
     first = named or SYSTEM_FILE
     if named is None and not first.exists():
-        return Loaded(Config(), ())
+        return LoadedConfig(Config(), ())
     files = (first, *sorted((first.parent / "inferd.d").glob("*.toml")))
     merged: Table = {}
     for file in files:
@@ -58,7 +58,7 @@ def load(explicit: Path | None, environment: Mapping[str, str]) -> Loaded:
         _convert(table, file)  # alone, so that a mistake is named with its own file
         _lay_over(merged, table)
     config = _placed(_check(_convert(merged, first), first), environment)
-    return Loaded(_with_credentials(config, first, environment.get("CREDENTIALS_DIRECTORY", "")), files)
+    return LoadedConfig(_with_credentials(config, first, environment.get("CREDENTIALS_DIRECTORY", "")), files)
 
 
 def device_id(config: Config) -> str:

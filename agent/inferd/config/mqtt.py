@@ -6,10 +6,10 @@ from typing import Literal
 
 import msgspec
 
-from inferd.config.base import Table
+from inferd.config.base import ConfigTable
 
 
-class Mqtt(Table, frozen=True):
+class Mqtt(ConfigTable, frozen=True):
     """The broker. Inference never waits for it. A file may be "$CREDENTIALS_DIRECTORY/NAME", a credential of systemd's.
 
     Attributes:

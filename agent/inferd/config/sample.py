@@ -21,8 +21,8 @@ EXAMPLE = settings.Pipeline(
 )
 REPEATED = {"alert": settings.Alert(name="hot", when="temperature_c", above=80.0)}
 RULES = {
-    "zone": settings.Zone(name="door", points=((0.2, 0.1), (0.2, 0.4), (0.9, 0.4), (0.9, 0.1))),
-    "line": settings.Line(name="gate", start=(0.5, 0.0), end=(0.5, 1.0)),
+    "zone": settings.ZoneConfig(name="door", points=((0.2, 0.1), (0.2, 0.4), (0.9, 0.4), (0.9, 0.1))),
+    "line": settings.LineConfig(name="gate", start=(0.5, 0.0), end=(0.5, 1.0)),
     "schedule": settings.Schedule(days=("mon", "fri"), begins="07:30", ends="19:00"),
 }
 
@@ -33,7 +33,7 @@ def sample() -> str:
     lines += _keys(settings.Config, settings.Config())
     for name, kind in (
         ("mqtt", settings.Mqtt),
-        ("metrics", settings.Metrics),
+        ("metrics", settings.MetricsConfig),
         ("homeassistant", settings.HomeAssistant),
         ("http", settings.Http),
         ("watch", settings.Watch),

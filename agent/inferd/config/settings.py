@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from inferd.config.base import Table
+from inferd.config.base import ConfigTable
 from inferd.config.mqtt import Mqtt
 from inferd.config.sources import (
     CommandSource,
@@ -26,8 +26,8 @@ from inferd.config.sources import (
     WavSource,
     kind_of,
 )
-from inferd.config.telemetry import Alert, HomeAssistant, Http, Metrics
-from inferd.config.zones import DAYS, Line, Samples, Schedule, Track, Zone
+from inferd.config.telemetry import Alert, HomeAssistant, Http, MetricsConfig
+from inferd.config.zones import DAYS, LineConfig, Samples, Schedule, TrackConfig, ZoneConfig
 from inferd.wire.manifest import Activation, Decoder, Filter, QualitySection, Resize, Task
 
 # What stands in files of its own; all that is defined here is meant too.
@@ -40,9 +40,9 @@ __all__ = [
     "Http",
     "IioSource",
     "ImagesSource",
-    "Line",
+    "LineConfig",
     "LinesSource",
-    "Metrics",
+    "MetricsConfig",
     "Mqtt",
     "NpzSource",
     "Samples",
@@ -50,16 +50,16 @@ __all__ = [
     "Source",
     "StreamSource",
     "SyntheticSource",
-    "Track",
+    "TrackConfig",
     "V4l2Source",
     "VideoSource",
     "WavSource",
-    "Zone",
+    "ZoneConfig",
     "kind_of",
 ]
 
 
-class Pace(Table, frozen=True):
+class Pace(ConfigTable, frozen=True):
     """When a source that could give frames at any time gives the next one.
 
     Attributes:
@@ -74,7 +74,7 @@ class Pace(Table, frozen=True):
     at_end: Literal["stop", "loop"] = "stop"
 
 
-class FakeEngine(Table, frozen=True):
+class FakeEngine(ConfigTable, frozen=True):
     """What the fake engine answers and how it misbehaves. Counts are of invokes, from 1; 0 is never.
 
     Attributes:
@@ -114,7 +114,7 @@ class FakeEngine(Table, frozen=True):
     leak_mb: int = 0
 
 
-class Engine(Table, frozen=True):
+class EngineConfig(ConfigTable, frozen=True):
     """How the model is run.
 
     Attributes:
@@ -137,7 +137,7 @@ class Engine(Table, frozen=True):
     fake: FakeEngine = FakeEngine()
 
 
-class Overrides(Table, frozen=True):
+class Overrides(ConfigTable, frozen=True):
     """What a person says about a model instead of its manifest; None leaves it as it is.
 
     Attributes:
@@ -171,7 +171,7 @@ class Overrides(Table, frozen=True):
     limit: float | None = None
 
 
-class Report(Table, frozen=True):
+class ReportConfig(ConfigTable, frozen=True):
     """Which results leave the device.
 
     Attributes:
@@ -191,7 +191,7 @@ class Report(Table, frozen=True):
     keep: bool = False
 
 
-class Pipeline(Table, frozen=True):
+class Pipeline(ConfigTable, frozen=True):
     """A pipeline: source → preprocess → engine → task → outputs. Repeat the table for more of them.
 
     Attributes:
@@ -216,19 +216,19 @@ class Pipeline(Table, frozen=True):
     source: Source
     model: str = ""
     pace: Pace = Pace()
-    engine: Engine = Engine()
+    engine: EngineConfig = EngineConfig()
     overrides: Overrides = Overrides()
     roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
-    report: Report = Report()
+    report: ReportConfig = ReportConfig()
     quality: QualitySection = QualitySection()
-    track: Track = Track()
-    zone: tuple[Zone, ...] = ()
-    line: tuple[Line, ...] = ()
+    track: TrackConfig = TrackConfig()
+    zone: tuple[ZoneConfig, ...] = ()
+    line: tuple[LineConfig, ...] = ()
     schedule: tuple[Schedule, ...] = ()
     samples: Samples = Samples()
 
 
-class Models(Table, frozen=True):
+class ModelsConfig(ConfigTable, frozen=True):
     """The drop folder, and what a model must show before it serves.
 
     Attributes:
@@ -261,7 +261,7 @@ class Models(Table, frozen=True):
     keep_mb: int = 2000
 
 
-class Watch(Table, frozen=True):
+class Watch(ConfigTable, frozen=True):
     """When a worker counts as hung, and how it is brought back.
 
     Attributes:
@@ -277,7 +277,7 @@ class Watch(Table, frozen=True):
     memory_max_mb: float = 0.0
 
 
-class Config(Table, frozen=True):
+class Config(ConfigTable, frozen=True):
     """inferd's configuration.
 
     Attributes:
@@ -292,10 +292,10 @@ class Config(Table, frozen=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json"] = "auto"
     mqtt: Mqtt = Mqtt()
-    metrics: Metrics = Metrics()
+    metrics: MetricsConfig = MetricsConfig()
     homeassistant: HomeAssistant = HomeAssistant()
     http: Http = Http()
     alert: tuple[Alert, ...] = ()
     watch: Watch = Watch()
-    models: Models = Models()
+    models: ModelsConfig = ModelsConfig()
     pipeline: tuple[Pipeline, ...] = ()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from inferd.config.base import Table
+from inferd.config.base import ConfigTable
 
 
-class SyntheticSource(Table, frozen=True, tag_field="kind", tag="synthetic"):
+class SyntheticSource(ConfigTable, frozen=True, tag_field="kind", tag="synthetic"):
     """A moving test picture, for trying things out.
 
     Attributes:
@@ -25,7 +25,7 @@ class SyntheticSource(Table, frozen=True, tag_field="kind", tag="synthetic"):
     stall_after: int = 0
 
 
-class ImagesSource(Table, frozen=True, tag_field="kind", tag="images"):
+class ImagesSource(ConfigTable, frozen=True, tag_field="kind", tag="images"):
     """Still pictures: a file, a folder, or a pattern such as "shots/*.jpg".
 
     Attributes:
@@ -37,7 +37,7 @@ class ImagesSource(Table, frozen=True, tag_field="kind", tag="images"):
     fps: float = 1.0
 
 
-class VideoSource(Table, frozen=True, tag_field="kind", tag="video"):
+class VideoSource(ConfigTable, frozen=True, tag_field="kind", tag="video"):
     """A video file.
 
     Attributes:
@@ -47,7 +47,7 @@ class VideoSource(Table, frozen=True, tag_field="kind", tag="video"):
     path: str
 
 
-class NpzSource(Table, frozen=True, tag_field="kind", tag="npz"):
+class NpzSource(ConfigTable, frozen=True, tag_field="kind", tag="npz"):
     """Tensors as they go to the model, from an .npz file: keys are input names, the first axis counts samples.
 
     Attributes:
@@ -57,7 +57,7 @@ class NpzSource(Table, frozen=True, tag_field="kind", tag="npz"):
     path: str
 
 
-class CommandSource(Table, frozen=True, tag_field="kind", tag="command"):
+class CommandSource(ConfigTable, frozen=True, tag_field="kind", tag="command"):
     """A program that writes pictures or sound on standard output; it is started again when it ends.
 
     In its arguments {width}, {height}, {fps}, {rate}, {channels} and {input} are replaced. What is 0 is what the model
@@ -94,7 +94,7 @@ class CommandSource(Table, frozen=True, tag_field="kind", tag="command"):
     finite: bool = False
 
 
-class V4l2Source(Table, frozen=True, tag_field="kind", tag="v4l2"):
+class V4l2Source(ConfigTable, frozen=True, tag_field="kind", tag="v4l2"):
     """A camera of the kernel: USB webcams and the like. What is 0 is what the model wants.
 
     Attributes:
@@ -112,7 +112,7 @@ class V4l2Source(Table, frozen=True, tag_field="kind", tag="v4l2"):
     fourcc: str = ""
 
 
-class StreamSource(Table, frozen=True, tag_field="kind", tag="stream"):
+class StreamSource(ConfigTable, frozen=True, tag_field="kind", tag="stream"):
     """A camera on the network: RTSP, HTTP motion JPEG, or what else FFmpeg reads.
 
     Attributes:
@@ -132,7 +132,7 @@ class StreamSource(Table, frozen=True, tag_field="kind", tag="stream"):
     fps: float = 1.0
 
 
-class WavSource(Table, frozen=True, tag_field="kind", tag="wav"):
+class WavSource(ConfigTable, frozen=True, tag_field="kind", tag="wav"):
     """Sound from a .wav file. What is 0 is what the model wants.
 
     Attributes:
@@ -148,7 +148,7 @@ class WavSource(Table, frozen=True, tag_field="kind", tag="wav"):
     hop: int = 0
 
 
-class IioSource(Table, frozen=True, tag_field="kind", tag="iio"):
+class IioSource(ConfigTable, frozen=True, tag_field="kind", tag="iio"):
     """A sensor of the kernel (Industrial I/O): acceleration, rotation, temperature, light. What is 0 is what the model wants.
 
     Attributes:
@@ -170,7 +170,7 @@ class IioSource(Table, frozen=True, tag_field="kind", tag="iio"):
     trigger: str = ""
 
 
-class LinesSource(Table, frozen=True, tag_field="kind", tag="lines"):
+class LinesSource(ConfigTable, frozen=True, tag_field="kind", tag="lines"):
     """Readings as text, one a line: a CSV or JSON-lines file, or a program that prints such. What is 0 is what the model wants.
 
     Attributes:
@@ -194,7 +194,7 @@ class LinesSource(Table, frozen=True, tag_field="kind", tag="lines"):
     finite: bool = False
 
 
-class CropsSource(Table, frozen=True, tag_field="kind", tag="crops"):
+class CropsSource(ConfigTable, frozen=True, tag_field="kind", tag="crops"):
     """What another pipeline found, cut out of its frames, for a second model to look closer: a cascade.
 
     Attributes:

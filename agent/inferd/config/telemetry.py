@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from inferd.config.base import Table
+from inferd.config.base import ConfigTable
 
 PowerMeterName = Literal["auto", "sensor", "pmic", "supply", "rapl", "estimate", "off"]
 AlertKind = Literal[
@@ -24,7 +24,7 @@ AlertKind = Literal[
 ]
 
 
-class Metrics(Table, frozen=True):
+class MetricsConfig(ConfigTable, frozen=True):
     """How often the device reports its figures, and which. A meter that is off costs nothing.
 
     Attributes:
@@ -60,7 +60,7 @@ class Metrics(Table, frozen=True):
     core_w: float = 0.0
 
 
-class Alert(Table, frozen=True):
+class Alert(ConfigTable, frozen=True):
     """When to raise an alert; it is told once when it begins and once when it is over. Repeat the table for more.
 
     Attributes:
@@ -86,7 +86,7 @@ class Alert(Table, frozen=True):
     severity: Literal["warning", "error"] = "warning"
 
 
-class HomeAssistant(Table, frozen=True):
+class HomeAssistant(ConfigTable, frozen=True):
     """Whether Home Assistant finds this device by itself.
 
     Attributes:
@@ -107,7 +107,7 @@ class HomeAssistant(Table, frozen=True):
     count: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
 
-class Http(Table, frozen=True):
+class Http(ConfigTable, frozen=True):
     """Figures for Prometheus on /metrics, and /healthz; nobody has to identify himself, so think before you let others in.
 
     Attributes:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from inferd.config.base import Table
+from inferd.config.base import ConfigTable
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Anchor = Literal["bottom", "middle"]
 
 
-class Track(Table, frozen=True):
+class TrackConfig(ConfigTable, frozen=True):
     """The same object keeps the same number from frame to frame. Zones and lines switch it on by themselves.
 
     Attributes:
@@ -32,7 +32,7 @@ class Track(Table, frozen=True):
     overlap: float = 0.25
 
 
-class Zone(Table, frozen=True):
+class ZoneConfig(ConfigTable, frozen=True):
     """A part of the picture in which objects are counted, and for how long they stay.
 
     Attributes:
@@ -48,7 +48,7 @@ class Zone(Table, frozen=True):
     anchor: Anchor = "bottom"
 
 
-class Line(Table, frozen=True):
+class LineConfig(ConfigTable, frozen=True):
     """A line that objects cross: "in" to the right-hand side of someone who walks from start to end, else "out".
 
     Attributes:
@@ -66,7 +66,7 @@ class Line(Table, frozen=True):
     anchor: Anchor = "bottom"
 
 
-class Schedule(Table, frozen=True):
+class Schedule(ConfigTable, frozen=True):
     """When results count, in the device's own time zone; several add up. Without any, and while the clock is unset: always.
 
     Attributes:
@@ -80,7 +80,7 @@ class Schedule(Table, frozen=True):
     ends: str = "24:00"
 
 
-class Samples(Table, frozen=True):
+class Samples(ConfigTable, frozen=True):
     """Hard samples are kept on this device for whoever improves the model; nothing is kept unless `keep_mb` says so.
 
     Attributes:

@@ -12,17 +12,17 @@ from collections.abc import Collection, Sequence
 
 from inferd import ipc
 from inferd.config import settings
-from inferd.control.accelerators.accelerators import Accelerators, News
+from inferd.control.accelerators.accelerators import AcceleratorEvent, Accelerators
 from inferd.control.models.engine_keys import Followed
 from inferd.control.models.models import Models, names
 from inferd.control.processes.memory_watch import MemoryWatch
-from inferd.control.processes.supervisor import REAP_S, Cause, Pauses, Supervisor
+from inferd.control.processes.supervisor import REAP_S, Cause, RestartBackoff, Supervisor
 from inferd.control.processes.vet_job import ENVIRONMENT, PRELOAD
-from inferd.control.reporting.events import Narrator
-from inferd.control.reporting.metrics import Figures
+from inferd.control.reporting.events import EventReporter
+from inferd.control.reporting.metrics import MetricsReporter
 from inferd.errors import ForkRefused, WorkerError
 from inferd.system.clock import Clock
-from inferd.system.processes.fork_server import Seed
+from inferd.system.processes.fork_server import ForkServer
 from inferd.system.processes.process import Exit
 from inferd.wire import telemetry
 
@@ -44,7 +44,9 @@ MESSAGES_A_TURN = 500  # so that a chatty worker cannot keep control from its ot
 class Children:
     """The seed and one worker, and what each of them has to do now. Owned by control's main thread."""
 
-    def __init__(self, models: Models, figures: Figures, tell: Narrator, watch: settings.Watch, clock: Clock) -> None:
+    def __init__(
+        self, models: Models, figures: MetricsReporter, tell: EventReporter, watch: settings.Watch, clock: Clock
+    ) -> None:
         """Prepare; nothing is started before `start`.
 
         Args:
@@ -61,8 +63,8 @@ class Children:
         self._clock = clock
         self._accelerators = Accelerators(clock)
         self._supervisor = Supervisor(clock)
-        self._pauses = Pauses(watch.restart_max_s)
-        self._seed_pauses = Pauses(watch.restart_max_s)
+        self._pauses = RestartBackoff(watch.restart_max_s)
+        self._seed_pauses = RestartBackoff(watch.restart_max_s)
         self._seed_due_ns = 0
         self._seed_started_ns = 0
         self._refused_ns = -SAY_AGAIN_NS
@@ -103,7 +105,7 @@ class Children:
             name: engines_ns[one.key] / 1e9 for one in self._models.followed.values() for name in names(one.pipelines)
         }
 
-    def show(self, frame: ipc.Show, connection_fd: int) -> None:
+    def show(self, frame: ipc.ShowFrame, connection_fd: int) -> None:
         """Have the worker answer, over a connection, whoever asks for a frame.
 
         Raises:
@@ -142,7 +144,7 @@ class Children:
     def _start_seed(self) -> None:
         self._seed_due_ns = 0
         self._seed_started_ns = self._clock.monotonic_ns()
-        self._seed = Seed(PRELOAD, ENVIRONMENT)
+        self._seed = ForkServer(PRELOAD, ENVIRONMENT)
         self._seed_greeted = False
         self._selector.register(self._seed, selectors.EVENT_READ)
         self._figures.watch("seed", self._seed.pid)
@@ -176,7 +178,7 @@ class Children:
         if self._seed.ready:
             self._take_news(self._accelerators.turn(self._seed, self._watch.deadline_s, self._watch.load_deadline_s))
 
-    def _take_news(self, news: Sequence[News]) -> None:
+    def _take_news(self, news: Sequence[AcceleratorEvent]) -> None:
         """Tell what happened to accelerators; one that is back is taken by a new worker, the rest by this one."""
         for one in news:
             self._tell.accelerator(one)
@@ -232,7 +234,7 @@ class Children:
 
     def _hear_of_accelerator(self, message: ipc.FromWorker) -> bool:
         """Take what the worker says of an accelerator; return whether the message was about that, and not the model."""
-        if not isinstance(message, ipc.FellBack | ipc.Refused):
+        if not isinstance(message, ipc.FellBack | ipc.OfferRefused):
             return False
         news = self._accelerators.fell(message.engine_key, message.why)
         for one in news:

@@ -21,21 +21,21 @@ from inferd.config import settings
 from inferd.control.children import Children
 from inferd.control.commands.control_socket import ControlSocket
 from inferd.control.commands.model_commands import Requests
-from inferd.control.commands.mqtt_commands import Answers, Control
-from inferd.control.commands.mqtt_requests import Remote
-from inferd.control.commands.remote_snapshot import JPEG_BYTES, Look
+from inferd.control.commands.mqtt_commands import AgentControl, MqttCommands
+from inferd.control.commands.mqtt_requests import MqttRequests
+from inferd.control.commands.remote_snapshot import JPEG_BYTES, SnapshotRequest
 from inferd.control.models.drop_folder import DropFolder
-from inferd.control.models.model_state import Life
-from inferd.control.models.models import Models, Place, names
+from inferd.control.models.model_state import PersistentModelState
+from inferd.control.models.models import ModelEnvironment, Models, names
 from inferd.control.processes.supervisor import LONGEST_JITTER
 from inferd.control.processes.vet_job import circumstances, core_w
 from inferd.control.processes.watchdog import Watchdog
 from inferd.control.reporting.alerting import Alerting
-from inferd.control.reporting.clock_watch import Timekeeper
-from inferd.control.reporting.events import Narrator
-from inferd.control.reporting.local_endpoints import Doors
-from inferd.control.reporting.metrics import Figures
-from inferd.control.reporting.publisher import Announcer
+from inferd.control.reporting.clock_watch import ClockWatch
+from inferd.control.reporting.events import EventReporter
+from inferd.control.reporting.local_endpoints import LocalEndpoints
+from inferd.control.reporting.metrics import MetricsReporter
+from inferd.control.reporting.publisher import Publisher
 from inferd.errors import ConfigError, WorkerError
 from inferd.system import machine
 from inferd.system.clock import Clock
@@ -58,12 +58,12 @@ class Service:
         config: settings.Config,
         reread: Callable[[], settings.Config],
         state_dir: Path,
-        say: Announcer,
+        say: Publisher,
         clock: Clock,
         *,
         reconnect: Callable[[settings.Mqtt], None] | None = None,
         notify_socket: str = "",
-        doors: Doors | None = None,
+        doors: LocalEndpoints | None = None,
         control_dir: Path | None = None,
     ) -> None:
         """Prepare; nothing is started before `run`.
@@ -84,22 +84,24 @@ class Service:
         self._reconnect = reconnect
         self._clock = clock
         folder = Path(config.models.folder) if config.models.folder else state_dir / "models"
-        life = Life(state_dir, config.models, clock, machine.boot_id())
+        life = PersistentModelState(state_dir, config.models, clock, machine.boot_id())
         drop = DropFolder(folder, config.models, clock)
-        self._models = Models(Place(life, drop, config.models, circumstances(), clock, core_w(config.metrics)))
-        self._figures = Figures(clock, config.metrics, state_dir)
+        self._models = Models(
+            ModelEnvironment(life, drop, config.models, circumstances(), clock, core_w(config.metrics))
+        )
+        self._figures = MetricsReporter(clock, config.metrics, state_dir)
         self._alerting = Alerting(say, self._figures, clock)
-        self._timekeeper = Timekeeper(say, clock)
+        self._timekeeper = ClockWatch(say, clock)
         self._say = say
-        self._doors = doors or Doors()
+        self._doors = doors or LocalEndpoints()
         self._watchdog = Watchdog(Notifier(notify_socket), clock)
-        self._tell = Narrator(say, self._models, self._figures, self._watchdog)
+        self._tell = EventReporter(say, self._models, self._figures, self._watchdog)
         self._children = Children(self._models, self._figures, self._tell, config.watch, clock)
         self._control_dir = control_dir or state_dir
         self._commands: ControlSocket | None = None
         self._requests = Requests(self._models)
-        answers = Answers(
-            Control(
+        answers = MqttCommands(
+            AgentControl(
                 lambda: self._doors.status().told,
                 self._tell.metrics,
                 self._set_interval,
@@ -108,7 +110,7 @@ class Service:
                 self._look,
             )
         )
-        self._remote = Remote(say, config.mqtt, clock, answers.table)
+        self._remote = MqttRequests(say, config.mqtt, clock, answers.table)
         self._stopping = False
 
     def run(self, *, until_end: bool = False) -> None:
@@ -152,7 +154,7 @@ class Service:
                 asked.tell(self._doors.status())
                 continue
             try:
-                frame = ipc.Show(self._wanted(asked.request.pipeline), asked.request.drawn)
+                frame = ipc.ShowFrame(self._wanted(asked.request.pipeline), asked.request.drawn)
                 self._children.show(frame, asked.connection.fileno())
             except WorkerError as exc:
                 asked.refuse(exc.message)
@@ -171,7 +173,7 @@ class Service:
             raise WorkerError("snapshot", f"name one of its pipelines: {', '.join(pipelines)}")
         return wanted
 
-    def _look(self, pipeline: str) -> Look:
+    def _look(self, pipeline: str) -> SnapshotRequest:
         """Have the worker show control a frame, for who asks over the broker.
 
         Raises:
@@ -183,9 +185,9 @@ class Service:
         if why := self._tell.unseen(wanted):
             raise WorkerError("snapshot", why)
         ours, theirs = channel_pair()
-        look = Look(wanted, Channel(ours, ipc.ToViewer), self._clock)  # type: ignore[arg-type]  # a union
+        look = SnapshotRequest(wanted, Channel(ours, ipc.ToViewer), self._clock)  # type: ignore[arg-type]  # a union
         with theirs:
-            self._children.show(ipc.Show(wanted, drawn=False, jpeg_bytes=JPEG_BYTES), theirs.fileno())
+            self._children.show(ipc.ShowFrame(wanted, drawn=False, jpeg_bytes=JPEG_BYTES), theirs.fileno())
         return look
 
     def _turn(self) -> None:

@@ -14,7 +14,7 @@ FORMAT = 1
 FILE = "format.json"
 
 
-class Stamp(msgspec.Struct, frozen=True):
+class VersionStamp(msgspec.Struct, frozen=True):
     """The content of the file: the format, and which inferd wrote it."""
 
     format: int
@@ -39,17 +39,17 @@ def claim(state_dir: Path, version: str) -> None:
     if found is None or found.format < FORMAT:
         with contextlib.suppress(OSError):
             make_folder(state_dir)
-            write_atomic(state_dir / FILE, msgspec.json.encode(Stamp(FORMAT, version)))
+            write_atomic(state_dir / FILE, msgspec.json.encode(VersionStamp(FORMAT, version)))
 
 
-def written_by_newer(state_dir: Path) -> Stamp | None:
+def written_by_newer(state_dir: Path) -> VersionStamp | None:
     """Return the mark of a folder that only a newer inferd understands; None where we do."""
     found = _read(state_dir / FILE)
     return found if found is not None and found.format > FORMAT else None
 
 
-def _read(file: Path) -> Stamp | None:
+def _read(file: Path) -> VersionStamp | None:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Stamp)
+        return msgspec.json.decode(file.read_bytes(), type=VersionStamp)
     except (OSError, msgspec.DecodeError):  # a damaged mark is made anew; what it marks has checks of its own
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from inferd.config.settings import Mqtt
 from inferd.errors import WorkerError
-from inferd.system.processes.parent_death import Leashed
+from inferd.system.processes.parent_death import BoundProgram
 
 STOP_S = 4.0  # it promises two
 LAST_LINES = 12
@@ -19,7 +19,7 @@ PIECE_BYTES = 65_536
 METRICS_INTERVAL_S = 1.0
 
 
-class Agent:
+class DemoAgent:
     """A running agent. Owned by the demo's main thread."""
 
     def __init__(self, folder: Path, device: str, broker: Mqtt | None) -> None:
@@ -37,9 +37,9 @@ class Agent:
         command = [sys.executable, "-P", "-m", "inferd", "run", "--config", str(config)]
         with self._log.open("wb") as log:
             if broker is None:
-                self._process = Leashed([*command, "--print"], stdout=subprocess.PIPE, stderr=log)
+                self._process = BoundProgram([*command, "--print"], stdout=subprocess.PIPE, stderr=log)
             else:
-                self._process = Leashed(command, stdout=log, stderr=log)
+                self._process = BoundProgram(command, stdout=log, stderr=log)
         if self._process.stdout is not None:
             os.set_blocking(self._process.stdout.fileno(), False)
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from inferd.config.settings import Mqtt
 from inferd.demo import embedded_broker
-from inferd.system.processes.parent_death import Leashed
+from inferd.system.processes.parent_death import BoundProgram
 from inferd.telemetry.mqtt.subscriber import Subscriber
 
 HOST = "localhost"
@@ -28,7 +28,7 @@ Pause = Callable[[float], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Broker:
+class DemoBroker:
     """What takes the telemetry.
 
     Attributes:
@@ -42,7 +42,7 @@ class Broker:
     ours: bool = False
 
 
-def find_broker(port: int, log: Path, stack: ExitStack, pause: Pause) -> Broker:
+def find_broker(port: int, log: Path, stack: ExitStack, pause: Pause) -> DemoBroker:
     """Return a broker that works; one that was started is stopped by `stack`.
 
     Args:
@@ -55,14 +55,14 @@ def find_broker(port: int, log: Path, stack: ExitStack, pause: Pause) -> Broker:
     taken = is_taken(port)
     why = why_unusable(settings, pause) if taken else f"none runs on {HOST}:{port}"
     if not why:
-        return Broker(settings, f"the one that runs on {HOST}:{port}")
+        return DemoBroker(settings, f"the one that runs on {HOST}:{port}")
     if not embedded_broker.installed():
-        return Broker(None, f"none ({why}); to get one: {HOW_TO_GET_ONE}")
+        return DemoBroker(None, f"none ({why}); to get one: {HOW_TO_GET_ONE}")
     settings = Mqtt(host=HOST, port=free_port(0 if taken else port))
     ours_fails = _start_embedded(settings, log, stack, pause)
     if ours_fails:
-        return Broker(None, f"none ({why}; {ours_fails}); to get one: sudo apt-get install mosquitto")
-    return Broker(settings, f"our own on {HOST}:{settings.port}, for as long as the demo runs ({why})", ours=True)
+        return DemoBroker(None, f"none ({why}; {ours_fails}); to get one: sudo apt-get install mosquitto")
+    return DemoBroker(settings, f"our own on {HOST}:{settings.port}, for as long as the demo runs ({why})", ours=True)
 
 
 def is_taken(port: int) -> bool:
@@ -101,7 +101,7 @@ def _start_embedded(settings: Mqtt, log: Path, stack: ExitStack, pause: Pause) -
     """Start our own broker; return "" where it works, else why not."""
     command = [sys.executable, "-P", "-m", "inferd.demo.embedded_broker", str(settings.port)]
     with log.open("wb") as errors:
-        process = Leashed(command, stdout=errors, stderr=errors)
+        process = BoundProgram(command, stdout=errors, stderr=errors)
     stack.callback(process.stop, STOP_S)
     for _ in range(round(START_S / LOOK_S)):
         if ended := process.ended():

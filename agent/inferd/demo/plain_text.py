@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from inferd.demo.view import View
+from inferd.demo.view import DemoView
 from inferd.histogram import HistogramData, quantile
 
 PERCENTILES = (0.50, 0.95, 0.99)
@@ -13,7 +13,7 @@ UNKNOWN = "-"
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
+class DemoNotes:
     """What stays the same during a demo.
 
     Attributes:
@@ -29,7 +29,7 @@ class Notes:
     model: str
 
 
-def opening(notes: Notes) -> list[str]:
+def opening(notes: DemoNotes) -> list[str]:
     """Return what is said before the first result."""
     lines = [
         "inferd demo: the real agent reads handwritten digits from a clip; Ctrl-C ends it",
@@ -38,7 +38,7 @@ def opening(notes: Notes) -> list[str]:
     return [*lines, f"watch it in another terminal: {notes.watch}"] if notes.watch else lines
 
 
-def line(view: View, running_s: float) -> str:
+def line(view: DemoView, running_s: float) -> str:
     """Return the present in one line."""
     digit = view.digit
     if digit is None:
@@ -55,7 +55,7 @@ def line(view: View, running_s: float) -> str:
     return " | ".join([*parts, view.news] if view.news else parts)
 
 
-def summary(view: View, notes: Notes) -> list[str]:
+def summary(view: DemoView, notes: DemoNotes) -> list[str]:
     """Return the summary, and how to go on."""
     lines = (
         [f"{view.right} of {view.seen} digits read right ({share(view)})."] if view.seen else ["No result was seen."]
@@ -82,7 +82,7 @@ def clock(running_s: float) -> str:
     return f"{int(running_s) // 60:02d}:{int(running_s) % 60:02d}"
 
 
-def share(view: View) -> str:
+def share(view: DemoView) -> str:
     """Return the accuracy so far."""
     return f"{100 * view.right / view.seen:.1f} %" if view.seen else UNKNOWN
 

@@ -1,4 +1,4 @@
-"""The demo as a screen: a picture, a verdict, and figures. `draw` is pure; `Screen` shows it in a terminal."""
+"""The demo as a screen: a picture, a verdict, and figures. `draw` is pure; `DemoScreen` shows it in a terminal."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from inferd.demo.clip import INK
-from inferd.demo.plain_text import UNKNOWN, Notes, clock, drops, number, percentiles, share
-from inferd.demo.view import RECENT, SHOWN_STAGES, Digit, View
+from inferd.demo.plain_text import UNKNOWN, DemoNotes, clock, drops, number, percentiles, share
+from inferd.demo.view import RECENT, SHOWN_STAGES, DemoView, Digit
 
 SMALLEST = (80, 24)  # columns and rows
 LARGE = (100, 34)  # from here on the picture is drawn twice as large
@@ -33,10 +33,10 @@ UNICODE = Glyphs(" ░▒▓█", "✓", "✗")
 ASCII = Glyphs(" .:*#", "+", "x")
 
 
-class Screen:
+class DemoScreen:
     """A full-screen terminal; gone without a trace when closed. Owned by the demo's main thread."""
 
-    def __init__(self, console: Console, notes: Notes) -> None:
+    def __init__(self, console: Console, notes: DemoNotes) -> None:
         """Take over the terminal."""
         self._console = console
         self._notes = notes
@@ -44,7 +44,7 @@ class Screen:
         self._live = Live(console=console, screen=True, auto_refresh=False)
         self._live.start()
 
-    def show(self, view: View, running_s: float) -> None:
+    def show(self, view: DemoView, running_s: float) -> None:
         """Draw what there is now."""
         large = self._console.width >= LARGE[0] and self._console.height >= LARGE[1]
         self._live.update(draw(view, self._notes, running_s, self._glyphs, large=large), refresh=True)
@@ -54,7 +54,7 @@ class Screen:
         self._live.stop()
 
 
-def draw(view: View, notes: Notes, running_s: float, glyphs: Glyphs, *, large: bool) -> RenderableType:
+def draw(view: DemoView, notes: DemoNotes, running_s: float, glyphs: Glyphs, *, large: bool) -> RenderableType:
     """Return the whole screen; 23 rows of 80 columns, or more where it is large."""
     top = Table.grid(padding=(0, 2))
     top.add_row(_picture(view.digit, glyphs, 2 if large else 1), _verdict(view, glyphs))
@@ -84,7 +84,7 @@ def _shade(cell: int, glyphs: Glyphs) -> str:
     return glyphs.shades[round(cell / INK * (len(glyphs.shades) - 1))]
 
 
-def _verdict(view: View, glyphs: Glyphs) -> RenderableType:
+def _verdict(view: DemoView, glyphs: Glyphs) -> RenderableType:
     if view.digit is None:
         return Text(f"\nno result yet\n{view.news}")
     facts = Table.grid(padding=(0, 2))
@@ -109,7 +109,7 @@ def _marks(recent: tuple[bool, ...], glyphs: Glyphs) -> Text:
     return Text.assemble(*((glyphs.right, "green") if right else (glyphs.wrong, BAD) for right in recent))
 
 
-def _latency(view: View) -> RenderableType:
+def _latency(view: DemoView) -> RenderableType:
     table = _table("latency, ms", "p50", "p95", "p99")
     for stage in SHOWN_STAGES:
         style = "bold" if stage == "total" else ""
@@ -117,7 +117,7 @@ def _latency(view: View) -> RenderableType:
     return table
 
 
-def _resources(view: View) -> RenderableType:
+def _resources(view: DemoView) -> RenderableType:
     table = _table("process", "CPU %", "memory, MB")
     for name, figures in view.processes.items():
         pid = f" (pid {view.worker_pid})" if name == "worker" and view.worker_pid else ""
@@ -136,14 +136,14 @@ def _table(first: str, *others: str) -> Table:
     return table
 
 
-def _memory(view: View) -> str:
+def _memory(view: DemoView) -> str:
     total_mb, available_mb = view.system.get("memory_total_mb"), view.system.get("memory_available_mb")
     if total_mb is None or available_mb is None:
         return UNKNOWN
     return f"{total_mb - available_mb:.0f} of {total_mb:.0f}"
 
 
-def _next(notes: Notes) -> list[RenderableType]:
+def _next(notes: DemoNotes) -> list[RenderableType]:
     lines: list[RenderableType] = []
     if notes.watch:
         lines.append(Text("Its telemetry, in another terminal:"))

@@ -13,11 +13,11 @@ from uuid import uuid4
 
 from inferd.bundled_files import bundled
 from inferd.config import settings
-from inferd.demo.agent import Agent
-from inferd.demo.broker import HOST, Broker, find_broker
+from inferd.demo.agent import DemoAgent
+from inferd.demo.broker import HOST, DemoBroker, find_broker
 from inferd.demo.clip import read_clip
-from inferd.demo.plain_text import Notes, line, opening, summary
-from inferd.demo.view import Scene, View
+from inferd.demo.plain_text import DemoNotes, line, opening, summary
+from inferd.demo.view import DemoState, DemoView
 from inferd.system.clock import Clock
 from inferd.system.processes.signals import Signals
 from inferd.telemetry.mqtt.subscriber import Subscriber
@@ -33,17 +33,17 @@ LOOK_S = 0.05
 Echo = Callable[[str], None]
 
 
-class Face(Protocol):
+class DemoDisplay(Protocol):
     """Shows a view to a person, or to a log."""
 
-    def show(self, view: View, running_s: float) -> None:
+    def show(self, view: DemoView, running_s: float) -> None:
         """Show what there is now; called several times a second."""
 
     def close(self) -> None:
         """Give back what was taken. Twice is fine."""
 
 
-class Lines:
+class PlainTextDisplay:
     """The face where there is no terminal: one line a second."""
 
     def __init__(self, echo: Echo) -> None:
@@ -51,7 +51,7 @@ class Lines:
         self._echo = echo
         self._second = -1
 
-    def show(self, view: View, running_s: float) -> None:
+    def show(self, view: DemoView, running_s: float) -> None:
         """Write a line where a second has passed since the last one."""
         if int(running_s) > self._second:
             self._second = int(running_s)
@@ -64,7 +64,9 @@ class Lines:
 class Demo:
     """One run of the demo; made and run by the main thread."""
 
-    def __init__(self, port: int, program: str, echo: Echo, make_face: Callable[[Notes], Face], clock: Clock) -> None:
+    def __init__(
+        self, port: int, program: str, echo: Echo, make_face: Callable[[DemoNotes], DemoDisplay], clock: Clock
+    ) -> None:
         """Prepare; nothing is started before `run`.
 
         Args:
@@ -80,7 +82,7 @@ class Demo:
         self._make_face = make_face
         self._clock = clock
         self._device = f"demo-{uuid4().hex[:4]}"
-        self._scene = Scene(read_clip(bundled(PIPELINE) / "clip.json"), PIPELINE)
+        self._scene = DemoState(read_clip(bundled(PIPELINE) / "clip.json"), PIPELINE)
         self._subscriber: Subscriber | None = None
         self._stopping = False
         self._offline = False
@@ -102,14 +104,14 @@ class Demo:
                 self._echo(text)
             self._subscribe(broker, stack)
             if not self._stopping:
-                agent = Agent(folder, self._device, broker.settings)
+                agent = DemoAgent(folder, self._device, broker.settings)
                 stack.callback(self._end, agent, broker)
                 with closing(self._make_face(notes)) as face:
                     self._watch(agent, face, seconds)
         for text in summary(self._scene.view(), notes):
             self._echo(text)
 
-    def _watch(self, agent: Agent, face: Face, seconds: float | None) -> None:
+    def _watch(self, agent: DemoAgent, face: DemoDisplay, seconds: float | None) -> None:
         """Hear and show until it is time to end.
 
         Raises:
@@ -130,7 +132,7 @@ class Demo:
                 if running_s >= ends_s:
                     return
 
-    def _subscribe(self, broker: Broker, stack: ExitStack) -> None:
+    def _subscribe(self, broker: DemoBroker, stack: ExitStack) -> None:
         """Listen before the agent speaks, for not all that it says is retained."""
         if broker.settings is None:
             return
@@ -139,7 +141,7 @@ class Demo:
             if self._subscriber.ready or self._pause(LOOK_S):
                 return
 
-    def _hear(self, agent: Agent) -> None:
+    def _hear(self, agent: DemoAgent) -> None:
         """Take in all that was said since the last time."""
         for printed in agent.printed():
             self._scene.hear(topics.RESULT.message(b"", PIPELINE).topic, printed)
@@ -154,7 +156,7 @@ class Demo:
             return ""
         return f"the broker cannot be heard: {self._subscriber.why}"
 
-    def _end(self, agent: Agent, broker: Broker) -> None:
+    def _end(self, agent: DemoAgent, broker: DemoBroker) -> None:
         """End the agent, hear its last words, and leave nothing on a broker that stays."""
         if not agent.stop():
             self._echo("the agent did not end in time and was killed")
@@ -180,14 +182,14 @@ class Demo:
     def _topic(self, below: str) -> str:
         return topics.full_topic(settings.Mqtt().prefix, self._device, below)
 
-    def _notes(self, broker: Broker) -> Notes:
+    def _notes(self, broker: DemoBroker) -> DemoNotes:
         watch = ""
         if broker.settings is not None:
             watch = f"mosquitto_sub -h {HOST} -p {broker.settings.port} -t '{self._topic('#')}' -v"
-        return Notes(broker.told, watch, self._program, str(bundled(PIPELINE)))
+        return DemoNotes(broker.told, watch, self._program, str(bundled(PIPELINE)))
 
 
-def _check_start(agent: Agent, view: View, running_s: float) -> None:
+def _check_start(agent: DemoAgent, view: DemoView, running_s: float) -> None:
     """See that there may still be a first result.
 
     Raises:

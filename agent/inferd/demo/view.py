@@ -21,7 +21,7 @@ RECENT = 20
 NS_PER_MS = 1_000_000
 
 
-class Told(msgspec.Struct, frozen=True):
+class ShownResult(msgspec.Struct, frozen=True):
     """What the screen needs of a result."""
 
     frame: int
@@ -54,7 +54,7 @@ class Digit:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class DemoView:
     """All that a screen shows; None and empty where nothing is known (yet).
 
     Attributes:
@@ -96,7 +96,7 @@ class View:
         return f"{self.status}: {self.why}" if self.why else ""
 
 
-class Scene:
+class DemoState:
     """Listens to what the agent says of one pipeline; owned by the demo's main thread."""
 
     def __init__(self, clip: Clip, pipeline: str) -> None:
@@ -117,7 +117,7 @@ class Scene:
         """Take a message; `topic` is below the device. What is not ours is left out: a broker is open to all."""
         try:
             if topic == f"{self._pipeline}/result":
-                self._judge(msgspec.json.decode(payload, type=Told))
+                self._judge(msgspec.json.decode(payload, type=ShownResult))
             elif topic == f"{self._pipeline}/status":
                 self._status = msgspec.json.decode(payload, type=PipelineStatus)
             elif topic == f"{self._pipeline}/model":
@@ -129,11 +129,11 @@ class Scene:
         except msgspec.MsgspecError:
             return
 
-    def view(self, deaf: str = "") -> View:
+    def view(self, deaf: str = "") -> DemoView:
         """Return what there is to see now; `deaf` says why nothing can be heard."""
         metrics = self._metrics
         pipeline = metrics.pipelines.get(self._pipeline, {}) if metrics else {}
-        return View(
+        return DemoView(
             status=self._status.status,
             why=self._status.why,
             deaf=deaf,
@@ -150,7 +150,7 @@ class Scene:
             worker_pid=self._worker_pid,
         )
 
-    def _judge(self, told: Told) -> None:
+    def _judge(self, told: ShownResult) -> None:
         """Compare a result with the truth, and count."""
         best = told.labels[0] if told.labels else Label(-1, "", 0.0)
         picture, truth = self._clip.picture(told.frame), self._clip.truth(told.frame)

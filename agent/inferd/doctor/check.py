@@ -19,7 +19,7 @@ Reader = Callable[[World], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Problem:
     """What a judge holds against the world.
 
     Attributes:
@@ -50,7 +50,7 @@ class Check:
     id: str
     looks_at: str
     why: str
-    judge: Callable[..., Iterable[Fault]]
+    judge: Callable[..., Iterable[Problem]]
     reads: tuple[Reader, ...]
 
     @property
@@ -78,7 +78,7 @@ class Unchecked(msgspec.Struct, frozen=True):
     why: str
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class DoctorReport(msgspec.Struct, frozen=True, kw_only=True):
     """What an examination found.
 
     Attributes:
@@ -104,6 +104,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     fixed: tuple[str, ...] = ()
 
 
-def tell(check: Check, fault: Fault) -> Finding:
+def tell(check: Check, fault: Problem) -> Finding:
     """Return a fault as a finding of its check."""
     return Finding(check.id, check.room, fault.severity, fault.what, fault.where, check.why, fault.mend)

@@ -13,10 +13,10 @@ from inferd.bundled_files import bundled
 from inferd.config import settings
 from inferd.doctor.readers.hardware import Tpu, find_cameras, find_sensors, find_tpus
 from inferd.doctor.readers.mqtt_handshake import greet
-from inferd.doctor.readers.requirements import Broker
+from inferd.doctor.readers.requirements import BrokerAddress
 from inferd.doctor.readers.world import World
-from inferd.meters.background import Background
-from inferd.meters.power.meter import Source, find_source
+from inferd.meters.background import BackgroundReader
+from inferd.meters.power.meter import PowerSource, find_source
 from inferd.records import Unavailable
 
 MQTT_PORT = 1883
@@ -27,7 +27,7 @@ NO_KIND = "# found {what}; this version of inferd has no source of kind {kind!r}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DetectedHardware:
     """What is on this device.
 
     Attributes:
@@ -47,14 +47,14 @@ class Found:
     tpus: tuple[Tpu, ...]
     broker: bool
     login: bool
-    power: Source | Unavailable
+    power: PowerSource | Unavailable
     kinds: frozenset[str]
 
 
-def look(world: World) -> Found:
+def look(world: World) -> DetectedHardware:
     """Look what there is; takes at most half a second."""
-    greeting = greet(Broker("localhost", MQTT_PORT, "", "", "inferd-init"), "", BROKER_S)
-    return Found(
+    greeting = greet(BrokerAddress("localhost", MQTT_PORT, "", "", "inferd-init"), "", BROKER_S)
+    return DetectedHardware(
         board=world.board,
         cameras=find_cameras(world),
         sensors=find_sensors(world),
@@ -66,7 +66,7 @@ def look(world: World) -> Found:
     )
 
 
-def told(found: Found) -> Iterator[str]:
+def told(found: DetectedHardware) -> Iterator[str]:
     """Yield what was found, a line each."""
     yield f"board    {found.board or 'a PC or a virtual machine'}"
     yield f"cameras  {', '.join([*found.cameras, *(f'{name} (CSI)' for name in found.sensors)]) or 'none'}"
@@ -82,12 +82,12 @@ def told(found: Found) -> Iterator[str]:
     yield f"power    {found.power.why if isinstance(found.power, Unavailable) else f'{found.power.basis} by {found.power.name}'}"
 
 
-def draft(found: Found) -> str:
+def draft(found: DetectedHardware) -> str:
     """Return a commented configuration."""
     return "\n".join([*_head(found), *_mqtt(found), *_metrics(found), *_pipelines(found)]) + "\n"
 
 
-def _head(found: Found) -> Iterator[str]:
+def _head(found: DetectedHardware) -> Iterator[str]:
     yield f"# inferd's configuration, drafted for {found.board or 'this machine'}. All keys: inferd config sample"
     yield "# Try it: inferd config check FILE. Use it: sudo systemctl reload inferd, or inferd run --config FILE."
     yield ""
@@ -96,7 +96,7 @@ def _head(found: Found) -> Iterator[str]:
     yield ""
 
 
-def _mqtt(found: Found) -> Iterator[str]:
+def _mqtt(found: DetectedHardware) -> Iterator[str]:
     yield "[mqtt]"
     if found.broker or found.login:
         yield "# A broker answers on this device."
@@ -112,7 +112,7 @@ def _mqtt(found: Found) -> Iterator[str]:
     yield ""
 
 
-def _metrics(found: Found) -> Iterator[str]:
+def _metrics(found: DetectedHardware) -> Iterator[str]:
     yield "[metrics]"
     if isinstance(found.power, Unavailable):
         yield "# Nobody measures what this device draws: with figures of yours, in watts, it is estimated."
@@ -125,15 +125,15 @@ def _metrics(found: Found) -> Iterator[str]:
     yield ""
 
 
-def _power(world: World) -> Source | Unavailable:
+def _power(world: World) -> PowerSource | Unavailable:
     """Look for a power meter, as the agent would."""
-    source = find_source(world.clock, settings.Metrics(), world.root, Background)
-    if isinstance(source, Source):
+    source = find_source(world.clock, settings.MetricsConfig(), world.root, BackgroundReader)
+    if isinstance(source, PowerSource):
         source.close()
     return source
 
 
-def _pipelines(found: Found) -> Iterator[str]:
+def _pipelines(found: DetectedHardware) -> Iterator[str]:
     if found.tpus:
         yield f"# An Edge TPU is there ({found.tpus[0].kind}). Models named *_edgetpu.tflite run on it."
         yield ""
@@ -143,7 +143,7 @@ def _pipelines(found: Found) -> Iterator[str]:
         yield from _example()
 
 
-def _cameras(found: Found) -> Iterator[list[str]]:
+def _cameras(found: DetectedHardware) -> Iterator[list[str]]:
     for device in found.cameras:
         if CAMERA_KIND in found.kinds:
             yield _pipeline(_name(device), f'source = {{ kind = "{CAMERA_KIND}", path = {_quoted(device)} }}')
@@ -151,7 +151,7 @@ def _cameras(found: Found) -> Iterator[list[str]]:
             yield [NO_KIND.format(what=f"the camera {device}", kind=CAMERA_KIND), ""]
 
 
-def _sensors(found: Found) -> Iterator[list[str]]:
+def _sensors(found: DetectedHardware) -> Iterator[list[str]]:
     for sensor in found.sensors:
         if COMMAND_KIND in found.kinds:
             yield _pipeline(sensor, f'source = {{ kind = "{COMMAND_KIND}", preset = "rpicam" }}')

@@ -9,7 +9,7 @@ from itertools import groupby
 
 import click
 
-from inferd.doctor.check import SEVERITIES, Finding, Report, Severity, Unchecked
+from inferd.doctor.check import SEVERITIES, DoctorReport, Finding, Severity, Unchecked
 
 COLORS: dict[Severity, str] = {"error": "red", "warning": "yellow", "note": "cyan"}
 WIDTH_MAX = 110
@@ -17,7 +17,7 @@ INDENT = 11
 LABEL_INDENT = 4
 
 
-def lines(report: Report) -> Iterator[str]:
+def lines(report: DoctorReport) -> Iterator[str]:
     """Yield the report line by line, in colours that click takes out where nobody sees them."""
     yield f"inferd {report.inferd} on {report.machine}; judged for user {report.user}"
     yield from (f"fixed    {sentence}" for sentence in report.fixed)
@@ -70,7 +70,7 @@ def _wrap(text: str) -> list[str]:
     return textwrap.wrap(text, max(30, width), break_on_hyphens=False, break_long_words=False) or [""]
 
 
-def _summary(report: Report) -> str:
+def _summary(report: DoctorReport) -> str:
     """Return the last line: "all well" only where everything could be looked at and no more than a note was found."""
     made = f"{report.checks - len(report.unchecked)} checks in {report.took_ms / 1000:.1f} s"
     counts = [(kind, sum(one.severity == kind for one in report.findings)) for kind in SEVERITIES]

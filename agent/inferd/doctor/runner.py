@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from inferd import __version__
-from inferd.doctor.check import SEVERITIES, Check, Finding, Reader, Report, Unchecked, tell
+from inferd.doctor.check import SEVERITIES, Check, DoctorReport, Finding, Reader, Unchecked, tell
 from inferd.doctor.readers.world import World
 from inferd.records import Unavailable
 from inferd.system.threads import join_all, start
@@ -19,7 +19,7 @@ Facts = dict[Reader, Any]  # each reader has its own type of facts, which its ju
 GRACE_S = 0.15  # between the time-out of what readers wait for and our own: a time-out is told better by who waited
 
 
-def examine(world: World, checks: Sequence[Check]) -> Report:
+def examine(world: World, checks: Sequence[Check]) -> DoctorReport:
     """Make every check and return what was found."""
     began_ns = world.clock.monotonic_ns()
     facts = read_all(world, dict.fromkeys(reader for check in checks for reader in check.reads))
@@ -29,7 +29,7 @@ def examine(world: World, checks: Sequence[Check]) -> Report:
         (one for one in told if isinstance(one, Finding)),
         key=lambda one: (SEVERITIES.index(one.severity), rooms.index(one.room)),
     )
-    return Report(
+    return DoctorReport(
         inferd=__version__,
         machine=title(world),
         user=world.user.name,

@@ -43,6 +43,6 @@ def _told(world: World, request: ipc.FromViewer) -> Any | Unavailable:  # Any: J
         answer, _ = ask(folder(world), request)
     except WorkerError as exc:
         return Unavailable(str(exc))
-    if not isinstance(answer, ipc.ToldModels) or answer.error:
-        return Unavailable(answer.error if isinstance(answer, ipc.ToldModels) else "the agent is of another version")
+    if not isinstance(answer, ipc.ModelsAnswer) or answer.error:
+        return Unavailable(answer.error if isinstance(answer, ipc.ModelsAnswer) else "the agent is of another version")
     return msgspec.json.decode(answer.told)

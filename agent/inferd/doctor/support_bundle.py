@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from inferd.doctor import running_agent
-from inferd.doctor.check import Report
+from inferd.doctor.check import DoctorReport
 from inferd.doctor.checks.configuration import read_models
 from inferd.doctor.checks.disk import state_folder
 from inferd.doctor.checks.system import find_unit
@@ -29,7 +29,7 @@ KERNEL_FILES = ("/proc/meminfo", "/proc/mounts", "/proc/swaps", "/proc/cpuinfo",
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BundlePart:
     """A file of the bundle: its name and what is in it; `why_not` where there is nothing to put in."""
 
     name: str
@@ -37,21 +37,21 @@ class Part:
     why_not: str = ""
 
 
-def parts(world: World, report: Report) -> Iterator[Part]:
+def parts(world: World, report: DoctorReport) -> Iterator[BundlePart]:
     """Yield what goes into the bundle, one after the other."""
     yield _json("doctor.json", report)
-    yield Part("versions.txt", _versions(world).encode())
+    yield BundlePart("versions.txt", _versions(world).encode())
     yield from _configuration(world)
     models = read_models(world)
     yield _told("models.json", models if isinstance(models, Unavailable) else [_plain(model) for model in models])
     yield from (_told(f"agent/{name}.json", answer) for name, answer in running_agent.told(world).items())
-    yield Part("state.txt", _listing(world.at(state_folder(world))).encode())
-    yield Part("machine.txt", _machine(world).encode())
+    yield BundlePart("state.txt", _listing(world.at(state_folder(world))).encode())
+    yield BundlePart("machine.txt", _machine(world).encode())
     yield _log(world)
     yield _unit(world)
 
 
-def pack(packed: list[Part], folder: str, made_at: float) -> bytes:
+def pack(packed: list[BundlePart], folder: str, made_at: float) -> bytes:
     """Return a gzipped tar archive of these parts, all in one folder."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as archive:
@@ -63,7 +63,7 @@ def pack(packed: list[Part], folder: str, made_at: float) -> bytes:
     return stream.getvalue()
 
 
-def _configuration(world: World) -> Iterator[Part]:
+def _configuration(world: World) -> Iterator[BundlePart]:
     """Yield each configuration file as JSON with its secrets hidden; one that is no TOML cannot be cleaned and stays out."""
     first = world.config_path
     files = [first, *sorted((first.parent / "inferd.d").glob("*.toml"))] if first else []
@@ -72,7 +72,7 @@ def _configuration(world: World) -> Iterator[Part]:
         try:
             table: Any = msgspec.toml.decode(file.read_bytes())  # Any: what TOML gives
         except (OSError, msgspec.DecodeError) as exc:
-            yield Part(name, why_not=f"{file} cannot be read and so not be cleaned of secrets ({exc})")
+            yield BundlePart(name, why_not=f"{file} cannot be read and so not be cleaned of secrets ({exc})")
         else:
             yield _json(name, mask_table(table))
 
@@ -103,20 +103,20 @@ def _listing(folder: Path) -> str:
     return "\n".join([str(folder), *rows, *left]) + "\n"
 
 
-def _log(world: World) -> Part:
+def _log(world: World) -> BundlePart:
     ran = world.run("journalctl", "--unit", UNIT, "--lines", LOG_LINES, "--no-pager", "--output", "short-iso")
     if ran is None:
-        return Part("journal.txt", why_not="there is no journalctl on this system")
+        return BundlePart("journal.txt", why_not="there is no journalctl on this system")
     if ran.code or not ran.out.strip() or ran.out.startswith("-- No entries"):
-        return Part("journal.txt", why_not=f"the journal has nothing of {UNIT} for this user; try with sudo")
-    return Part("journal.txt", mask_text(ran.out).encode()[-PART_BYTES:])
+        return BundlePart("journal.txt", why_not=f"the journal has nothing of {UNIT} for this user; try with sudo")
+    return BundlePart("journal.txt", mask_text(ran.out).encode()[-PART_BYTES:])
 
 
-def _unit(world: World) -> Part:
+def _unit(world: World) -> BundlePart:
     unit = find_unit(world)
     if unit is None:
-        return Part(UNIT, why_not="no service is installed")
-    return Part(UNIT, mask_text(world.read(unit.path) or "").encode())
+        return BundlePart(UNIT, why_not="no service is installed")
+    return BundlePart(UNIT, mask_text(world.read(unit.path) or "").encode())
 
 
 def _plain(model: Any) -> dict[str, Any]:  # Any: a dataclass with an error in it, which JSON does not know
@@ -127,13 +127,13 @@ def _simple(value: object) -> object:
     return str(value) if isinstance(value, Exception) else value
 
 
-def _told(name: str, told: object) -> Part:
+def _told(name: str, told: object) -> BundlePart:
     """Return what was told as JSON without secrets: a sentence may hold the address of a camera, login included."""
     if isinstance(told, Unavailable):
-        return Part(name, why_not=told.why)
+        return BundlePart(name, why_not=told.why)
     part = _json(name, mask_sentences(told))
-    return part if len(part.content) < PART_BYTES else Part(name, why_not=f"has more than {PART_BYTES:,} bytes")
+    return part if len(part.content) < PART_BYTES else BundlePart(name, why_not=f"has more than {PART_BYTES:,} bytes")
 
 
-def _json(name: str, value: object) -> Part:
-    return Part(name, msgspec.json.format(msgspec.json.encode(value), indent=2)[:PART_BYTES] + b"\n")
+def _json(name: str, value: object) -> BundlePart:
+    return BundlePart(name, msgspec.json.format(msgspec.json.encode(value), indent=2)[:PART_BYTES] + b"\n")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from inferd.config.telemetry import Alert
-from inferd.health.rules import Watched, judge, limit
+from inferd.health.rules import AlertMemory, judge, limit
 
 UNITS = {"latency_p95_ms": "ms", "fps": "frames a second", "drop_pct": "%", "temperature_c": "°C", "power_w": "W"} | {
     "memory_available_mb": "MB",
@@ -55,7 +55,7 @@ class Alerts:
 
     def __init__(self, alerts: Sequence[Alert] = ()) -> None:
         self._alerts = {alert.name: alert for alert in alerts}
-        self._watched: dict[tuple[str, str], Watched] = {}
+        self._watched: dict[tuple[str, str], AlertMemory] = {}
 
     @property
     def active(self) -> list[tuple[Alert, str]]:
@@ -93,7 +93,7 @@ class Alerts:
 
     def _judge(self, alert: Alert, pipeline: str, value: float | None, now_s: float) -> list[Change]:
         key = (alert.name, pipeline)
-        before = self._watched.get(key, Watched())
+        before = self._watched.get(key, AlertMemory())
         after = self._watched[key] = judge(alert, before, value, now_s)
         if after.raised == before.raised:
             return []

@@ -26,7 +26,7 @@ Finding = Literal["fine", "alike", "collapsed", "differs"]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AnswerDigest:
     """An answer in short.
 
     Attributes:
@@ -40,25 +40,25 @@ class Said:
     numbers: tuple[float, ...] = ()
 
 
-def said(result: Result) -> Said:
+def said(result: Result) -> AnswerDigest:
     """Return a result in short."""
     if result.boxes is not None:
         labels = sorted({box.label for box in result.boxes})
-        return Said(" and ".join(labels), min((box.score for box in result.boxes), default=0.0))
+        return AnswerDigest(" and ".join(labels), min((box.score for box in result.boxes), default=0.0))
     if result.labels is not None:
-        return Said(result.labels[0].label, result.labels[0].score) if result.labels else Said()
+        return AnswerDigest(result.labels[0].label, result.labels[0].score) if result.labels else AnswerDigest()
     if result.mask is not None:
         largest = max(result.mask.labels.items(), key=lambda one: one[1], default=("", 0.0))
-        return Said(largest[0], largest[1])
-    return Said(numbers=tuple(_numbers(result))[:NUMBERS])
+        return AnswerDigest(largest[0], largest[1])
+    return AnswerDigest(numbers=tuple(_numbers(result))[:NUMBERS])
 
 
-def suspicious(now: Sequence[Said], before: Sequence[Said]) -> bool:
+def suspicious(now: Sequence[AnswerDigest], before: Sequence[AnswerDigest]) -> bool:
     """Whether a model's answers are all one, or other things than the model before used to say."""
     return len(now) >= ENOUGH and (all_one(now) or (len(before) >= ENOUGH and _other_mix(now, before) >= OTHER_MIX))
 
 
-def compare(now: Sequence[Said], before: Sequence[Said]) -> tuple[Finding, str]:
+def compare(now: Sequence[AnswerDigest], before: Sequence[AnswerDigest]) -> tuple[Finding, str]:
     """Return what is held against a model, and the sentence.
 
     Args:
@@ -75,7 +75,7 @@ def compare(now: Sequence[Said], before: Sequence[Said]) -> tuple[Finding, str]:
     return "alike", ""
 
 
-def all_one(answers: Sequence[Said]) -> bool:
+def all_one(answers: Sequence[AnswerDigest]) -> bool:
     """Whether all answers are the same: one label, flat scores, or numbers that do not move."""
     if any(answer.numbers for answer in answers):
         return _spread(answers) <= STUCK
@@ -83,7 +83,7 @@ def all_one(answers: Sequence[Said]) -> bool:
     return len({answer.what for answer in answers}) == 1 or (max(scores) - min(scores) < FLAT and max(scores) < SURE)
 
 
-def _tells_apart(answers: Sequence[Said]) -> str:
+def _tells_apart(answers: Sequence[AnswerDigest]) -> str:
     """Return in words what a model was sure of and told apart; "" where it did not."""
     if any(answer.numbers for answer in answers):
         return "one from the other" if _spread(answers) >= MOVES else ""
@@ -94,7 +94,7 @@ def _tells_apart(answers: Sequence[Said]) -> str:
     return f"{sure[0][0]} from {' and '.join(what for what, _ in sure[1:3])}"
 
 
-def _other_mix(now: Sequence[Said], before: Sequence[Said]) -> float:
+def _other_mix(now: Sequence[AnswerDigest], before: Sequence[AnswerDigest]) -> float:
     """Return which share (0..1) of the answers fell to something else; 0 where there are no labels."""
     if not now or not before or any(answer.numbers for answer in (*now, *before)):
         return 0.0
@@ -102,7 +102,7 @@ def _other_mix(now: Sequence[Said], before: Sequence[Said]) -> float:
     return sum(abs(one[what] / len(now) - other[what] / len(before)) for what in {*one, *other}) / 2
 
 
-def _spread(answers: Sequence[Said]) -> float:
+def _spread(answers: Sequence[AnswerDigest]) -> float:
     """Return how far numbers lie from their mean, at most, as a share of the largest number."""
     rows = [answer.numbers for answer in answers]
     if len({len(row) for row in rows}) != 1:
@@ -113,12 +113,12 @@ def _spread(answers: Sequence[Said]) -> float:
     return widest / largest if largest else 0.0
 
 
-def _mix(answers: Sequence[Said]) -> str:
+def _mix(answers: Sequence[AnswerDigest]) -> str:
     most = Counter(answer.what for answer in answers).most_common(3)
     return ", ".join(f"{what or 'nothing'} {times} times" for what, times in most)
 
 
-def _word(answers: Sequence[Said]) -> str:
+def _word(answers: Sequence[AnswerDigest]) -> str:
     if any(answer.numbers for answer in answers):
         return "the same numbers"
     return Counter(answer.what for answer in answers).most_common(1)[0][0] or "nothing"

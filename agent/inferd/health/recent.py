@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil, sqrt
 
-from inferd.health.collapse import Said, said
+from inferd.health.collapse import AnswerDigest, said
 from inferd.records import Frame, ModelRef, Tick
 
 KEPT = 32  # answers at most; then every second goes, and they are taken half as often
@@ -19,15 +19,15 @@ PICTURE = 2  # dimensions, at least
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class AnsweredFrame:
     """What was said of a frame; the frame itself where it is kept."""
 
-    answer: Said
+    answer: AnswerDigest
     frame: Frame | None
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TrialBudget:
     """Which model is on trial, and what its frames may take."""
 
     digest: str = ""
@@ -35,7 +35,7 @@ class Trial:
 
 
 @dataclass(slots=True)
-class Recent:
+class RecentAnswers:
     """Filled by one loop thread; others read, and tell it of a trial. What is read never changes: it is replaced.
 
     Attributes:
@@ -46,10 +46,10 @@ class Recent:
         took_ns: what its last turns took.
     """
 
-    trial: Trial = field(default_factory=Trial)
+    trial: TrialBudget = field(default_factory=TrialBudget)
     digest: str = ""
-    turns: tuple[Turn, ...] = ()
-    before: tuple[Said, ...] = ()
+    turns: tuple[AnsweredFrame, ...] = ()
+    before: tuple[AnswerDigest, ...] = ()
     took_ns: tuple[int, ...] = ()
     _every_ns: int = EVERY_NS
     _next_ns: int = 0
@@ -63,18 +63,18 @@ class Recent:
         if now_ns < self._next_ns:
             return
         room_bytes = self.trial.room_bytes // KEPT if self.trial.digest == ref.digest else 0
-        turns = (*self.turns, Turn(said(turn.result), thinned(frame, room_bytes)))
+        turns = (*self.turns, AnsweredFrame(said(turn.result), thinned(frame, room_bytes)))
         if len(turns) >= KEPT:
             turns, self._every_ns = turns[::2], self._every_ns * 2
         self.turns, self._next_ns = turns, now_ns + self._every_ns
 
     def watch(self, digest: str, room_bytes: int) -> None:
         """Keep frames of the model of this digest, in so much memory; 0 keeps none. Any thread."""
-        self.trial = Trial(digest, room_bytes)
+        self.trial = TrialBudget(digest, room_bytes)
 
     def forget_frames(self) -> None:
         """Let go of all frames: the trial is over. Any thread; a frame that is being taken just now may stay."""
-        self.trial = Trial()
+        self.trial = TrialBudget()
         self.turns = tuple(replace(turn, frame=None) for turn in self.turns)
 
     def _begin(self, digest: str) -> None:

@@ -11,7 +11,7 @@ YES = 0.5  # what "throttled" and "degraded" are held against: they are 0 or 1
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class AlertMemory:
     """What is remembered of one alert of one pipeline.
 
     Attributes:
@@ -27,7 +27,7 @@ class Watched:
     value: float | None = None
 
 
-def judge(alert: Alert, watched: Watched, value: float | None, now_s: float) -> Watched:
+def judge(alert: Alert, watched: AlertMemory, value: float | None, now_s: float) -> AlertMemory:
     """Return what is to be remembered after a look; it changes from or to `raised` at most once in `for_s`.
 
     A value that nobody knows is no reason to begin or to end anything: what was on its way starts again.
@@ -40,7 +40,7 @@ def judge(alert: Alert, watched: Watched, value: float | None, now_s: float) -> 
     since_s = now_s if watched.changing_since_s is None else watched.changing_since_s
     if now_s - since_s < alert.for_s:
         return replace(watched, changing_since_s=since_s, value=value)
-    return Watched(not watched.raised, None, since_s if not watched.raised else 0.0, value)
+    return AlertMemory(not watched.raised, None, since_s if not watched.raised else 0.0, value)
 
 
 def is_bad(alert: Alert, value: float) -> bool:

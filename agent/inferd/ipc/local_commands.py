@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from inferd.ipc.base import Message
+from inferd.ipc.base import IpcMessage
 from inferd.records import ModelRef, Tick
 
 
-class AskFrame(Message, frozen=True):
+class AskFrame(IpcMessage, frozen=True):
     """Command line → control: the next frame of a pipeline; "" is the only one there is."""
 
     pipeline: str
     drawn: bool
 
 
-class Shown(Message, frozen=True):
+class SnapshotTaken(IpcMessage, frozen=True):
     """Worker → command line: a frame and its result; the descriptor of a PNG or JPEG comes beside."""
 
     pipeline: str
@@ -21,31 +21,31 @@ class Shown(Message, frozen=True):
     tick: Tick
 
 
-class NotShown(Message, frozen=True):
+class SnapshotRefused(IpcMessage, frozen=True):
     """Control or worker → command line: why there is no frame."""
 
     why: str
 
 
-class AskModels(Message, frozen=True):
+class AskModels(IpcMessage, frozen=True):
     """Command line → control: one of the verbs of `requests.py`, and what it is about."""
 
     verb: str
     arguments: tuple[str, ...] = ()
 
 
-class ToldModels(Message, frozen=True):
+class ModelsAnswer(IpcMessage, frozen=True):
     """Control → command line: the answer as JSON text, or the sentence why there is none."""
 
     told: str = ""
     error: str = ""
 
 
-class AskStatus(Message, frozen=True):
-    """Command line → control: how the device is; answered by `ToldModels`."""
+class AskStatus(IpcMessage, frozen=True):
+    """Command line → control: how the device is; answered by `ModelsAnswer`."""
 
 
 FromViewer = AskFrame | AskModels | AskStatus
 
 
-ToViewer = Shown | NotShown | ToldModels
+ToViewer = SnapshotTaken | SnapshotRefused | ModelsAnswer

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import msgspec
 
-from inferd.config.settings import Engine, Source, Track
-from inferd.ipc.base import Message
+from inferd.config.settings import EngineConfig, Source, TrackConfig
+from inferd.ipc.base import IpcMessage
 from inferd.records import EngineInfo, Tick
 from inferd.wire.manifest import ModelDescription
 
 
-class Closer(msgspec.Struct, frozen=True):
+class SecondModel(msgspec.Struct, frozen=True):
     """A model that looks closer at what another found; the last descriptor beside is its own."""
 
     description: ModelDescription
-    engine: Engine
+    engine: EngineConfig
 
 
-class Infer(Message, frozen=True):
+class Infer(IpcMessage, frozen=True):
     """Command line → one-shot child: run an examined model, whose descriptor comes beside, over inputs.
 
     Attributes:
@@ -30,27 +30,27 @@ class Infer(Message, frozen=True):
     """
 
     description: ModelDescription
-    engine: Engine
+    engine: EngineConfig
     sources: tuple[Source, ...]
     draw_dir: str
-    track: Track = Track()
-    closer: Closer | None = None
+    track: TrackConfig = TrackConfig()
+    closer: SecondModel | None = None
 
 
-class Inferred(Message, frozen=True):
+class Inferred(IpcMessage, frozen=True):
     """One-shot child → command line: the result of one frame."""
 
     tick: Tick
     drawn: str
 
 
-class InputFailed(Message, frozen=True):
+class InputFailed(IpcMessage, frozen=True):
     """One-shot child → command line: an input, or one picture of it, gave no result; the others go on."""
 
     why: str
 
 
-class InferDone(Message, frozen=True):
+class InferDone(IpcMessage, frozen=True):
     """One-shot child → command line: all inputs are through."""
 
     info: EngineInfo

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from inferd.config.settings import Engine, Overrides
-from inferd.ipc.base import Message
+from inferd.config.settings import EngineConfig, Overrides
+from inferd.ipc.base import IpcMessage
 from inferd.records import EngineInfo
 from inferd.wire.manifest import BudgetSection, ModelDescription
-from inferd.wire.vetting import Gate
+from inferd.wire.vetting import GateResult
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -20,7 +20,7 @@ class Listed(msgspec.Struct, frozen=True):
     inode: int
 
 
-class Examine(Message, frozen=True):
+class Examine(IpcMessage, frozen=True):
     """Control or the command line → vet child: a model to describe, load, run and free.
 
     Attributes:
@@ -40,7 +40,7 @@ class Examine(Message, frozen=True):
 
     path: str
     overrides: Overrides
-    engine: Engine
+    engine: EngineConfig
     store_dir: str
     gates: bool = False
     against: str = ""
@@ -52,13 +52,13 @@ class Examine(Message, frozen=True):
     trusted: tuple[str, ...] = ()
 
 
-class Gated(Message, frozen=True):
+class GateJudged(IpcMessage, frozen=True):
     """Vet child → asker: a gate was judged; the next one begins."""
 
-    gate: Gate
+    gate: GateResult
 
 
-class Examined(Message, frozen=True):
+class Examined(IpcMessage, frozen=True):
     """Vet child → asker: the model loads, runs and lets itself be freed. The descriptor of its file comes beside.
 
     Attributes:
@@ -78,7 +78,7 @@ class Examined(Message, frozen=True):
     private_mb: float = 0.0
 
 
-class ExamineFailed(Message, frozen=True):
+class ExamineFailed(IpcMessage, frozen=True):
     """Vet child → asker: the model is refused, in one sentence; `description` is what could be read of it anyway.
 
     Attributes:
@@ -93,10 +93,10 @@ class ExamineFailed(Message, frozen=True):
     again: bool = False
 
 
-FromVet = Gated | Examined | ExamineFailed
+FromVet = GateJudged | Examined | ExamineFailed
 
 
-class Mend(Message, frozen=True):
+class RecoverUsb(IpcMessage, frozen=True):
     """Control → mending child: a step ("usb_reset", "port_power") that may bring a wedged accelerator back.
 
     Attributes:
@@ -107,20 +107,20 @@ class Mend(Message, frozen=True):
     root: str = "/"
 
 
-class Mended(Message, frozen=True):
+class UsbRecovered(IpcMessage, frozen=True):
     """Mending child → control: what came of it, in words."""
 
     told: str
 
 
-class Probe(Message, frozen=True):
+class Probe(IpcMessage, frozen=True):
     """Control → probing child: a model, whose descriptor comes beside, to run once on its accelerator."""
 
     name: str
-    engine: Engine
+    engine: EngineConfig
 
 
-class Probed(Message, frozen=True):
+class Probed(IpcMessage, frozen=True):
     """Probing child → control: what ran the model, or `why` the accelerator does not take it."""
 
     accelerator: str

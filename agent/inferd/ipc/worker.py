@@ -6,10 +6,10 @@ from typing import Literal
 
 import msgspec
 
-from inferd.config.settings import Engine, Pipeline
+from inferd.config.settings import EngineConfig, Pipeline
 from inferd.histogram import HistogramData
-from inferd.ipc.base import Message
-from inferd.records import Answer, EngineInfo, ModelRef, PipelineState, Stage, Tick
+from inferd.ipc.base import IpcMessage
+from inferd.records import EngineInfo, LabelSummary, ModelRef, PipelineState, Stage, Tick
 from inferd.wire.manifest import ModelDescription
 
 
@@ -21,20 +21,20 @@ class Assignment(msgspec.Struct, frozen=True):
     pipelines: tuple[Pipeline, ...]
 
 
-class Plan(Message, frozen=True):
+class Plan(IpcMessage, frozen=True):
     """Control → worker: the pipelines there should be. Assignments that have not changed go on undisturbed."""
 
     assignments: tuple[Assignment, ...]
 
 
-class Twin(msgspec.Struct, frozen=True):
+class FallbackOffer(msgspec.Struct, frozen=True):
     """The model that the CPU runs where an accelerator fails; the last descriptor of its offer is its blob's."""
 
     description: ModelDescription
-    engine: Engine
+    engine: EngineConfig
 
 
-class Offer(Message, frozen=True):
+class Offer(IpcMessage, frozen=True):
     """Control → worker: a vetted model to load, warm and take between two ticks; the blob's descriptor comes beside.
 
     Attributes:
@@ -46,14 +46,14 @@ class Offer(Message, frozen=True):
 
     engine_key: str
     description: ModelDescription
-    engine: Engine
-    twin: Twin | None = None
+    engine: EngineConfig
+    twin: FallbackOffer | None = None
     degraded: str = ""
     needs_mb: float = 0.0
     replay_mb: float = 0.0
 
 
-class Replay(Message, frozen=True):
+class ShadowReplay(IpcMessage, frozen=True):
     """Control → worker: show the model before, whose descriptor comes beside, what the one on trial was shown.
 
     Attributes:
@@ -68,12 +68,12 @@ class Replay(Message, frozen=True):
     engine_key: str
     digest: str
     description: ModelDescription | None
-    engine: Engine
+    engine: EngineConfig
     needs_mb: float = 0.0
     always: bool = False
 
 
-class Show(Message, frozen=True):
+class ShowFrame(IpcMessage, frozen=True):
     """Control → worker: answer whoever asked for a frame, whose connection comes beside.
 
     Attributes:
@@ -87,11 +87,11 @@ class Show(Message, frozen=True):
     jpeg_bytes: int = 0
 
 
-class Stop(Message, frozen=True):
+class Stop(IpcMessage, frozen=True):
     """Control → worker: end."""
 
 
-class Taken(Message, frozen=True):
+class OfferTaken(IpcMessage, frozen=True):
     """Worker → control: the offered model serves now, and took the place of another where `swapped`.
 
     Attributes:
@@ -107,7 +107,7 @@ class Taken(Message, frozen=True):
     degraded: str = ""
 
 
-class FellBack(Message, frozen=True):
+class FellBack(IpcMessage, frozen=True):
     """Worker → control: the accelerator of an engine failed; its warm twin serves now, or nothing where there is none."""
 
     engine_key: str
@@ -115,7 +115,7 @@ class FellBack(Message, frozen=True):
     twin_serves: bool
 
 
-class Refused(Message, frozen=True):
+class OfferRefused(IpcMessage, frozen=True):
     """Worker → control: the offered model did not load; whatever served before still does."""
 
     engine_key: str
@@ -123,14 +123,14 @@ class Refused(Message, frozen=True):
     why: str
 
 
-class Took(msgspec.Struct, frozen=True):
+class TurnTimes(msgspec.Struct, frozen=True):
     """How long turns took, milliseconds."""
 
     median_ms: float
     p95_ms: float
 
 
-class Replayed(Message, frozen=True):
+class ShadowReplayDone(IpcMessage, frozen=True):
     """Worker → control: what came of showing two models the same frames.
 
     Attributes:
@@ -146,11 +146,11 @@ class Replayed(Message, frozen=True):
     digest: str
     found: Literal["fine", "alike", "collapsed", "differs", "unknown"]
     why: str = ""
-    now: Took | None = None
-    before: Took | None = None
+    now: TurnTimes | None = None
+    before: TurnTimes | None = None
 
 
-class Status(Message, frozen=True):
+class Status(IpcMessage, frozen=True):
     """Worker → control: a pipeline's state changed."""
 
     pipeline: str
@@ -158,7 +158,7 @@ class Status(Message, frozen=True):
     why: str
 
 
-class Reported(Message, frozen=True):
+class ResultReported(IpcMessage, frozen=True):
     """Worker → control: a result that the pipeline's rules let out."""
 
     pipeline: str
@@ -166,14 +166,14 @@ class Reported(Message, frozen=True):
     tick: Tick
 
 
-class Settled(Message, frozen=True):
+class Settled(IpcMessage, frozen=True):
     """Worker → control: a pipeline's debounced answer changed."""
 
     pipeline: str
-    answer: Answer
+    answer: LabelSummary
 
 
-class Fault(Message, frozen=True):
+class PipelineFault(IpcMessage, frozen=True):
     """Worker → control: something went wrong that did not end the pipeline; told once, then counted."""
 
     pipeline: str
@@ -194,7 +194,7 @@ class PipelineCounts(msgspec.Struct, frozen=True):
     frames_flawed: dict[str, int] = {}
 
 
-class Counts(Message, frozen=True):
+class Counts(IpcMessage, frozen=True):
     """Worker → control, twice a second: what was counted in the last `covered_s` seconds, by pipeline.
 
     Attributes:
@@ -206,13 +206,24 @@ class Counts(Message, frozen=True):
     messages_lost: int
 
 
-class Stopped(Message, frozen=True):
+class Stopped(IpcMessage, frozen=True):
     """Worker → control: the last message; names the threads that did not end."""
 
     stuck: tuple[str, ...]
 
 
-ToWorker = Plan | Offer | Replay | Show | Stop
+ToWorker = Plan | Offer | ShadowReplay | ShowFrame | Stop
 
 
-FromWorker = Taken | FellBack | Refused | Replayed | Status | Reported | Settled | Fault | Counts | Stopped
+FromWorker = (
+    OfferTaken
+    | FellBack
+    | OfferRefused
+    | ShadowReplayDone
+    | Status
+    | ResultReported
+    | Settled
+    | PipelineFault
+    | Counts
+    | Stopped
+)

@@ -26,14 +26,14 @@ class Reader(Protocol[T_co]):
         """Read no more. Twice is fine."""
 
 
-class Slowly(Protocol):
-    """Makes a reader: `Background`, or `AtOnce` where waiting does not matter."""
+class ReaderFactory(Protocol):
+    """Makes a reader: `BackgroundReader`, or `DirectReader` where waiting does not matter."""
 
     def __call__(self, name: str, read: Callable[[], T | Unavailable], every_s: float, clock: Clock) -> Reader[T]:
         """Return a reader of `read`, called `name`."""
 
 
-class Background(Generic[T]):
+class BackgroundReader(Generic[T]):
     """Reads every so often on a thread of its own. Any thread may ask for the latest."""
 
     def __init__(self, name: str, read: Callable[[], T | Unavailable], every_s: float, clock: Clock) -> None:
@@ -75,11 +75,11 @@ class Background(Generic[T]):
             self._stop.wait(self._every_s)
 
 
-class AtOnce(Generic[T]):
-    """Reads whenever it is asked: a shipped fake of `Background`."""
+class DirectReader(Generic[T]):
+    """Reads whenever it is asked: a shipped fake of `BackgroundReader`."""
 
     def __init__(self, name: str, read: Callable[[], T | Unavailable], every_s: float, clock: Clock) -> None:  # noqa: ARG002 - as Background
-        """Take what `Background` takes."""
+        """Take what `BackgroundReader` takes."""
         self._read = read
 
     def latest(self) -> T | Unavailable | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from inferd.config import settings
-from inferd.meters.background import Background, Slowly
+from inferd.meters.background import BackgroundReader, ReaderFactory
 from inferd.meters.disk import DiskMeter
 from inferd.meters.heat.cpu_frequency import FrequencyMeter
 from inferd.meters.heat.fan import FanMeter
@@ -23,7 +23,7 @@ Reading = float | Mapping[str, float] | Unavailable | None
 OFF = Unavailable("switched off by the configuration")
 
 
-class Closes(Protocol):
+class Closable(Protocol):
     """What holds descriptors or a thread."""
 
     def close(self) -> None:
@@ -40,10 +40,10 @@ class DeviceMeter:
     def __init__(
         self,
         clock: Clock,
-        metrics: settings.Metrics,
+        metrics: settings.MetricsConfig,
         folder: Path,
         root: Path = Path("/"),
-        slowly: Slowly = Background,
+        slowly: ReaderFactory = BackgroundReader,
     ) -> None:
         """Start to measure what `metrics` switches on, below `root`; `folder` is on the disk whose room counts."""
         self.energy: Energy | Unavailable | None = None
@@ -53,7 +53,7 @@ class DeviceMeter:
         self._power = PowerMeter(clock, metrics, root, slowly) if metrics.power != "off" else None
         self._disk = DiskMeter(folder, root) if metrics.disk else None
         self._system = SystemMeter(clock, root, temperature=metrics.temperature)
-        self._closing: list[Closes] = [self._system]
+        self._closing: list[Closable] = [self._system]
         self._closing += [meter for meter in (self._throttle, self._power, self._disk) if meter is not None]
         self._samples = self._make_samples(metrics, root)
 
@@ -109,7 +109,7 @@ class DeviceMeter:
         for meter in self._closing:
             meter.close()
 
-    def _make_samples(self, metrics: settings.Metrics, root: Path) -> list[Callable[[], Mapping[str, Reading]]]:
+    def _make_samples(self, metrics: settings.MetricsConfig, root: Path) -> list[Callable[[], Mapping[str, Reading]]]:
         samples: list[Callable[[], Mapping[str, Reading]]] = []
         if metrics.clock:
             frequency = FrequencyMeter(root)

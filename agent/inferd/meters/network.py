@@ -12,7 +12,7 @@ _RECEIVED, _SENT = 0, 8
 
 
 @dataclass(frozen=True, slots=True)
-class Octets:
+class NetworkBytes:
     """What all interfaces together have received and sent since boot."""
 
     received: int
@@ -47,14 +47,14 @@ class NetworkMeter:
         """Let go of the descriptor. Twice is fine."""
         self._held.close()
 
-    def _octets(self) -> Octets | Unavailable:
+    def _octets(self) -> NetworkBytes | Unavailable:
         if not self._interfaces:
             return Unavailable("this device has no network interface of its own (a container has none)")
         return self._held.parsed(lambda dev: parse_octets(dev, self._interfaces))
 
 
-def parse_octets(dev: bytes, interfaces: frozenset[bytes]) -> Octets:
+def parse_octets(dev: bytes, interfaces: frozenset[bytes]) -> NetworkBytes:
     """Return the sums over these interfaces."""
     rows = [line.split(b":", 1) for line in dev.splitlines() if b":" in line]
     counts = [row.split() for name, row in rows if name.strip() in interfaces]
-    return Octets(sum(int(row[_RECEIVED]) for row in counts), sum(int(row[_SENT]) for row in counts))
+    return NetworkBytes(sum(int(row[_RECEIVED]) for row in counts), sum(int(row[_SENT]) for row in counts))

@@ -22,7 +22,7 @@ class CpuTicks:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryUse:
     """The kernel's memory in MB (10^6 bytes)."""
 
     total_mb: float
@@ -96,9 +96,9 @@ def parse_cpu_ticks(stat: bytes) -> CpuTicks:
     return CpuTicks(total - ticks[_IDLE] - ticks[_IOWAIT], total)
 
 
-def parse_memory(meminfo: bytes) -> Memory:
+def parse_memory(meminfo: bytes) -> MemoryUse:
     """Return what there is and what can still be had."""
-    return Memory(_kilobytes(meminfo, b"MemTotal:"), _kilobytes(meminfo, b"MemAvailable:"))
+    return MemoryUse(_kilobytes(meminfo, b"MemTotal:"), _kilobytes(meminfo, b"MemAvailable:"))
 
 
 def parse_uptime_s(uptime: bytes) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from inferd.errors import ModelError, SourceError
-from inferd.plugins import Preprocess, Remembers
+from inferd.plugins import Preprocess, Stateful
 from inferd.preprocess.image.steps import ImagePreprocess
 from inferd.preprocess.signal.microfrontend import follow_each_other
 from inferd.preprocess.signal.steps import SignalPreprocess, is_signal, wanted_window
@@ -95,7 +95,7 @@ class _ByFrame:
 
     def forget(self) -> None:
         """Begin anew: the next window follows none."""
-        if isinstance(self._signals, Remembers):
+        if isinstance(self._signals, Stateful):
             self._signals.forget()
 
 

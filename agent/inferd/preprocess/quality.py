@@ -22,7 +22,7 @@ PICTURE_DTYPE = np.uint8
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class QualityFlaw:
     """A flaw of a frame, in words, and whether the frame is kept from the model."""
 
     flaw: Flaw
@@ -43,12 +43,12 @@ class Quality:
         self._before: Array | None = None
         self._same_since_ns = 0
 
-    def judge(self, frame: Frame) -> tuple[Finding, ...]:
+    def judge(self, frame: Frame) -> tuple[QualityFlaw, ...]:
         """Return what is wrong with a picture (h, w[, c]) uint8 or a window (samples, channels) float32; tensors pass."""
         if self._idle or not isinstance(frame.data, np.ndarray):
             return ()
         seen = self._of_picture(frame.data) if frame.data.dtype == PICTURE_DTYPE else self._of_window(frame.data)
-        return tuple(Finding(flaw, why, flaw in self._keep_out) for flaw, why in (*seen, *self._frozen(frame)))
+        return tuple(QualityFlaw(flaw, why, flaw in self._keep_out) for flaw, why in (*seen, *self._frozen(frame)))
 
     def _of_picture(self, picture: Array) -> Iterator[tuple[Flaw, str]]:
         section, sampled = self._section, picture[::STRIDE, ::STRIDE]

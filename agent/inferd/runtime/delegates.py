@@ -32,7 +32,7 @@ class Delegation(NamedTuple):
     accelerator: str
 
 
-def delegation(name: str, options: settings.Engine) -> Delegation | None:
+def delegation(name: str, options: settings.EngineConfig) -> Delegation | None:
     """Return the delegate that a configuration asks for; None where it asks for the CPU.
 
     Args:

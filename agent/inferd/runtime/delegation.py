@@ -15,7 +15,7 @@ from typing import NamedTuple
 DELEGATE = "DELEGATE"
 
 
-class Node(NamedTuple):
+class PlanNode(NamedTuple):
     """One operator of the plan: its name and the numbers of the tensors it reads and writes."""
 
     name: str
@@ -23,7 +23,7 @@ class Node(NamedTuple):
     outputs: tuple[int, ...]
 
 
-def count_delegated(plan: Sequence[Node]) -> int:
+def count_delegated(plan: Sequence[PlanNode]) -> int:
     """Return how many of the model's own operators (those not named DELEGATE) a delegate runs."""
     own = [node for node in plan if node.name != DELEGATE]
     delegates = [node for node in plan if node.name == DELEGATE]
@@ -31,7 +31,7 @@ def count_delegated(plan: Sequence[Node]) -> int:
     return len(taken | set(_sinks(own, delegates, taken)))
 
 
-def _behind(delegate: Node, own: Sequence[Node]) -> Iterator[int]:
+def _behind(delegate: PlanNode, own: Sequence[PlanNode]) -> Iterator[int]:
     """Yield the operators between a delegate's outputs and its inputs: only these can make the outputs."""
     maker = {tensor: index for index, node in enumerate(own) for tensor in node.outputs}
     known = set(delegate.inputs)
@@ -44,7 +44,7 @@ def _behind(delegate: Node, own: Sequence[Node]) -> Iterator[int]:
         known.add(tensor)
 
 
-def _sinks(own: Sequence[Node], delegates: Sequence[Node], taken: set[int]) -> Iterator[int]:
+def _sinks(own: Sequence[PlanNode], delegates: Sequence[PlanNode], taken: set[int]) -> Iterator[int]:
     """Yield the operators that a delegate took although no output of it needs them (they store a model's state).
 
     Such an operator reads a tensor that no longer exists outside the delegate, or one that the delegate asks for and

@@ -15,14 +15,14 @@ INSTALL = "install it (docs/accelerators.md says from where), or use the model's
 KINDS = ("pci", "usb")  # enum edgetpu_device_type in edgetpu_c.h
 
 
-class Device(NamedTuple):
+class EdgeTpuDevice(NamedTuple):
     """An Edge TPU as the library names it: "usb" or "pci", and its path."""
 
     kind: str
     path: str
 
 
-class Pair(NamedTuple):
+class LibraryPair(NamedTuple):
     """A build of libedgetpu and a runtime: whether they were told to work together, and where that was told.
 
     Attributes:
@@ -44,10 +44,10 @@ class Pair(NamedTuple):
 
 GOOGLES = "COMPILER=6.3.0 20170516"  # the compiler of Google's own release 16.0
 PAIRS = (
-    Pair("Google 16.0", GOOGLES, "tflite-runtime", ("2.5.",), works=True, source="google-coral/edgetpu#660"),
-    Pair("Google 16.0", GOOGLES, "tflite-runtime", ("2.11.0",), works=False, source="google-coral/edgetpu#731"),
-    Pair("Google 16.0", GOOGLES, "tflite-runtime", ("2.11.1",), works=True, source="google-coral/edgetpu#812"),
-    Pair(
+    LibraryPair("Google 16.0", GOOGLES, "tflite-runtime", ("2.5.",), works=True, source="google-coral/edgetpu#660"),
+    LibraryPair("Google 16.0", GOOGLES, "tflite-runtime", ("2.11.0",), works=False, source="google-coral/edgetpu#731"),
+    LibraryPair("Google 16.0", GOOGLES, "tflite-runtime", ("2.11.1",), works=True, source="google-coral/edgetpu#812"),
+    LibraryPair(
         "Google 16.0",
         GOOGLES,
         "tflite-runtime",
@@ -55,7 +55,7 @@ PAIRS = (
         works=False,
         source="google-coral/edgetpu#812",
     ),
-    Pair(
+    LibraryPair(
         "feranick, for TensorFlow 2.13.1",
         "",
         "tflite-runtime",
@@ -63,7 +63,7 @@ PAIRS = (
         works=True,
         source="google-coral/edgetpu#812",
     ),
-    Pair(
+    LibraryPair(
         "feranick, for TensorFlow 2.19.1", "", "ai-edge-litert", ("",), works=True, source="google-ai-edge/LiteRT#3611"
     ),
 )
@@ -73,7 +73,7 @@ class _RawDevice(ctypes.Structure):
     _fields_ = (("kind", ctypes.c_int), ("path", ctypes.c_char_p))
 
 
-def list_devices(library: str = LIBRARY) -> tuple[Device, ...]:
+def list_devices(library: str = LIBRARY) -> tuple[EdgeTpuDevice, ...]:
     """Return the Edge TPUs there are, by Google's pycoral where that is installed, else by the library itself.
 
     Raises:
@@ -125,14 +125,14 @@ def why_refused(library: str, device: str) -> str:
     return f"{there} is there, but does not answer or serves another process; an Edge TPU belongs to one at a time"
 
 
-def _covers(devices: Sequence[Device], device: str) -> bool:
+def _covers(devices: Sequence[EdgeTpuDevice], device: str) -> bool:
     """Whether `device` ("usb", "usb:0", "pci:1", ":1") names one of these."""
     kind, _, number = device.partition(":")
     fitting = [one for one in devices if kind in ("", one.kind)]
     return len(fitting) > int(number or 0)
 
 
-def _by_library(library: str) -> tuple[Device, ...]:
+def _by_library(library: str) -> tuple[EdgeTpuDevice, ...]:
     loaded = ctypes.CDLL(library)
     ask, release = loaded.edgetpu_list_devices, loaded.edgetpu_free_devices
     ask.restype, ask.argtypes = ctypes.POINTER(_RawDevice), [ctypes.POINTER(ctypes.c_size_t)]
@@ -145,15 +145,15 @@ def _by_library(library: str) -> tuple[Device, ...]:
     return devices
 
 
-def _device(raw: _RawDevice) -> Device:
+def _device(raw: _RawDevice) -> EdgeTpuDevice:
     kind = KINDS[raw.kind] if 0 <= raw.kind < len(KINDS) else str(raw.kind)
-    return Device(kind, (raw.path or b"").decode(errors="replace"))
+    return EdgeTpuDevice(kind, (raw.path or b"").decode(errors="replace"))
 
 
-def _by_pycoral() -> tuple[Device, ...]:
+def _by_pycoral() -> tuple[EdgeTpuDevice, ...]:
     """Ask Google's pycoral; the package of that name on PyPI is about coral reefs and has no such module."""
     try:
         ask = import_module("pycoral.utils.edgetpu").list_edge_tpus
     except (ImportError, OSError, AttributeError):
         return ()
-    return tuple(Device(str(one["type"]), str(one["path"])) for one in ask())
+    return tuple(EdgeTpuDevice(str(one["type"]), str(one["path"])) for one in ask())

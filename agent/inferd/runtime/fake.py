@@ -33,7 +33,7 @@ class Fake:
 
     info: EngineInfo
 
-    def __init__(self, path: str, options: settings.Engine, clock: Clock, name: str) -> None:
+    def __init__(self, path: str, options: settings.EngineConfig, clock: Clock, name: str) -> None:
         """Take `load_ms` and be ready, or die.
 
         Args:
@@ -124,7 +124,7 @@ class Fake:
         )
 
 
-def read_fake(path: str, options: settings.Engine, name: str) -> settings.FakeEngine:
+def read_fake(path: str, options: settings.EngineConfig, name: str) -> settings.FakeEngine:
     """Return what the fake at `path` does; what `options` say where there is no such file.
 
     Raises:

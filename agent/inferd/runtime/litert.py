@@ -18,7 +18,7 @@ from inferd.config import settings
 from inferd.errors import EngineError
 from inferd.records import Array, EngineInfo
 from inferd.runtime.delegates import EDGETPU, delegation, load_delegate
-from inferd.runtime.delegation import DELEGATE, Node, count_delegated
+from inferd.runtime.delegation import DELEGATE, PlanNode, count_delegated
 from inferd.runtime.error_text import CPU, EDGETPU_OP, invoke_refusal, loading
 from inferd.runtime.library import PREFERRED, find_runtime
 from inferd.runtime.model_file import open_model
@@ -44,7 +44,7 @@ class LiteRt:
     _invoke: Callable[[], None]
     _interpreter: Any  # the runtimes ship no types
 
-    def __init__(self, path: str, options: settings.Engine, clock: Clock, name: str) -> None:
+    def __init__(self, path: str, options: settings.EngineConfig, clock: Clock, name: str) -> None:
         """Load the model, run it once on zeros and forget that run.
 
         Args:
@@ -176,7 +176,7 @@ class LiteRt:
         self.reset()
         return took_ms
 
-    def _what_runs_it(self, plan: Sequence[Node]) -> str:
+    def _what_runs_it(self, plan: Sequence[PlanNode]) -> str:
         """Return "cpu", or what the delegate drives: an Edge TPU takes only operators that were compiled for it."""
         if self._delegation is None:
             return CPU
@@ -205,12 +205,12 @@ class LiteRt:
         raise EngineError(self._name, invoke_refusal(exc, self._runtime.title, self._accelerator)) from exc
 
 
-def plan_of(interpreter: Any) -> tuple[Node, ...]:  # Any: the runtimes ship no types
+def plan_of(interpreter: Any) -> tuple[PlanNode, ...]:  # Any: the runtimes ship no types
     """Return the execution plan, DELEGATE nodes last; () where this runtime no longer shows it."""
     native = interpreter._interpreter  # noqa: SLF001 - the public way costs five times as much (3 ms for MobileNet V2)
     try:
         return tuple(
-            Node(
+            PlanNode(
                 native.NodeName(index),
                 tuple(native.NodeInputs(index).tolist()),
                 tuple(native.NodeOutputs(index).tolist()),

@@ -57,7 +57,7 @@ class Onnx:
     _lend_inputs: tuple[Lend, ...]
     _lend_outputs: tuple[Lend, ...]
 
-    def __init__(self, path: str, options: settings.Engine, clock: Clock, name: str) -> None:
+    def __init__(self, path: str, options: settings.EngineConfig, clock: Clock, name: str) -> None:
         """Load the model, and run it once on zeros.
 
         Args:
@@ -120,7 +120,7 @@ class Onnx:
         self._session = self._binding = None
         self._fed, self._made = [], []
 
-    def _load(self, path: str, options: settings.Engine) -> Any:  # Any: it ships no types for its native half
+    def _load(self, path: str, options: settings.EngineConfig) -> Any:  # Any: it ships no types for its native half
         open_file(self._name, path).close()
         self._require_providers(options.providers)
         providers = [(provider, dict(options.provider_options.get(provider, {}))) for provider in options.providers]
@@ -196,7 +196,7 @@ class Onnx:
         """Count who holds the tensors' memory: a view, and every slice of it, is one more."""
         return tuple(sys.getrefcount(array) for array in (*self._fed, *self._made))
 
-    def _describe(self, options: settings.Engine, load_ms: float, warmup_ms: float) -> EngineInfo:
+    def _describe(self, options: settings.EngineConfig, load_ms: float, warmup_ms: float) -> EngineInfo:
         nodes, delegated = self._assigned()
         used = self._session.get_providers()
         unused = [provider for provider in options.providers if provider not in used]

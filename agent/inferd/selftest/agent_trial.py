@@ -20,9 +20,9 @@ from inferd import ipc
 from inferd.bundled_files import bundled
 from inferd.control.commands.control_socket import ask
 from inferd.errors import InferdError, WorkerError
-from inferd.selftest.report import Agent
+from inferd.selftest.report import AgentMeasurement
 from inferd.system.clock import Clock
-from inferd.system.processes.parent_death import Leashed
+from inferd.system.processes.parent_death import BoundProgram
 
 WORKER = "inferd-worker"
 PATIENCE_S = 120.0  # for one step, on the slowest board (or under emulation)
@@ -34,7 +34,7 @@ TIMES = 3  # swaps and deaths; more where there is time
 NANO = 1e9
 
 
-class Trial:
+class AgentTrial:
     """A running agent that is being tried. Owned by one thread; `close` ends it."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
@@ -45,7 +45,7 @@ class Trial:
         self._configure()
         command = [sys.executable, "-P", "-m", "inferd", "run", "--print", "--config", str(folder / "inferd.toml")]
         with (folder / "log").open("wb") as log:
-            self._process = Leashed(command, stdout=subprocess.PIPE, stderr=log)
+            self._process = BoundProgram(command, stdout=subprocess.PIPE, stderr=log)
         assert self._process.stdout is not None  # noqa: S101 - a PIPE was asked for
         self._results = self._process.stdout
         os.set_blocking(self._results.fileno(), False)
@@ -112,7 +112,7 @@ class Trial:
         """Return what it says of itself; nothing while it does not answer."""
         with suppress(InferdError):
             answer, _ = ask(self._folder / "state", ipc.AskStatus())
-            if isinstance(answer, ipc.ToldModels) and not answer.error:
+            if isinstance(answer, ipc.ModelsAnswer) and not answer.error:
                 told: dict[str, Any] = msgspec.json.decode(answer.told)
                 return told
         return {}
@@ -158,11 +158,11 @@ class Trial:
         (self._folder / "inferd.toml").write_text(text)
 
 
-def try_agent(folder: Path, clock: Clock, seconds: float) -> Agent:
+def try_agent(folder: Path, clock: Clock, seconds: float) -> AgentMeasurement:
     """Start the agent, swap its model and kill its worker, at least a few times and for about so long."""
-    told = Agent()
+    told = AgentMeasurement()
     ends_ns = clock.monotonic_ns() + seconds * NANO
-    trial = Trial(folder, clock)
+    trial = AgentTrial(folder, clock)
     try:
         told = msgspec.structs.replace(told, first_result_s=trial.next_result_s())
         told = msgspec.structs.replace(told, frames_per_s=trial.frames_per_s(max(2.5, seconds / 5)))

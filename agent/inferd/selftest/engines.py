@@ -13,9 +13,9 @@ from typing import IO, Any
 
 from inferd.bundled_files import bundled
 from inferd.records import Unavailable
-from inferd.selftest.report import Heat, Timed
+from inferd.selftest.report import EngineTiming, SustainedLoad
 from inferd.system.clock import Clock
-from inferd.system.processes.parent_death import Leashed
+from inferd.system.processes.parent_death import BoundProgram
 
 GRACE_S = 120.0  # for imports on a slow board, and for a child that hangs
 LOOK_S = 0.5
@@ -24,7 +24,7 @@ NANO = 1e9
 Glance = Callable[[], dict[str, float | None]]
 
 
-class Child:
+class MeasuringChild:
     """A child that runs the digits model for a while. Owned by whoever started it; `result` ends it."""
 
     def __init__(self, delegate: str, threads: int, seconds: float) -> None:
@@ -33,7 +33,7 @@ class Child:
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `result`
         self._limit_s = seconds + GRACE_S
         command = [sys.executable, "-P", "-m", "inferd.selftest.measure", model, delegate, str(threads), str(seconds)]
-        self._process = Leashed(command, stdout=self._said, stderr=subprocess.DEVNULL)
+        self._process = BoundProgram(command, stdout=self._said, stderr=subprocess.DEVNULL)
 
     @property
     def running(self) -> bool:
@@ -53,7 +53,7 @@ class Child:
         return {"why": f"the process that tried it {ended.sentence}" if ended else "it did not answer in time"}
 
 
-def time_engines(seconds: float, edgetpu: str) -> list[Timed]:
+def time_engines(seconds: float, edgetpu: str) -> list[EngineTiming]:
     """Return how the digits model runs alone, with one thread and with all cores.
 
     Args:
@@ -65,13 +65,13 @@ def time_engines(seconds: float, edgetpu: str) -> list[Timed]:
     if cores > 1:
         timed.append(_time(f"cpu, {cores} threads", "", cores, seconds))
     onnx = "no model for it comes with inferd; `inferd infer MODEL.onnx PICTURE` tries yours"
-    return [*timed, Timed("edgetpu", why=edgetpu), Timed("onnxruntime", why=onnx)]
+    return [*timed, EngineTiming("edgetpu", why=edgetpu), EngineTiming("onnxruntime", why=onnx)]
 
 
-def load_all(seconds: float, glance: Glance, clock: Clock) -> Heat:
+def load_all(seconds: float, glance: Glance, clock: Clock) -> SustainedLoad:
     """Keep all cores busy for so long, and return what that did; `glance` is asked twice a second."""
     before = glance()
-    children = [Child("", 1, seconds) for _ in range(available_cores())]
+    children = [MeasuringChild("", 1, seconds) for _ in range(available_cores())]
     began_ns = clock.monotonic_ns()
     hottest = before.get("temperature_c")
     while any(child.running for child in children) and clock.monotonic_ns() - began_ns < (seconds + GRACE_S) * NANO:
@@ -79,7 +79,7 @@ def load_all(seconds: float, glance: Glance, clock: Clock) -> Heat:
         now = glance().get("temperature_c")
         hottest = max((one for one in (hottest, now) if one is not None), default=None)
     told = [figures for figures in (child.result() for child in children) if "why" not in figures]
-    return Heat(
+    return SustainedLoad(
         seconds=seconds,
         before_c=before.get("temperature_c"),
         hottest_c=hottest,
@@ -116,10 +116,10 @@ def number(reading: object) -> float | str:
     return float(reading) if isinstance(reading, int | float) else "none: not enough time has passed"
 
 
-def _time(what: str, delegate: str, threads: int, seconds: float) -> Timed:
-    told = Child(delegate, threads, seconds).result()
-    known = {name: told[name] for name in Timed.__struct_fields__ if name in told}
-    return Timed(what, **known)
+def _time(what: str, delegate: str, threads: int, seconds: float) -> EngineTiming:
+    told = MeasuringChild(delegate, threads, seconds).result()
+    known = {name: told[name] for name in EngineTiming.__struct_fields__ if name in told}
+    return EngineTiming(what, **known)
 
 
 def _mean(told: list[dict[str, Any]], key: str) -> float | None:

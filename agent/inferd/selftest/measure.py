@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
-from inferd.config.settings import Engine
+from inferd.config.settings import EngineConfig
 from inferd.errors import InferdError
-from inferd.plugins import ENGINES, find
-from inferd.plugins import Engine as Running
+from inferd.plugins import ENGINES, Engine, find
 from inferd.system.clock import SystemClock
 
 MOST = 200_000  # samples kept; a board that makes more ends earlier
@@ -26,21 +25,21 @@ def main(arguments: Sequence[str]) -> int:
     """Run and tell; return 0 where the model ran."""
     model, delegate, threads, seconds = arguments
     try:
-        told = run(model, Engine(delegate=delegate, threads=int(threads)), float(seconds))
+        told = run(model, EngineConfig(delegate=delegate, threads=int(threads)), float(seconds))
     except InferdError as exc:
         told = {"why": str(exc)}
     sys.stdout.write(json.dumps(told) + "\n")
     return int("why" in told)
 
 
-def run(model: str, options: Engine, seconds: float) -> dict[str, Any]:  # Any: figures of several types, as JSON
+def run(model: str, options: EngineConfig, seconds: float) -> dict[str, Any]:  # Any: figures of several types, as JSON
     """Run a model on zeros for so long, and return figures in milliseconds.
 
     Raises:
         InferdError: it does not load or run so.
     """
     clock = SystemClock()
-    engine: Running
+    engine: Engine
     with closing(find("engine", ENGINES, options.kind)(model, options, clock, "digits")) as engine:
         took = _invokes(engine, clock, seconds)
         info = engine.info
@@ -59,7 +58,7 @@ def run(model: str, options: Engine, seconds: float) -> dict[str, Any]:  # Any: 
     }
 
 
-def _invokes(engine: Running, clock: SystemClock, seconds: float) -> list[int]:
+def _invokes(engine: Engine, clock: SystemClock, seconds: float) -> list[int]:
     """Return what each inference took, nanoseconds."""
     took: list[int] = []
     pause_ns = _pause_ns(engine, clock, seconds)
@@ -72,7 +71,7 @@ def _invokes(engine: Running, clock: SystemClock, seconds: float) -> list[int]:
     return took
 
 
-def _pause_ns(engine: Running, clock: SystemClock, seconds: float) -> int:
+def _pause_ns(engine: Engine, clock: SystemClock, seconds: float) -> int:
     """Return how far apart samples are kept, so that they spread over the whole time and there are never too many."""
     began_ns = clock.monotonic_ns()
     engine.invoke()

@@ -33,7 +33,7 @@ class Board(msgspec.Struct, frozen=True):
     inferd: str
 
 
-class Timed(msgspec.Struct, frozen=True):
+class EngineTiming(msgspec.Struct, frozen=True):
     """How a model ran on an engine, in milliseconds; `why` is set, and the rest 0, where it did not.
 
     Attributes:
@@ -59,8 +59,8 @@ class Timed(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-class Heat(msgspec.Struct, frozen=True):
-    """What sustained load on all cores did. None where this board cannot tell; `Report.meters` says why.
+class SustainedLoad(msgspec.Struct, frozen=True):
+    """What sustained load on all cores did. None where this board cannot tell; `SelftestReport.meters` says why.
 
     Attributes:
         seconds: of load.
@@ -80,7 +80,7 @@ class Heat(msgspec.Struct, frozen=True):
     last_ms: float | None = None
 
 
-class Agent(msgspec.Struct, frozen=True):
+class AgentMeasurement(msgspec.Struct, frozen=True):
     """How the real agent fared; None for what did not come about, and `why` says why.
 
     Attributes:
@@ -102,7 +102,7 @@ class Agent(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-class Report(msgspec.Struct, frozen=True):
+class SelftestReport(msgspec.Struct, frozen=True):
     """All of a self-test.
 
     Attributes:
@@ -120,10 +120,10 @@ class Report(msgspec.Struct, frozen=True):
     time: str
     board: Board
     runtimes: dict[str, str | None]
-    timed: list[Timed]
+    timed: list[EngineTiming]
     meters: dict[str, float | str]
-    heat: Heat
-    agent: Agent
+    heat: SustainedLoad
+    agent: AgentMeasurement
 
     @property
     def passed(self) -> bool:
@@ -131,7 +131,7 @@ class Report(msgspec.Struct, frozen=True):
         return any(not one.why for one in self.timed) and not self.agent.why
 
 
-def lines(report: Report) -> Iterator[str]:
+def lines(report: SelftestReport) -> Iterator[str]:
     """Yield the report for a person, line by line."""
     board = report.board
     yield f"inferd {board.inferd} on {board.name or 'a machine without a board name'}, {report.time}"
@@ -158,7 +158,7 @@ def lines(report: Report) -> Iterator[str]:
     )
 
 
-def row(report: Report) -> str:
+def row(report: SelftestReport) -> str:
     """Return the report as a row of the table of boards."""
     board, agent = report.board, report.agent
     best = min((one for one in report.timed if not one.why), key=lambda one: one.p50_ms, default=None)
@@ -178,11 +178,11 @@ def row(report: Report) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _failure(report: Report) -> str:
+def _failure(report: SelftestReport) -> str:
     return report.agent.why or "no model runs: " + "; ".join(one.why for one in report.timed if one.why)
 
 
-def _timed(one: Timed) -> str:
+def _timed(one: EngineTiming) -> str:
     if one.why:
         return one.why
     nodes = "" if one.nodes_delegated is None else f", {one.nodes_delegated} of {one.nodes} operators delegated"
@@ -190,7 +190,7 @@ def _timed(one: Timed) -> str:
     return f"{figures}; load {one.load_ms:.1f}, first {one.warmup_ms:.2f}; {one.runtime}{nodes}"
 
 
-def _heat(heat: Heat) -> str:
+def _heat(heat: SustainedLoad) -> str:
     """Return what load did; what this board cannot tell is left out, for the meters say why."""
     said = [
         _if_known("inference {:.3f} ms at first, {:.3f} ms at last", heat.first_ms, heat.last_ms),
@@ -203,7 +203,7 @@ def _heat(heat: Heat) -> str:
     return "; ".join([*filter(None, said), *([f"not known here: {', '.join(lacking)}"] if lacking else [])])
 
 
-def _agent(agent: Agent) -> str:
+def _agent(agent: AgentMeasurement) -> str:
     said = [
         f"first result after {_or_dash(agent.first_result_s, '{:.2f}')} s",
         f"{_or_dash(agent.frames_per_s, '{:.0f}')} frames a second",

@@ -19,7 +19,7 @@ from inferd.meters.device_meters import DeviceMeter
 from inferd.records import Unavailable
 from inferd.selftest.agent_trial import try_agent
 from inferd.selftest.engines import available_cores, load_all, number, processor, read_text, time_engines
-from inferd.selftest.report import SCHEMA_VERSION, Board, Heat, Report
+from inferd.selftest.report import SCHEMA_VERSION, Board, SelftestReport, SustainedLoad
 from inferd.system import machine
 from inferd.system.clock import Clock
 
@@ -31,9 +31,9 @@ ENGINES_SHARE, LOAD_SHARE, AGENT_SHARE = 0.1, 0.6, 0.2  # the rest is starting a
 Say = Callable[[str], None]
 
 
-def examine_board(seconds: float, clock: Clock, environment: Mapping[str, str], say: Say) -> Report:
+def examine_board(seconds: float, clock: Clock, environment: Mapping[str, str], say: Say) -> SelftestReport:
     """Do everything in about so long; `say` hears what begins."""
-    meter = DeviceMeter(clock, settings.Metrics(slow_s=1.0), Path(tempfile.gettempdir()))
+    meter = DeviceMeter(clock, settings.MetricsConfig(slow_s=1.0), Path(tempfile.gettempdir()))
     try:
         say("meters")
         clock.pause(FIRST_S)
@@ -49,7 +49,7 @@ def examine_board(seconds: float, clock: Clock, environment: Mapping[str, str], 
     with tempfile.TemporaryDirectory(prefix="inferd-selftest-") as folder:
         agent = try_agent(Path(folder), clock, seconds * AGENT_SHARE)
     now = datetime.fromtimestamp(clock.wall_s(), UTC).isoformat(timespec="seconds")
-    return Report(SCHEMA_VERSION, now, describe(found), runtimes(), timed, found, heat, agent)
+    return SelftestReport(SCHEMA_VERSION, now, describe(found), runtimes(), timed, found, heat, agent)
 
 
 def describe(found: Mapping[str, float | str]) -> Board:
@@ -86,7 +86,7 @@ def readings(meter: DeviceMeter) -> dict[str, float | str]:
     return told
 
 
-def heated(meter: DeviceMeter, seconds: float, clock: Clock) -> Heat:
+def heated(meter: DeviceMeter, seconds: float, clock: Clock) -> SustainedLoad:
     """Load all cores and read temperature, clock and throttling before, while and after."""
     before = meter.sample()
 

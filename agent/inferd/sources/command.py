@@ -13,7 +13,7 @@ from inferd.sources.command_presets import PRESETS, Preset
 from inferd.sources.decoding import pcm
 from inferd.sources.decoding.audio_windows import Sound
 from inferd.sources.decoding.child_program import Program, fill_in
-from inferd.sources.decoding.mjpeg import Jpegs, decode_jpeg
+from inferd.sources.decoding.mjpeg import MjpegReader, decode_jpeg
 from inferd.sources.decoding.raw_video import FORMATS, RawPictures
 from inferd.system.clock import Clock
 
@@ -193,7 +193,7 @@ class _Jpeg:
     rate_hz = 0.0
 
     def __init__(self) -> None:
-        self._jpegs = Jpegs("command")
+        self._jpegs = MjpegReader("command")
         self._chunk = bytearray(READ_BYTES)
 
     def room(self) -> memoryview:

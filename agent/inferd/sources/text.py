@@ -13,14 +13,14 @@ from inferd.records import Array, Frame
 from inferd.sources.decoding.child_program import Program
 from inferd.sources.decoding.filenames import readable
 from inferd.sources.decoding.sliding_windows import Windows
-from inferd.sources.decoding.text_rows import Rows
+from inferd.sources.decoding.text_rows import RowReader
 from inferd.system.clock import Clock
 
 LONGEST_LINE_BYTES = 1 << 16
 MOST_DAMAGED = 100  # lines in a row; then it is something else than it should be
 
 
-class Lines:
+class TextLines:
     """Gives windows (window, columns) float32, NaN where a value is missing or no number."""
 
     def __init__(self, options: settings.LinesSource, clock: Clock) -> None:
@@ -36,7 +36,7 @@ class Lines:
         self._part = options.path or "lines"
         self._options = options
         self._clock = clock
-        self._rows = Rows(self._part, options.format, options.columns)
+        self._rows = RowReader(self._part, options.format, options.columns)
         self._windows: Windows | None = None
         self._damaged = 0
         self._text = _open(options, clock)

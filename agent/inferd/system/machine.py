@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class MachineInfo:
     """A machine; `board` is None where the firmware says nothing (a PC, a container)."""
 
     python: str
@@ -19,10 +19,10 @@ class Machine:
 
 
 @cache
-def describe(root: Path = Path("/")) -> Machine:
+def describe(root: Path = Path("/")) -> MachineInfo:
     """Return what machine this is; read once, for it does not change."""
     release = platform.freedesktop_os_release() if (root / "etc/os-release").exists() else {}
-    return Machine(
+    return MachineInfo(
         python=platform.python_version(),
         architecture=platform.machine(),
         os=release.get("PRETTY_NAME", platform.system()),

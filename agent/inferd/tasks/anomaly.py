@@ -27,7 +27,7 @@ def build(description: ModelDescription, info: EngineInfo) -> Task:
     return Reconstruction(description, info)
 
 
-class Verdict:
+class AnomalyJudge:
     """Turns a measure into a result: its mean over frames, and where a limit is known, which side of it that is."""
 
     def __init__(self, description: ModelDescription) -> None:
@@ -71,7 +71,7 @@ class Reconstruction:
             raise ModelError(description.ref.name, f"takes {sizes[0]} values and gives {sizes[1]}; {remedy}")
         self._in, self._out = info.inputs[0], info.outputs[0]
         self._seen = np.empty(sizes[0][0], self._in.dtype)
-        self._verdict = Verdict(description)
+        self._verdict = AnomalyJudge(description)
         self.forget = self._verdict.forget
 
     def watch(self, inputs: Sequence[Array]) -> None:
@@ -104,7 +104,7 @@ class Distance:
         self._normalize = bool(said.normalize)
         if self._normalize:
             self._reference = _unit(self._reference)
-        self._verdict = Verdict(description)
+        self._verdict = AnomalyJudge(description)
         self.forget = self._verdict.forget
 
     def decode(self, outputs: Sequence[Array], geometry: Geometry) -> Result:  # noqa: ARG002 - no place

@@ -13,11 +13,11 @@ EXPIRED = 10
 WRONG_NAME = (62, 64)  # HOSTNAME_MISMATCH, IP_ADDRESS_MISMATCH
 
 
-class Refused(LinkError):
+class BrokerRefused(LinkError):
     """The broker answered and does not want us, or we do not want it; trying again soon does not help."""
 
 
-class TakenOver(Refused):
+class TakenOver(BrokerRefused):
     """Somebody else connected under our name."""
 
 

@@ -20,7 +20,7 @@ SUFFIXES = ("status", "state", "model", "result")
 
 
 @dataclass(slots=True)
-class PipelineSeen:
+class PipelineView:
     """What is known of a pipeline; None where it has not been told."""
 
     status: PipelineStatus | None = None
@@ -41,7 +41,7 @@ class PipelineSeen:
 
 
 @dataclass(slots=True)
-class DeviceSeen:
+class DeviceState:
     """What is known of a device. Whoever made it owns it; `hear` takes every message, in the order in which they came.
 
     Attributes:
@@ -54,7 +54,7 @@ class DeviceSeen:
     online: bool | None = None
     info: Info | None = None
     metrics: Metrics | None = None
-    pipelines: dict[str, PipelineSeen] = field(default_factory=dict)
+    pipelines: dict[str, PipelineView] = field(default_factory=dict)
     alerts: dict[tuple[str, str], Event] = field(default_factory=dict)
     events: deque[tuple[str, Event]] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
     results: int = 0
@@ -119,7 +119,7 @@ class DeviceSeen:
             case ["status"]:
                 self.online = payload == b"online"
             case ["info"]:
-                self._starts(msgspec.json.decode(payload, type=Stamp).boot_id)
+                self._starts(msgspec.json.decode(payload, type=MessageId).boot_id)
                 self._about(msgspec.json.decode(payload, type=Info))
             case ["metrics" | "rollup"]:
                 self._count(msgspec.json.decode(payload, type=Metrics))
@@ -154,7 +154,7 @@ class DeviceSeen:
         self._boot_id = boot_id
 
     def _happened(self, payload: bytes) -> None:
-        event, stamp = msgspec.json.decode(payload, type=Event), msgspec.json.decode(payload, type=Stamp)
+        event, stamp = msgspec.json.decode(payload, type=Event), msgspec.json.decode(payload, type=MessageId)
         self.events.append((stamp.time, event))
         if event.kind == "agent.started":
             self.alerts.clear()
@@ -163,7 +163,7 @@ class DeviceSeen:
     def _missed(self, payload: bytes) -> None:
         """Take from a batch the alerts of this start on which nothing newer was said; the rest is of another time."""
         for message in (bytes(one.message) for one in decode_missed(payload) if one.topic == "event"):
-            event, stamp = msgspec.json.decode(message, type=Event), msgspec.json.decode(message, type=Stamp)
+            event, stamp = msgspec.json.decode(message, type=Event), msgspec.json.decode(message, type=MessageId)
             key = (str(event.data.get("alert")), event.pipeline or "")
             if stamp.boot_id == self._boot_id and stamp.seq > self._newest.get(key, 0):
                 self._alert(event, stamp.seq)
@@ -193,13 +193,13 @@ class DeviceSeen:
                 case "model":
                     seen.model = msgspec.json.decode(payload, type=Model)
 
-    def _pipeline(self, name: str) -> PipelineSeen | None:
+    def _pipeline(self, name: str) -> PipelineView | None:
         if name not in self.pipelines and len(self.pipelines) >= MAX_PIPELINES:
             return None
-        return self.pipelines.setdefault(name, PipelineSeen())
+        return self.pipelines.setdefault(name, PipelineView())
 
 
-class Stamp(msgspec.Struct, frozen=True):
+class MessageId(msgspec.Struct, frozen=True):
     """Which message it is."""
 
     time: str = ""

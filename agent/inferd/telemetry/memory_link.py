@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from inferd.config.settings import Mqtt
-from inferd.records import Incoming, LinkNews, Message
+from inferd.records import Incoming, LinkEvent, Message
 from inferd.system.clock import Clock
 from inferd.system.threads import Lock
 from inferd.telemetry.outgoing.outbox import Outbox
@@ -63,7 +63,7 @@ class MemoryLink:
         """Return what was heard since the last time, oldest first."""
         return [self._incoming.popleft() for _ in range(len(self._incoming))]
 
-    def news(self) -> list[LinkNews]:
+    def news(self) -> list[LinkEvent]:
         """Return nothing: nothing ever happens to it."""
         return []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import BinaryIO
 
-from inferd.records import Incoming, LinkNews, Message
+from inferd.records import Incoming, LinkEvent, Message
 from inferd.system.threads import Condition, join_all, start
 
 MAX_WAITING = 1000  # lines kept while whoever reads them is slow; the oldest go first
@@ -44,7 +44,7 @@ class LineLink:
         """Return nothing: nobody answers a line."""
         return []
 
-    def news(self) -> list[LinkNews]:
+    def news(self) -> list[LinkEvent]:
         """Return nothing."""
         return []
 

@@ -7,19 +7,19 @@ import numpy as np
 from inferd.array_math import dequantize
 from inferd.records import Array, EngineInfo
 from inferd.vet.golden import Golden, finite, largest_excess, probes, read_golden, run, same
-from inferd.vet.side_by_side import Stand, same_inputs
+from inferd.vet.side_by_side import SideBySide, same_inputs
 from inferd.wire.manifest import ModelDescription
-from inferd.wire.vetting import Gate, failed, not_judged, passed
+from inferd.wire.vetting import GateResult, failed, not_judged, passed
 
 REGRESSION = 0.02  # accuracy on the same samples may be lower by so much
 
 
-class Behaviour(Stand):
+class Behaviour(SideBySide):
     """A stand that judges what a model answers."""
 
     __slots__ = ()
 
-    def behaviour(self) -> Gate:
+    def behaviour(self) -> GateResult:
         """Does it answer as it should?"""
         running = self.running
         running.golden = self._golden()
@@ -55,7 +55,7 @@ class Behaviour(Stand):
             return None
         return Golden(rival.golden.inputs, {}, rival.golden.labels, rival.golden.count)
 
-    def _unverified(self) -> Gate:
+    def _unverified(self) -> GateResult:
         """Judge what can be judged of a model without samples."""
         engine, info = self.running.engine, self.running.info
         inputs = list(probes(info))
@@ -75,7 +75,7 @@ class Behaviour(Stand):
             return False
         return not _all_same([run(self.rival.engine, given) for given in inputs])
 
-    def _constant(self, golden: Golden, outputs: list[list[Array]]) -> Gate | None:
+    def _constant(self, golden: Golden, outputs: list[list[Array]]) -> GateResult | None:
         varied = any(
             not same([array[0]], [array[index]]) for array in golden.outputs.values() for index in range(golden.count)
         )
@@ -84,7 +84,7 @@ class Behaviour(Stand):
             return failed("behaviour", "constant_output", "it answers the same whatever it is shown")
         return None
 
-    def _mismatch(self, golden: Golden, outputs: list[list[Array]]) -> Gate | None:
+    def _mismatch(self, golden: Golden, outputs: list[list[Array]]) -> GateResult | None:
         tolerance, info = self.subject.description.manifest.golden.tolerance, self.running.info
         worst, allowed, at = 0.0, 1.0, 0
         for index, output in enumerate(outputs):
@@ -97,7 +97,7 @@ class Behaviour(Stand):
         self.verified = self.verified or bool(golden.outputs)
         return None
 
-    def _accuracy(self, outputs: list[list[Array]]) -> Gate:
+    def _accuracy(self, outputs: list[list[Array]]) -> GateResult:
         golden = self.running.golden
         assert golden is not None  # noqa: S101 - behaviour has read it
         figures = {"samples": float(golden.count)}

@@ -26,13 +26,13 @@ from inferd.store.description.cpu_fallback import find_twin
 from inferd.store.description.describe import describe
 from inferd.store.description.manifest_file import MANIFEST_MAX_BYTES, parse_manifest
 from inferd.store.formats.bounded_file import ModelFile, read_small
-from inferd.store.storage.bundle_store import Copied, Shelf
+from inferd.store.storage.bundle_store import BundleStore, StagedBundle
 from inferd.system.clock import SystemClock
 from inferd.system.processes.channel import Channel
 from inferd.vet.cpu_fallback import on_cpu, open_twin
 from inferd.vet.gates import Gates
-from inferd.vet.side_by_side import Subject
-from inferd.wire.manifest import FileFacts, InputSection, Manifest, ModelDescription, OutputSection
+from inferd.vet.side_by_side import ExaminedModel
+from inferd.wire.manifest import InputSection, Manifest, ModelDescription, ModelFileFacts, OutputSection
 
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
 DIGEST_HEADER = "inferd proven bundle 1\n"
@@ -64,7 +64,7 @@ def main(channel_fd: int) -> int:
 
 
 @contextmanager
-def _lend(request: ipc.Examine) -> Iterator[tuple[Path, Copied | None]]:
+def _lend(request: ipc.Examine) -> Iterator[tuple[Path, StagedBundle | None]]:
     """Lend what is to be described: a copy beside its place in the store, or the file itself.
 
     Raises:
@@ -74,11 +74,11 @@ def _lend(request: ipc.Examine) -> Iterator[tuple[Path, Copied | None]]:
     if not request.store_dir or (request.engine.kind == "fake" and not path.exists()):
         yield path, None
         return
-    with Shelf(Path(request.store_dir)).copy(path) as copied:
+    with BundleStore(Path(request.store_dir)).copy(path) as copied:
         yield copied.path, copied
 
 
-def _examine(request: ipc.Examine, path: Path, copied: Copied | None, channel: ToAsker) -> None:
+def _examine(request: ipc.Examine, path: Path, copied: StagedBundle | None, channel: ToAsker) -> None:
     """Describe a model, try the gates, put it into the store, and tell.
 
     Raises:
@@ -94,9 +94,9 @@ def _examine(request: ipc.Examine, path: Path, copied: Copied | None, channel: T
         return
     twin = open_twin(path, request, description)
     with ExitStack() as held:
-        subject = Subject(description, path, f"/proc/self/fd/{fd}" if fd is not None else request.path)
+        subject = ExaminedModel(description, path, f"/proc/self/fd/{fd}" if fd is not None else request.path)
         if twin is not None:
-            subject = Subject(twin.description, path, f"/proc/self/fd/{twin.fd}", by_twin=True)
+            subject = ExaminedModel(twin.description, path, f"/proc/self/fd/{twin.fd}", by_twin=True)
             request = msgspec.structs.replace(request, engine=on_cpu(request.engine))
         wanted = request.gates and digest not in request.trusted
         gates = Gates(subject, _against(request, held) if wanted else None, request, SystemClock(), held)
@@ -108,7 +108,7 @@ def _examine(request: ipc.Examine, path: Path, copied: Copied | None, channel: T
     del gates
     gc.collect()
     if copied is not None:
-        Shelf(Path(request.store_dir)).put(copied, digest)
+        BundleStore(Path(request.store_dir)).put(copied, digest)
     root, size_bytes = (copied.root, copied.size_bytes) if copied else ("", 0)
     fds = [each for each in (fd, twin.fd if twin else None) if each is not None]
     by_twin = twin.description if twin else None
@@ -118,7 +118,7 @@ def _examine(request: ipc.Examine, path: Path, copied: Copied | None, channel: T
 def _try(gates: Gates, channel: ToAsker) -> ipc.ExamineFailed | None:
     """Try all gates and tell each; return the refusal, None where there is none."""
     for gate in gates:
-        channel.send(ipc.Gated(gate))
+        channel.send(ipc.GateJudged(gate))
         if gate.finding == "fail":
             description = gates.subject.description
             return ipc.ExamineFailed(description.ref.name, gate.why, description, gate.code)
@@ -171,7 +171,7 @@ def _prove(description: ModelDescription, bundle: Bundle) -> ModelDescription:
     return msgspec.structs.replace(description, ref=msgspec.structs.replace(description.ref, digest=digest))
 
 
-def _against(request: ipc.Examine, held: ExitStack) -> Subject | None:
+def _against(request: ipc.Examine, held: ExitStack) -> ExaminedModel | None:
     """Return the model that serves now; None where there is none or it cannot be read any more."""
     if not request.against:
         return None
@@ -185,8 +185,8 @@ def _against(request: ipc.Examine, held: ExitStack) -> Subject | None:
     held.callback(os.close, fd)
     if (twin := open_twin(path, request, description)) is not None:
         held.callback(os.close, twin.fd)
-        return Subject(twin.description, path, f"/proc/self/fd/{twin.fd}")
-    return Subject(description, path, f"/proc/self/fd/{fd}")
+        return ExaminedModel(twin.description, path, f"/proc/self/fd/{twin.fd}")
+    return ExaminedModel(description, path, f"/proc/self/fd/{fd}")
 
 
 def _unchanged(listed: ipc.Listed) -> bool:
@@ -244,6 +244,6 @@ def _describe_fake(request: ipc.Examine, fake: settings.FakeEngine, said: Manife
             golden=said.golden,
         ),
         labels=tuple(f"class {index}" for index in range(len(fake.scores))),
-        facts=FileFacts(0, "a fake engine", {}, (), (), (), (), metadata=False, min_runtime=""),
+        facts=ModelFileFacts(0, "a fake engine", {}, (), (), (), (), metadata=False, min_runtime=""),
         told_by={},
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inferd.wire.manifest import BudgetSection
-from inferd.wire.vetting import Gate, failed, not_judged, passed
+from inferd.wire.vetting import GateResult, failed, not_judged, passed
 
 NO_RIVAL = "there is no model to compare it with; its budget is judged in the trial"
 NO_COEFFICIENT = (
@@ -19,7 +19,7 @@ BY_TWIN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Race:
+class TimingPair:
     """What invokes of two models took, in turns.
 
     Attributes:
@@ -34,7 +34,7 @@ class Race:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class CostLimits:
     """What a model may cost.
 
     Attributes:
@@ -50,7 +50,7 @@ class Rules:
     by_twin: bool = False
 
 
-def judge_cost(private_mb: float, race: Race, rules: Rules) -> Gate:
+def judge_cost(private_mb: float, race: TimingPair, rules: CostLimits) -> GateResult:
     """Return the gate of cost, for a model that took so much memory."""
     mine, theirs, budget = race.mine_ms, race.theirs_ms, rules.budget
     figures = {

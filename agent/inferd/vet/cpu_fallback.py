@@ -21,14 +21,14 @@ from inferd.store.description.describe import describe
 from inferd.wire.manifest import ModelDescription
 
 
-class Twin(NamedTuple):
+class CpuFallback(NamedTuple):
     """What the CPU runs in a model's place: a description of the same name and digest, and an open file."""
 
     description: ModelDescription
     fd: int
 
 
-def open_twin(path: Path, request: ipc.Examine, description: ModelDescription) -> Twin | None:
+def open_twin(path: Path, request: ipc.Examine, description: ModelDescription) -> CpuFallback | None:
     """Return what the CPU runs instead of a model on an accelerator; None where it needs none, or has none.
 
     That is the twin beside a model compiled for an Edge TPU. Any other model that a delegate runs is its own twin.
@@ -42,12 +42,12 @@ def open_twin(path: Path, request: ipc.Examine, description: ModelDescription) -
     if file is None:
         if EDGETPU_OP in description.facts.custom_ops:
             return None
-        return Twin(description, _open(find_bundle(path).model))
+        return CpuFallback(description, _open(find_bundle(path).model))
     told = describe(file, request.overrides, None)
-    return Twin(msgspec.structs.replace(told, ref=description.ref), _open(file))
+    return CpuFallback(msgspec.structs.replace(told, ref=description.ref), _open(file))
 
 
-def on_cpu(engine: settings.Engine) -> settings.Engine:
+def on_cpu(engine: settings.EngineConfig) -> settings.EngineConfig:
     """Return how the twin of a model is run."""
     return msgspec.structs.replace(engine, delegate="", delegate_options={})
 

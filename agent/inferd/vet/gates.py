@@ -19,10 +19,10 @@ from inferd.store.formats.known_defects import hazards
 from inferd.system.processes.process import private_mb
 from inferd.vet.behaviour import Behaviour
 from inferd.vet.compatibility import breach
-from inferd.vet.cost import Rules, judge_cost
+from inferd.vet.cost import CostLimits, judge_cost
 from inferd.vet.golden import probes, run
-from inferd.vet.side_by_side import Loaded, load
-from inferd.wire.vetting import Gate, GateName, failed, not_judged, passed
+from inferd.vet.side_by_side import LoadedModel, load
+from inferd.wire.vetting import GateName, GateResult, failed, not_judged, passed
 
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
 RUNS = 3  # the first after warm-up may still build caches; corrupted memory often shows only later
@@ -35,9 +35,9 @@ class Gates(Behaviour):
 
     __slots__ = ()
 
-    def __iter__(self) -> Iterator[Gate]:
+    def __iter__(self) -> Iterator[GateResult]:
         """Try gate by gate, up to the first that fails."""
-        steps: dict[GateName, Callable[[], Gate]] = {
+        steps: dict[GateName, Callable[[], GateResult]] = {
             "integrity": self.integrity,
             "loads": self.loads,
             "contract": self.contract,
@@ -55,7 +55,7 @@ class Gates(Behaviour):
             if gate.finding == "fail":
                 return
 
-    def integrity(self) -> Gate:
+    def integrity(self) -> GateResult:
         """Is what arrived what was sent?"""
         said = self.subject.description.manifest.model.sha256
         if said is None:
@@ -71,7 +71,7 @@ class Gates(Behaviour):
         self.verified = True
         return passed("integrity")
 
-    def loads(self) -> Gate:
+    def loads(self) -> GateResult:
         """Does the runtime take it, and run it more than once?"""
         if refusal := self._known_refusal():
             return refusal
@@ -84,10 +84,10 @@ class Gates(Behaviour):
             return failed("loads", self._load_code(), exc.message)
         except MemoryError:
             return failed("loads", "memory", "it needs more memory than it may take; see vet_memory_mb under [models]")
-        self.loaded = Loaded(engine, engine.info, max(0.0, private_mb() - before_mb))
+        self.loaded = LoadedModel(engine, engine.info, max(0.0, private_mb() - before_mb))
         return passed("loads", load_ms=engine.info.load_ms, warmup_ms=engine.info.warmup_ms)
 
-    def contract(self) -> Gate:
+    def contract(self) -> GateResult:
         """Do its tensors fit its task and labels, and does it keep what the model it replaces promised?"""
         description = self.subject.description
         if description.missing:
@@ -101,7 +101,7 @@ class Gates(Behaviour):
             return failed("contract", broken.code, broken.why)
         return passed("contract")
 
-    def cost(self) -> Gate:
+    def cost(self) -> GateResult:
         """Does it fit this device?"""
         running, budget, asked = self.running, self.budget, self.request
         if budget.rss_mb is not None and running.private_mb > budget.rss_mb:
@@ -111,10 +111,12 @@ class Gates(Behaviour):
         inputs = next(probes(running.info)) if running.golden is None else running.golden.sample(0, running.info)
         slower_max = 0.0 if self.is_other_variant else asked.slower_max
         return judge_cost(
-            running.private_mb, self.fair_race(inputs), Rules(budget, slower_max, asked.core_w, self.subject.by_twin)
+            running.private_mb,
+            self.fair_race(inputs),
+            CostLimits(budget, slower_max, asked.core_w, self.subject.by_twin),
         )
 
-    def _known_refusal(self) -> Gate | None:
+    def _known_refusal(self) -> GateResult | None:
         """Return what is known to fail without trying."""
         description = self.subject.description
         if self.request.engine.kind != "litert" or description.facts.format != "tflite":

@@ -17,7 +17,7 @@ from inferd.records import Array, EngineInfo
 from inferd.store.lifecycle.variants import are_variants, version_of
 from inferd.system.clock import Clock
 from inferd.system.processes.process import cpu_ns
-from inferd.vet.cost import Race, slowdown
+from inferd.vet.cost import TimingPair, slowdown
 from inferd.vet.golden import Golden, probes, read_golden, run
 from inferd.wire.manifest import BudgetSection, ModelDescription
 
@@ -29,7 +29,7 @@ SURE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ExaminedModel:
     """A model under examination.
 
     Attributes:
@@ -53,7 +53,7 @@ class Subject:
 
 
 @dataclass(slots=True)
-class Loaded:
+class LoadedModel:
     """A model that is loaded, and what is known of how it runs."""
 
     engine: Engine
@@ -63,16 +63,16 @@ class Loaded:
 
 
 @dataclass(slots=True)
-class Stand:
+class SideBySide:
     """One examination. Used once, by the vet child's only thread; its engines are closed with `held`."""
 
-    subject: Subject
-    against: Subject | None
+    subject: ExaminedModel
+    against: ExaminedModel | None
     request: ipc.Examine
     clock: Clock
     held: ExitStack
-    loaded: Loaded | None = None
-    rival: Loaded | None = None
+    loaded: LoadedModel | None = None
+    rival: LoadedModel | None = None
     verified: bool = False
 
     @property
@@ -98,7 +98,7 @@ class Stand:
         return self.request.budget or self.subject.description.manifest.budget
 
     @property
-    def running(self) -> Loaded:
+    def running(self) -> LoadedModel:
         """The model under examination, once it is loaded."""
         assert self.loaded is not None  # noqa: S101 - gates come in order
         return self.loaded
@@ -109,19 +109,19 @@ class Stand:
             return
         try:
             engine = load(self.against, self.request, self.clock, self.held)
-            self.rival = Loaded(engine, engine.info, 0.0)
+            self.rival = LoadedModel(engine, engine.info, 0.0)
             if self.against.samples is not None:
                 self.rival.golden = read_golden(self.against.samples, engine.info)
         except InferdError:
             self.against = None
 
-    def fair_race(self, inputs: list[Array]) -> Race:
+    def fair_race(self, inputs: list[Array]) -> TimingPair:
         """Run both models in turns, and once more for longer where the new one looked too slow."""
         race = self.race(inputs)
         looks_slow = race.theirs_ms and slowdown(race.mine_ms, race.theirs_ms) > self.request.slower_max
         return self.race(inputs, SURE_S) if looks_slow else race
 
-    def race(self, inputs: list[Array], least_s: float = 0.0) -> Race:
+    def race(self, inputs: list[Array], least_s: float = 0.0) -> TimingPair:
         """Run both models in turns, for `least_s` at least."""
         mine, theirs, cpu_ms = list[float](), list[float](), list[float]()
         rival = self.rival
@@ -135,7 +135,7 @@ class Stand:
             cpu_ms.append(cpu_ns() / 1e6 - cpu_before_ms)
             if rival is not None and theirs_in is not None:
                 theirs.append(self._timed(rival.engine, theirs_in))
-        return Race(mine, theirs, statistics.median(cpu_ms))
+        return TimingPair(mine, theirs, statistics.median(cpu_ms))
 
     def _timed(self, engine: Engine, inputs: list[Array]) -> float:
         began_ns = self.clock.monotonic_ns()
@@ -143,7 +143,7 @@ class Stand:
         return (self.clock.monotonic_ns() - began_ns) / 1e6
 
 
-def load(subject: Subject, request: ipc.Examine, clock: Clock, held: ExitStack) -> Engine:
+def load(subject: ExaminedModel, request: ipc.Examine, clock: Clock, held: ExitStack) -> Engine:
     """Load a model; it is closed with `held`.
 
     Raises:

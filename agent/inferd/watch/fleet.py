@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from inferd.histogram import quantile
-from inferd.telemetry.device_state import DeviceSeen
+from inferd.telemetry.device_state import DeviceState
 
 MAX_DEVICES = 2_000
 Sort = Literal["state", "device", "fps", "p95", "temperature", "alerts"]
@@ -34,7 +34,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class FleetQuery:
     """What a person wants to see.
 
     Attributes:
@@ -53,7 +53,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class FleetView:
     """What there is to see: the rows in their order, how many devices there are at all, and how they are."""
 
     rows: tuple[Row, ...]
@@ -61,8 +61,8 @@ class View:
     states: dict[str, int]
     alerts: int
     fps: float
-    wish: Wish
-    chosen: DeviceSeen | None
+    wish: FleetQuery
+    chosen: DeviceState | None
     deaf: str
 
 
@@ -72,7 +72,7 @@ class Fleet:
     def __init__(self, prefix: str) -> None:
         """Hear devices whose topics begin with `prefix`."""
         self._prefix = prefix + "/"
-        self.devices: dict[str, DeviceSeen] = {}
+        self.devices: dict[str, DeviceState] = {}
         self.refused = 0
 
     def hear(self, topic: str, payload: bytes) -> None:
@@ -85,11 +85,11 @@ class Fleet:
         if device not in self.devices and len(self.devices) >= MAX_DEVICES:
             self.refused += 1
             return
-        seen = self.devices.get(device) or DeviceSeen()
+        seen = self.devices.get(device) or DeviceState()
         if seen.hear(below, payload):
             self.devices[device] = seen
 
-    def view(self, wish: Wish, deaf: str = "") -> View:
+    def view(self, wish: FleetQuery, deaf: str = "") -> FleetView:
         """Return what a person wants to see now; `deaf` says why nothing can be heard."""
         everything = [row_of(name, seen) for name, seen in self.devices.items()]
         words = wish.filter.lower().split()
@@ -100,7 +100,7 @@ class Fleet:
         states: dict[str, int] = {}
         for row in everything:
             states[row.state] = states.get(row.state, 0) + 1
-        return View(
+        return FleetView(
             rows=tuple(rows),
             devices=len(everything),
             states={state: states[state] for state in WORST_FIRST if state in states},
@@ -112,7 +112,7 @@ class Fleet:
         )
 
 
-def row_of(name: str, seen: DeviceSeen) -> Row:
+def row_of(name: str, seen: DeviceState) -> Row:
     """Return a device in a line; one that is offline has no figures, for the last ones are about another time."""
     live = seen.online is not False
     watts, basis = seen.power if live else (None, "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from inferd.watch.fleet import SORTS, Wish
+from inferd.watch.fleet import SORTS, FleetQuery
 
 QUIT = ("q", "\x03", "\x04")
 UP, DOWN = ("k", "\x1b[A", "\x1bOA"), ("j", "\x1b[B", "\x1bOB")
@@ -16,7 +16,7 @@ LONGEST_FILTER = 60
 PAGE = 10
 
 
-def pressed(wish: Wish, key: str) -> Wish | None:  # noqa: PLR0911 - one for each kind of key
+def pressed(wish: FleetQuery, key: str) -> FleetQuery | None:  # noqa: PLR0911 - one for each kind of key
     """Return what is wanted after a key; None where a person wants to leave."""
     if wish.typing:
         return _typed(wish, key)
@@ -43,7 +43,7 @@ def _moved(at: int, key: str) -> int:
     return at
 
 
-def _typed(wish: Wish, key: str) -> Wish:
+def _typed(wish: FleetQuery, key: str) -> FleetQuery:
     if key in ("\r", "\n"):
         return replace(wish, typing=False)
     if key in ("\x1b", "\x03"):

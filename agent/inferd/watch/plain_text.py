@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inferd.watch.fleet import Row, View
+from inferd.watch.fleet import FleetView, Row
 
 UNKNOWN = "-"
 
@@ -38,7 +38,7 @@ def line(row: Row) -> str:
     return " | ".join([*parts, row.why] if row.why else parts)
 
 
-def summary(view: View) -> str:
+def summary(view: FleetView) -> str:
     """Return all devices in one line."""
     states = ", ".join(f"{count} {state}" for state, count in view.states.items())
     alerts = f", {view.alerts} alerts" if view.alerts else ""

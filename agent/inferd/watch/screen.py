@@ -1,4 +1,4 @@
-"""Devices as a screen: a list of all, or one of them whole. `draw` is pure; `Screen` shows it in a terminal."""
+"""Devices as a screen: a list of all, or one of them whole. `draw` is pure; `FleetScreen` shows it in a terminal."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from inferd.histogram import quantile
-from inferd.telemetry.device_state import DeviceSeen, PipelineSeen
+from inferd.telemetry.device_state import DeviceState, PipelineView
 from inferd.telemetry.metrics import histogram
-from inferd.watch.fleet import Row, View
+from inferd.watch.fleet import FleetView, Row
 from inferd.watch.plain_text import UNKNOWN, milliseconds, number, summary, watts
 from inferd.wire.telemetry import Latency, Number
 
@@ -29,7 +29,7 @@ STAGES = ("capture", "preprocess", "invoke", "decode", "total", "frame_age")
 FRAME_LINES = 6  # head, summary, table's head and rule, foot
 
 
-class Screen:
+class FleetScreen:
     """A full-screen terminal; gone without a trace when closed. Owned by the main thread."""
 
     def __init__(self, console: Console) -> None:
@@ -38,7 +38,7 @@ class Screen:
         self._live = Live(console=console, screen=True, auto_refresh=False)
         self._live.start()
 
-    def show(self, view: View, where: str) -> None:
+    def show(self, view: FleetView, where: str) -> None:
         """Draw what there is now; `where` names the broker."""
         size = self._console.size
         self._live.update(draw(view, where, size.width, size.height), refresh=True)
@@ -48,7 +48,7 @@ class Screen:
         self._live.stop()
 
 
-def draw(view: View, where: str, width: int, height: int) -> RenderableType:
+def draw(view: FleetView, where: str, width: int, height: int) -> RenderableType:
     """Return the whole screen, no higher than `height`."""
     if view.chosen is not None:
         row = view.rows[view.wish.at]
@@ -58,7 +58,7 @@ def draw(view: View, where: str, width: int, height: int) -> RenderableType:
     return Group(_head(view, where), *body, _foot(view))
 
 
-def _head(view: View, where: str) -> RenderableType:
+def _head(view: FleetView, where: str) -> RenderableType:
     head = Table.grid(expand=True)
     head.add_column(no_wrap=True)
     head.add_column(justify="right", no_wrap=True, overflow="ellipsis")
@@ -67,7 +67,7 @@ def _head(view: View, where: str) -> RenderableType:
     return head
 
 
-def _foot(view: View) -> RenderableType:
+def _foot(view: FleetView) -> RenderableType:
     if view.wish.typing:
         return Text.assemble(("/", "bold"), view.wish.filter, ("_", "blink"), no_wrap=True)
     filtered = f"filter: {view.wish.filter}  (esc clears)  " if view.wish.filter else ""
@@ -75,7 +75,7 @@ def _foot(view: View) -> RenderableType:
     return Text.assemble((filtered, "bold"), (keys, QUIET), no_wrap=True, overflow="ellipsis")
 
 
-def _list(view: View, width: int, lines: int) -> RenderableType:
+def _list(view: FleetView, width: int, lines: int) -> RenderableType:
     """Return as many rows as there is room for, the chosen one among them."""
     if not view.rows:
         return Text("\nno device matches the filter" if view.devices else "\nnothing has been heard yet", QUIET)
@@ -109,7 +109,7 @@ def _cells(row: Row, *, wide: bool) -> list[RenderableType]:
     ]
 
 
-def _one(row: Row, seen: DeviceSeen, width: int, lines: int) -> RenderableType:
+def _one(row: Row, seen: DeviceState, width: int, lines: int) -> RenderableType:
     """Return one device: what it is, its pipelines, its stages, its alerts and what happened, newest first."""
     parts: list[RenderableType] = [_about(row, seen), Text(), _pipelines(seen, width)]
     used = 5 + len(seen.pipelines) + 2
@@ -122,7 +122,7 @@ def _one(row: Row, seen: DeviceSeen, width: int, lines: int) -> RenderableType:
     return Group(*parts, Text(), Text("what happened, newest first", QUIET), *told)
 
 
-def _about(row: Row, seen: DeviceSeen) -> RenderableType:
+def _about(row: Row, seen: DeviceState) -> RenderableType:
     info, metrics = seen.info, seen.metrics
     free, total = seen.system("memory_available_mb"), seen.system("memory_total_mb")
     throttled_s, interval_s = seen.system("throttled_s"), metrics.interval_s if metrics else None
@@ -144,7 +144,7 @@ def _about(row: Row, seen: DeviceSeen) -> RenderableType:
     return Group(*texts)
 
 
-def _pipelines(seen: DeviceSeen, width: int) -> RenderableType:
+def _pipelines(seen: DeviceState, width: int) -> RenderableType:
     table = _table("pipeline", "state")
     for name in ("fps", "p50", "p95", "p99 ms", "dropped"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -158,7 +158,7 @@ def _pipelines(seen: DeviceSeen, width: int) -> RenderableType:
     return table
 
 
-def _stages(seen: DeviceSeen) -> RenderableType:
+def _stages(seen: DeviceState) -> RenderableType:
     table = _table("latency, ms")
     for name in seen.pipelines:
         table.add_column(f"{name} p50", justify="right", no_wrap=True)
@@ -174,7 +174,7 @@ def _at(told: Latency | None, q: float) -> float | None:
     return quantile(histogram(told), q) if told is not None and told.counts else None
 
 
-def _dropped(one: PipelineSeen) -> str:
+def _dropped(one: PipelineView) -> str:
     causes = one.figures.get("frames_dropped")
     if not isinstance(causes, Mapping):
         return UNKNOWN
@@ -182,7 +182,7 @@ def _dropped(one: PipelineSeen) -> str:
     return str(sum(count or 0 for count in counts))
 
 
-def _sees(one: PipelineSeen) -> str:
+def _sees(one: PipelineView) -> str:
     if one.state is None:
         return UNKNOWN
     return (
@@ -190,7 +190,7 @@ def _sees(one: PipelineSeen) -> str:
     )
 
 
-def _model(one: PipelineSeen) -> str:
+def _model(one: PipelineView) -> str:
     if one.model is None:
         return UNKNOWN
     told = f"{one.model.name} {one.model.version} {one.model.accelerator or one.model.state}".strip()

@@ -10,10 +10,10 @@ from rich.console import Console
 from inferd.config import settings
 from inferd.system.clock import Clock
 from inferd.telemetry.mqtt.subscriber import Subscriber
-from inferd.watch.fleet import Fleet, View, Wish
+from inferd.watch.fleet import Fleet, FleetQuery, FleetView
 from inferd.watch.keys import pressed
 from inferd.watch.plain_text import line, summary
-from inferd.watch.screen import Screen
+from inferd.watch.screen import FleetScreen
 from inferd.watch.terminal import Keys
 
 TURN_S = 0.25
@@ -33,8 +33,8 @@ def watch(broker: settings.Mqtt, device: str, password: str, console: Console) -
     with ExitStack() as stack:
         ear = stack.enter_context(Subscriber(broker, topics_of(broker.prefix, device), password))
         keys = stack.enter_context(Keys())
-        screen = stack.enter_context(closing(Screen(console)))
-        fleet, wish = Fleet(broker.prefix), Wish(inside=bool(device))
+        screen = stack.enter_context(closing(FleetScreen(console)))
+        fleet, wish = Fleet(broker.prefix), FleetQuery(inside=bool(device))
         where = f"{broker.host}:{broker.port}"
         while True:
             view = look(ear, fleet, wish, broker)
@@ -54,7 +54,7 @@ def lines(broker: settings.Mqtt, device: str, password: str, echo: Echo, clock: 
         fleet, began_ns, due_s = Fleet(broker.prefix), clock.monotonic_ns(), FIRST_LINES_S
         while True:
             running_s = (clock.monotonic_ns() - began_ns) / 1e9
-            view = look(ear, fleet, Wish(sort="device"), broker)
+            view = look(ear, fleet, FleetQuery(sort="device"), broker)
             if running_s >= due_s:
                 due_s += LINES_EVERY_S
                 for text in told(view):
@@ -64,7 +64,7 @@ def lines(broker: settings.Mqtt, device: str, password: str, echo: Echo, clock: 
             clock.pause(TURN_S)
 
 
-def look(ear: Subscriber, fleet: Fleet, wish: Wish, broker: settings.Mqtt) -> View:
+def look(ear: Subscriber, fleet: Fleet, wish: FleetQuery, broker: settings.Mqtt) -> FleetView:
     """Take in what was said, and return what there is to see."""
     for heard in ear.take():
         fleet.hear(heard.topic, heard.payload)
@@ -72,6 +72,6 @@ def look(ear: Subscriber, fleet: Fleet, wish: Wish, broker: settings.Mqtt) -> Vi
     return fleet.view(wish, deaf)
 
 
-def told(view: View) -> list[str]:
+def told(view: FleetView) -> list[str]:
     """Return a view as lines."""
     return [view.deaf] if view.deaf else [summary(view), *(line(row) for row in view.rows)]

@@ -279,7 +279,7 @@ class TensorFacts(msgspec.Struct, frozen=True):
     made_by: str = ""
 
 
-class FileFacts(msgspec.Struct, frozen=True):
+class ModelFileFacts(msgspec.Struct, frozen=True):
     """What was read from the .tflite or .onnx file itself without any runtime.
 
     Attributes:
@@ -327,7 +327,7 @@ class ModelDescription(msgspec.Struct, frozen=True):
     ref: ModelRef
     manifest: Manifest
     labels: tuple[str, ...]
-    facts: FileFacts
+    facts: ModelFileFacts
     told_by: dict[str, str]
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

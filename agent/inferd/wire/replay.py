@@ -9,7 +9,7 @@ import msgspec
 from inferd.records import Message
 
 
-class Missed(msgspec.Struct, frozen=True):
+class MissedMessage(msgspec.Struct, frozen=True):
     """A message in a batch.
 
     Attributes:
@@ -22,15 +22,15 @@ class Missed(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(list[Missed])
+_decoder = msgspec.json.Decoder(list[MissedMessage])
 
 
 def encode_missed(messages: Sequence[Message]) -> bytes:
     """Return messages of JSON as one JSON array, in their order."""
-    return _encoder.encode([Missed(message.topic, msgspec.Raw(message.payload)) for message in messages])
+    return _encoder.encode([MissedMessage(message.topic, msgspec.Raw(message.payload)) for message in messages])
 
 
-def decode_missed(payload: bytes) -> list[Missed]:
+def decode_missed(payload: bytes) -> list[MissedMessage]:
     """Return the messages of a batch, oldest first.
 
     Raises:

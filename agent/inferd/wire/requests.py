@@ -62,13 +62,13 @@ class Interval(Arguments, frozen=True):
     interval_s: Annotated[float, msgspec.Meta(ge=SHORTEST_INTERVAL_S, le=LONGEST_INTERVAL_S)]
 
 
-class OfPipeline(Arguments, frozen=True):
+class PipelineArguments(Arguments, frozen=True):
     """Which pipeline it is about."""
 
     pipeline: Name
 
 
-class OfModel(Arguments, frozen=True):
+class ModelArguments(Arguments, frozen=True):
     """Which pipeline it is about, and which model: a name, "name version", or the start of a digest."""
 
     pipeline: Name
@@ -82,7 +82,7 @@ class Pin(Arguments, frozen=True):
     model: Name = ""
 
 
-class Look(Arguments, frozen=True):
+class SnapshotArguments(Arguments, frozen=True):
     """Which pipeline it is about; "" is the only one there is."""
 
     pipeline: Name = ""
@@ -119,11 +119,13 @@ VERBS: Mapping[str, Verb] = {
     "interval": Verb(Interval, "sends `metrics` as often as this from now on"),
     "reload": Verb(Arguments, "reads the configuration again, as `systemctl reload inferd`"),
     "models/list": Verb(Arguments, "answers which models each pipeline has and could have"),
-    "models/activate": Verb(OfModel, "has a pipeline try another of its accepted models"),
-    "models/rollback": Verb(OfPipeline, "has a pipeline use the model that it had before"),
+    "models/activate": Verb(ModelArguments, "has a pipeline try another of its accepted models"),
+    "models/rollback": Verb(PipelineArguments, "has a pipeline use the model that it had before"),
     "models/pin": Verb(Pin, "has a pipeline keep to a model, whatever is dropped"),
-    "models/unpin": Verb(OfPipeline, "has a pipeline follow newer models again"),
-    "snapshot": Verb(Look, "answers the next frame of a pipeline as a JPEG, where `mqtt.snapshots` allows it"),
+    "models/unpin": Verb(PipelineArguments, "has a pipeline follow newer models again"),
+    "snapshot": Verb(
+        SnapshotArguments, "answers the next frame of a pipeline as a JPEG, where `mqtt.snapshots` allows it"
+    ),
 }
 
 

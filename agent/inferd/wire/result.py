@@ -66,7 +66,7 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
     timing_ms: TimingMs
 
 
-class Whence(msgspec.Struct, frozen=True):
+class ResultOrigin(msgspec.Struct, frozen=True):
     """What a result says on the broker only: its pipeline, the model's version, the frame's number in its source."""
 
     pipeline: str
@@ -111,7 +111,7 @@ def encode_inference(told: Inference) -> bytes:
     return _encoder.encode(told)
 
 
-def encode_result(header: Header, whence: Whence, told: Inference) -> bytes:
+def encode_result(header: Header, whence: ResultOrigin, told: Inference) -> bytes:
     """Return the message for `<pipeline>/result`; what exceeds LIMIT_BYTES is left out and named in `omitted`."""
     start = join(_encoder.encode(header), _encoder.encode(whence))
     body = _encoder.encode(shrunk(told, LIMIT_BYTES - len(start)))

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from inferd.records import Answer, EngineInfo, LineCount, ModelRef, PipelineState
+from inferd.records import EngineInfo, LabelSummary, LineCount, ModelRef, PipelineState
 
 SCHEMA_VERSION = 1
 LIMIT_BYTES = 20_000
@@ -296,7 +296,7 @@ def labels_digest(labels: tuple[str, ...]) -> str:
     return sha256("\n".join(labels).encode()).hexdigest() if labels else ""
 
 
-def settled_state(answer: Answer, since: str) -> State:
+def settled_state(answer: LabelSummary, since: str) -> State:
     """Return the state that a pipeline's settled answer makes."""
     counts = {label: count for label, count in answer.counts.items() if count > 0}
     label = max(counts, key=counts.__getitem__) if counts else None

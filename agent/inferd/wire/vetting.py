@@ -12,7 +12,7 @@ GATES: tuple[GateName, ...] = ("integrity", "loads", "contract", "behaviour", "c
 Finding = Literal["pass", "fail", "not judged"]
 
 
-class Gate(msgspec.Struct, frozen=True):
+class GateResult(msgspec.Struct, frozen=True):
     """What one gate found.
 
     Attributes:
@@ -50,29 +50,29 @@ class VetReport(msgspec.Struct, frozen=True):
     runtime: str
     accepted: bool
     verified: bool
-    gates: tuple[Gate, ...]
+    gates: tuple[GateResult, ...]
     schema_version: int = SCHEMA_VERSION
 
     @property
-    def failed(self) -> Gate | None:
+    def failed(self) -> GateResult | None:
         """The gate that refused the model; None where none did."""
         return next((gate for gate in self.gates if gate.finding == "fail"), None)
 
 
-def passed(gate: GateName, **figures: float) -> Gate:
+def passed(gate: GateName, **figures: float) -> GateResult:
     """Return that a gate was passed."""
-    return Gate(gate, "pass", figures=figures)
+    return GateResult(gate, "pass", figures=figures)
 
 
-def failed(gate: GateName, code: str, why: str, **figures: float) -> Gate:
+def failed(gate: GateName, code: str, why: str, **figures: float) -> GateResult:
     """Return that a gate refuses."""
     return _said(gate, "fail", code, why, figures)
 
 
-def not_judged(gate: GateName, why: str, **figures: float) -> Gate:
+def not_judged(gate: GateName, why: str, **figures: float) -> GateResult:
     """Return that a gate cannot say."""
     return _said(gate, "not judged", "", why, figures)
 
 
-def _said(gate: GateName, finding: Finding, code: str, why: str, figures: dict[str, float]) -> Gate:
-    return Gate(gate, finding, code, why, figures)
+def _said(gate: GateName, finding: Finding, code: str, why: str, figures: dict[str, float]) -> GateResult:
+    return GateResult(gate, finding, code, why, figures)

@@ -12,13 +12,13 @@ import msgspec
 from inferd.config import settings
 from inferd.config.settings import kind_of
 from inferd.errors import EndOfInput, FrameError, FrameUnfinished, SourceError, SourceTimeout
-from inferd.pipeline import Lane
+from inferd.pipeline import PipelineQueue
 from inferd.plugins import SOURCES, Source, find
 from inferd.records import Frame, PipelineState, Wanted
 from inferd.sources.pacing import Pacer
 from inferd.system.clock import Clock
 from inferd.system.threads import Event
-from inferd.worker.cascade import Exchange
+from inferd.worker.cascade import CascadeExchange
 
 READ_S = 1.0  # how long a read may wait before it is asked whether to stop
 SILENT_S = 10.0  # a live source that gives nothing for so long is opened anew
@@ -56,7 +56,7 @@ def settle(options: settings.Source, wanted: Wanted) -> settings.Source:
     return msgspec.structs.replace(options, **{name: getattr(wanted, wish) for name, wish in left.items()})
 
 
-class Voice(Protocol):
+class CaptureObserver(Protocol):
     """How a source thread is heard; any thread may call it."""
 
     def source(self, state: PipelineState, why: str) -> None:
@@ -69,7 +69,14 @@ class Voice(Protocol):
 class Capture:
     """Body of a source thread; `run` ends when `stop` is set or a finite input is through."""
 
-    def __init__(self, lane: Lane, clock: Clock, stop: Event, voice: Voice, exchange: Exchange | None = None) -> None:
+    def __init__(
+        self,
+        lane: PipelineQueue,
+        clock: Clock,
+        stop: Event,
+        voice: CaptureObserver,
+        exchange: CascadeExchange | None = None,
+    ) -> None:
         """Prepare; nothing is opened before `run`.
 
         Args:
@@ -83,7 +90,7 @@ class Capture:
         self._clock = clock
         self._stop = stop
         self._voice = voice
-        self._exchange = exchange or Exchange()
+        self._exchange = exchange or CascadeExchange()
         self._pause_s = FIRST_PAUSE_S
         self._wanted: Wanted | None = None
 

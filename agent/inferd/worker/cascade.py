@@ -14,7 +14,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from inferd.pipeline import Counters, Seen
+from inferd.pipeline import Counters, ObservedFrame
 from inferd.plugins import Source, Task
 from inferd.records import Box, Frame, Label, Result
 from inferd.sources.crops import Crops
@@ -24,7 +24,7 @@ MOST_HELD = 8  # results that wait with their frames; the oldest leaves as it is
 MOST_TRACKS = 256  # followed objects whose last answers are remembered
 
 
-class Question:
+class PendingQuestion:
     """What is to be heard of the objects of one result. Asked by its own loop; any thread answers."""
 
     def __init__(self, boxes: Sequence[Box], sights: Sequence[dict[str, Label]], changed: Condition) -> None:
@@ -83,19 +83,19 @@ def best(result: Result) -> Label | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PendingResult:
     """A result on its way out, with the task that read it; where it waits for answers, at most until `until_ns`."""
 
-    seen: Seen
+    seen: ObservedFrame
     task: Task
-    question: Question | None = None
+    question: PendingQuestion | None = None
     until_ns: int = 0
 
     def is_ready(self, now_ns: int) -> bool:
         """Whether nothing is left to wait for."""
         return self.question is None or self.question.answered or now_ns >= self.until_ns
 
-    def joined(self) -> Seen:
+    def joined(self) -> ObservedFrame:
         """Return it with what is known of its objects by now."""
         if self.question is None:
             return self.seen
@@ -103,13 +103,13 @@ class Held:
         return dataclasses.replace(self.seen, turn=turn)
 
 
-class Outgoing:
+class ResultQueue:
     """The results of one pipeline in their order, until they may leave. Owned by its loop thread."""
 
     def __init__(self, changed: Condition) -> None:
         """Hold nothing; `changed` is notified when an answer comes."""
         self._changed = changed
-        self._held: deque[Held] = deque()
+        self._held: deque[PendingResult] = deque()
         self._of_track: dict[int, dict[str, Label]] = {}
 
     @property
@@ -117,15 +117,15 @@ class Outgoing:
         """Whether nothing waits."""
         return not self._held
 
-    def question(self, boxes: Sequence[Box]) -> Question:
+    def question(self, boxes: Sequence[Box]) -> PendingQuestion:
         """Return a new question about these objects; what is known of followed ones is known."""
-        return Question(boxes, [self._sight(box) for box in boxes], self._changed)
+        return PendingQuestion(boxes, [self._sight(box) for box in boxes], self._changed)
 
-    def put(self, held: Held) -> None:
+    def put(self, held: PendingResult) -> None:
         """Take a result; it is the last to leave."""
         self._held.append(held)
 
-    def leaving(self, now_ns: int) -> Iterator[Held]:
+    def leaving(self, now_ns: int) -> Iterator[PendingResult]:
         """Yield the results that leave at `now_ns`, oldest first, and let go of them."""
         while self._held and (len(self._held) > MOST_HELD or self._held[0].is_ready(now_ns)):
             yield self._held.popleft()
@@ -148,7 +148,7 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True)
-class Follower:
+class SecondStage:
     """A pipeline that looks closer: its name, its source as it is open now, and what it counted."""
 
     pipeline: str
@@ -156,12 +156,12 @@ class Follower:
     counters: Counters
 
 
-class Exchange:
+class CascadeExchange:
     """Knows which sources follow which pipeline. Shared by all threads of the worker."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._followers: dict[str, list[Follower]] = {}
+        self._followers: dict[str, list[SecondStage]] = {}
         self._ended: set[str] = set()
 
     def join(self, source: Source, pipeline: str, counters: Counters) -> None:
@@ -169,11 +169,11 @@ class Exchange:
         with self._lock:
             self._ended.discard(pipeline)
             if isinstance(source, Crops):
-                self._followers.setdefault(source.of, []).append(Follower(pipeline, source, counters))
+                self._followers.setdefault(source.of, []).append(SecondStage(pipeline, source, counters))
                 if source.of in self._ended:
                     source.end()
 
-    def give(self, pipeline: str, frame: Frame, result: Result, outgoing: Outgoing) -> Question | None:
+    def give(self, pipeline: str, frame: Frame, result: Result, outgoing: ResultQueue) -> PendingQuestion | None:
         """Hand on what a pipeline found in a frame; where nobody follows it, that costs one look.
 
         Returns:
@@ -181,7 +181,7 @@ class Exchange:
         """
         if pipeline not in self._followers or not result.boxes:
             return None
-        question: Question | None = None
+        question: PendingQuestion | None = None
         for one in self._open(pipeline):
             ask = None
             if one.source.join_s > 0:
@@ -198,7 +198,7 @@ class Exchange:
         for one in self._open(pipeline):
             one.source.end()
 
-    def _open(self, pipeline: str) -> list[Follower]:
+    def _open(self, pipeline: str) -> list[SecondStage]:
         with self._lock:
             left = [one for one in self._followers.get(pipeline, ()) if not one.source.closed]
             if left:

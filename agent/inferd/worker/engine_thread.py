@@ -13,16 +13,16 @@ import msgspec
 from inferd import ipc
 from inferd.config import settings
 from inferd.errors import InferdError
-from inferd.pipeline import Lane, build_steps
+from inferd.pipeline import PipelineQueue, build_steps
 from inferd.plugins import ENGINES, Engine, find
-from inferd.system.processes.heartbeats import Slot
+from inferd.system.processes.heartbeats import HeartbeatSlot
 from inferd.system.threads import Condition, Event, join_all, start
 from inferd.temporal_state import remembers
-from inferd.worker.loaded_engine import MarkedEngine, Serving
+from inferd.worker.loaded_engine import LoadedEngine, MarkedEngine
 from inferd.worker.loop import Loop
-from inferd.worker.outbound import LoopListener, PipelineVoice
-from inferd.worker.pipeline_threads import Context, Member
-from inferd.worker.shadow_replay import Asked, Replaying, settle
+from inferd.worker.outbound import LoopOutbound, PipelineOutbound
+from inferd.worker.pipeline_threads import PipelineThreads, WorkerContext
+from inferd.worker.shadow_replay import Replaying, ShadowReplayRequest, settle
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +31,12 @@ SPARE_MB = 32.0  # left for the frames in flight, when two models are held for a
 LET_GO_S = 5.0  # how long an engine at work may keep its room
 
 
-class Group:
+class EngineThread:
     """One engine key: its loop thread, and the source threads of the pipelines that share the engine."""
 
-    def __init__(self, key: str, pipelines: Sequence[settings.Pipeline], slot: Slot, context: Context) -> None:
+    def __init__(
+        self, key: str, pipelines: Sequence[settings.Pipeline], slot: HeartbeatSlot, context: WorkerContext
+    ) -> None:
         """Start the threads; frames wait until an engine is offered."""
         self._context = context
         self._clock = context.clock
@@ -42,9 +44,9 @@ class Group:
         self._slot = slot
         self._stop = Event()
         self._changed = Condition()
-        self._members = {one.name: Member(one, self._changed, context) for one in pipelines}
+        self._members = {one.name: PipelineThreads(one, self._changed, context) for one in pipelines}
         self._remembers = False
-        self._listener = LoopListener(key, self._voices, context.teller)
+        self._listener = LoopOutbound(key, self._voices, context.teller)
         self._loop = Loop(self.lanes, self._changed, slot, context.clock, self._listener, context.exchange)
         self._thread = start(f"loop {key}", self._run_loop)
 
@@ -54,12 +56,12 @@ class Group:
         return tuple(one.lane.pipeline for one in self._members.values())
 
     @property
-    def lanes(self) -> dict[str, Lane]:
+    def lanes(self) -> dict[str, PipelineQueue]:
         """Their lanes by name."""
         return {name: one.lane for name, one in self._members.items()}
 
     @property
-    def _voices(self) -> dict[str, PipelineVoice]:
+    def _voices(self) -> dict[str, PipelineOutbound]:
         return {name: one.voice for name, one in self._members.items()}
 
     def rearrange(self, pipelines: Sequence[settings.Pipeline]) -> list[str]:
@@ -76,7 +78,9 @@ class Group:
         for one in leave:
             one.ask_to_stop()
         stuck = join_all([thread for one in leave for thread in one.threads], JOIN_S)
-        self._members = {one.name: stay.get(one.name) or Member(one, self._changed, self._context) for one in pipelines}
+        self._members = {
+            one.name: stay.get(one.name) or PipelineThreads(one, self._changed, self._context) for one in pipelines
+        }
         self._listener.follow(self._voices)
         self._loop.follow(self.lanes)
         return stuck
@@ -108,10 +112,12 @@ class Group:
             for engine in never_taken.engines:
                 engine.close()
 
-    def replay(self, asked: ipc.Replay, path: str) -> Replaying:
+    def replay(self, asked: ipc.ShadowReplay, path: str) -> Replaying:
         """Show the model before what the one on trial was shown; its frames are let go of when the trial ends by that."""
         depends = self._remembers or (asked.description is not None and remembers(asked.description))
-        told = yield from settle(Asked(asked, path, self._fits(asked.needs_mb), depends), self.lanes, self._clock)
+        told = yield from settle(
+            ShadowReplayRequest(asked, path, self._fits(asked.needs_mb), depends), self.lanes, self._clock
+        )
         if not asked.always:
             for lane in self.lanes.values():
                 lane.recent.forget_frames()
@@ -133,7 +139,7 @@ class Group:
             log.warning("what serves is still at work after %.0f s; both are held at a time", LET_GO_S)
         self.mind()
 
-    def _serving(self, offer: ipc.Offer, path: str) -> Serving:
+    def _serving(self, offer: ipc.Offer, path: str) -> LoadedEngine:
         """Load a model and make what each pipeline's frames go through.
 
         Raises:
@@ -146,7 +152,7 @@ class Group:
                 for pipeline, engine in zip(self.pipelines, cycle(engines), strict=False)
             }
             undo.pop_all()
-        return Serving(offer.description.ref, engines[0], steps, degraded=offer.degraded, lanes=self.lanes)
+        return LoadedEngine(offer.description.ref, engines[0], steps, degraded=offer.degraded, lanes=self.lanes)
 
     def _engine(self, offer: ipc.Offer, path: str, undo: ExitStack) -> Engine:
         make = find("engine", ENGINES, offer.engine.kind)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from inferd.pipeline import Lane, Steps
+from inferd.pipeline import PipelineQueue, Steps
 from inferd.plugins import Engine
 from inferd.records import ModelRef
-from inferd.system.processes.heartbeats import Busy, Slot
+from inferd.system.processes.heartbeats import Busy, HeartbeatSlot
 
 
 class MarkedEngine:
     """An engine that shows in the shared page when it is at work, so that a death or a hang in there is known for its own."""
 
-    def __init__(self, engine: Engine, slot: Slot) -> None:
+    def __init__(self, engine: Engine, slot: HeartbeatSlot) -> None:
         self.info = engine.info
         self.write = engine.write
         self.read = engine.read
@@ -35,17 +35,19 @@ class MarkedEngine:
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class LoadedEngine:
     """A loaded and warmed model with the steps of every pipeline that it serves; `engine` speaks for all that run it."""
 
     ref: ModelRef
     engine: Engine
     steps: Mapping[str, Steps]
-    standby: Serving | None = None  # the warm CPU twin of an engine on an accelerator
+    standby: LoadedEngine | None = None  # the warm CPU twin of an engine on an accelerator
     degraded: str = ""  # why it serves in place of another
-    lanes: Mapping[str, Lane] = field(default_factory=dict)  # whose steps these are; {} for whichever lanes there are
+    lanes: Mapping[str, PipelineQueue] = field(
+        default_factory=dict
+    )  # whose steps these are; {} for whichever lanes there are
 
-    def serves(self, lane: Lane) -> bool:
+    def serves(self, lane: PipelineQueue) -> bool:
         """Whether there are steps for a lane: one that came later waits for the next offer."""
         name = lane.pipeline.name
         return name in self.steps and self.lanes.get(name, lane) is lane

@@ -12,15 +12,15 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from inferd.errors import EngineError, InferdError, ModelError, NonFiniteOutput, SourceError
-from inferd.pipeline import Lane, Seen, scene_ns, tick
+from inferd.pipeline import ObservedFrame, PipelineQueue, scene_ns, tick
 from inferd.plugins import Task
-from inferd.records import Answer, Frame, ModelRef, Result, Tick
+from inferd.records import Frame, LabelSummary, ModelRef, Result, Tick
 from inferd.system.clock import Clock
-from inferd.system.processes.heartbeats import Slot
+from inferd.system.processes.heartbeats import HeartbeatSlot
 from inferd.system.threads import Condition, Event, Latest
 from inferd.tasks.rules.schedule import is_open
-from inferd.worker.cascade import Exchange, Held, Outgoing
-from inferd.worker.loaded_engine import Serving
+from inferd.worker.cascade import CascadeExchange, PendingResult, ResultQueue
+from inferd.worker.loaded_engine import LoadedEngine
 
 CPU = "cpu"
 GIVE_UP_AFTER = 3  # failures in a row of an accelerator without a twin; with one, the first is enough
@@ -28,28 +28,28 @@ IDLE_S = 0.25  # how often an idle loop says that it lives
 FOREVER_NS = 1 << 62
 
 
-class Listener(Protocol):
+class LoopObserver(Protocol):
     """Who hears what the loop does; called on the loop's thread, so it must never wait."""
 
-    def taken(self, serving: Serving, old: Serving | None, pause_ms: float) -> None:
+    def taken(self, serving: LoadedEngine, old: LoadedEngine | None, pause_ms: float) -> None:
         """A new engine serves; the old one is the listener's to close."""
 
-    def fell_back(self, old: Serving, twin: Serving | None, why: str) -> None:
+    def fell_back(self, old: LoadedEngine, twin: LoadedEngine | None, why: str) -> None:
         """An accelerator failed: its twin serves, or nothing; the old one's engine is the listener's to close."""
 
-    def left(self, old: Serving) -> None:
+    def left(self, old: LoadedEngine) -> None:
         """The engine that served was let go, to make room for another; its engines are the listener's to close."""
 
-    def reported(self, lane: Lane, ref: ModelRef, turn: Tick) -> None:
+    def reported(self, lane: PipelineQueue, ref: ModelRef, turn: Tick) -> None:
         """A result leaves."""
 
-    def settled(self, lane: Lane, answer: Answer) -> None:
+    def settled(self, lane: PipelineQueue, answer: LabelSummary) -> None:
         """A pipeline's debounced answer changed."""
 
-    def running(self, lane: Lane) -> None:
+    def running(self, lane: PipelineQueue) -> None:
         """A frame became a result."""
 
-    def fault(self, lane: Lane, kind: str, why: str) -> None:
+    def fault(self, lane: PipelineQueue, kind: str, why: str) -> None:
         """A frame gave no result, and why."""
 
 
@@ -58,12 +58,12 @@ class Loop:
 
     def __init__(
         self,
-        lanes: Mapping[str, Lane],
+        lanes: Mapping[str, PipelineQueue],
         changed: Condition,
-        slot: Slot,
+        slot: HeartbeatSlot,
         clock: Clock,
-        listener: Listener,
-        exchange: Exchange | None = None,
+        listener: LoopObserver,
+        exchange: CascadeExchange | None = None,
     ) -> None:
         """Prepare a loop without an engine.
 
@@ -76,15 +76,15 @@ class Loop:
             exchange: hands on what was found to pipelines that look closer.
         """
         self._lanes = lanes
-        self._followed: Latest[Mapping[str, Lane]] = Latest(changed)
+        self._followed: Latest[Mapping[str, PipelineQueue]] = Latest(changed)
         self._changed = changed
-        self._offered: Latest[Serving] = Latest(changed)
+        self._offered: Latest[LoadedEngine] = Latest(changed)
         self._slot = slot
         self._clock = clock
         self._listener = listener
-        self._exchange = exchange or Exchange()
-        self._outgoing = {name: Outgoing(changed) for name in lanes}
-        self._serving: Serving | None = None
+        self._exchange = exchange or CascadeExchange()
+        self._outgoing = {name: ResultQueue(changed) for name in lanes}
+        self._serving: LoadedEngine | None = None
         self._leaving = Event()
         self._left_ns = 0
         self._failed_in_a_row = 0
@@ -94,15 +94,15 @@ class Loop:
         """Whether an engine has been taken."""
         return self._serving is not None
 
-    def serves_lane(self, lane: Lane) -> bool:
+    def serves_lane(self, lane: PipelineQueue) -> bool:
         """Whether the engine that was taken has steps for a lane."""
         return self._serving is not None and self._serving.serves(lane)
 
-    def offer(self, serving: Serving) -> list[Serving]:
+    def offer(self, serving: LoadedEngine) -> list[LoadedEngine]:
         """Offer an engine; return what was offered before and not taken, which the caller closes."""
         return self._offered.put(serving)
 
-    def follow(self, lanes: Mapping[str, Lane]) -> None:
+    def follow(self, lanes: Mapping[str, PipelineQueue]) -> None:
         """Have these lanes instead, between two ticks; what those that go still held is told."""
         self._followed.put(lanes)
 
@@ -160,7 +160,7 @@ class Loop:
                 self._let_out(lane, FOREVER_NS)
         kept = {name: self._outgoing[name] for name, lane in lanes.items() if self._lanes.get(name) is lane}
         self._lanes = lanes
-        self._outgoing = {name: kept.get(name) or Outgoing(self._changed) for name in lanes}
+        self._outgoing = {name: kept.get(name) or ResultQueue(self._changed) for name in lanes}
 
     def _take_offer(self) -> None:
         if self._offered.peek() is None:
@@ -171,7 +171,7 @@ class Loop:
             old, self._serving = self._serving, offered
             self._listener.taken(offered, old, (self._clock.monotonic_ns() - started) / 1e6)
 
-    def _oldest(self) -> Lane | None:
+    def _oldest(self) -> PipelineQueue | None:
         waiting = [
             (frame.taken_ns, name)
             for name, lane in self._lanes.items()
@@ -191,7 +191,7 @@ class Loop:
                 due_s = (outgoing.due_s(now_ns) for outgoing in self._outgoing.values())
                 self._changed.wait(min([IDLE_S, *(one for one in due_s if one is not None)]))
 
-    def _infer(self, serving: Serving, lane: Lane) -> None:
+    def _infer(self, serving: LoadedEngine, lane: PipelineQueue) -> None:
         lane.inferring = True  # before the frame is taken: whoever waits for the last one looks at both
         frame = lane.frames.take()
         if frame is not None:
@@ -200,7 +200,7 @@ class Loop:
                 frame.answer(result)
         self._let_out(lane, self._clock.monotonic_ns())
 
-    def _infer_frame(self, serving: Serving, lane: Lane, frame: Frame) -> Result | None:
+    def _infer_frame(self, serving: LoadedEngine, lane: PipelineQueue, frame: Frame) -> Result | None:
         """Return the result of a frame, which is on its way out; None where it gives none, which was told."""
         name = lane.pipeline.name
         try:
@@ -215,19 +215,21 @@ class Loop:
             self._lose(lane, "decode_error", exc)
         else:
             result = lane.follower.follow(turn.result, scene_ns(frame))
-            seen = Seen(frame, turn if result is turn.result else replace(turn, result=result), serving.ref, None)
+            seen = ObservedFrame(
+                frame, turn if result is turn.result else replace(turn, result=result), serving.ref, None
+            )
             self._hold(lane, seen, serving.steps[name].task)
             return result
         return None
 
-    def _hold(self, lane: Lane, seen: Seen, task: Task) -> None:
+    def _hold(self, lane: PipelineQueue, seen: ObservedFrame, task: Task) -> None:
         """Put a result on its way out, behind what others are to see in its objects."""
         outgoing = self._outgoing[lane.pipeline.name]
         question = self._exchange.give(lane.pipeline.name, seen.frame, seen.turn.result, outgoing)
         wait_ns = 0 if question is None else round(question.wait_s * 1e9)
-        outgoing.put(Held(seen, task, question, self._clock.monotonic_ns() + wait_ns))
+        outgoing.put(PendingResult(seen, task, question, self._clock.monotonic_ns() + wait_ns))
 
-    def _let_out(self, lane: Lane, now_ns: int) -> None:
+    def _let_out(self, lane: PipelineQueue, now_ns: int) -> None:
         """Tell the results that wait for nothing any more."""
         outgoing = self._outgoing[lane.pipeline.name]
         for held in outgoing.leaving(now_ns):
@@ -238,7 +240,7 @@ class Loop:
                 lane.keep_hard(seen, self._clock.monotonic_ns())
         lane.inferring = not outgoing.empty
 
-    def _fail(self, serving: Serving, lane: Lane, frame: Frame, error: EngineError) -> Result | None:
+    def _fail(self, serving: LoadedEngine, lane: PipelineQueue, frame: Frame, error: EngineError) -> Result | None:
         """Have the twin answer this very frame, where there is one; give an accelerator up that only fails."""
         self._failed_in_a_row += 1
         on_cpu = serving.engine.info.accelerator == CPU
@@ -253,11 +255,11 @@ class Loop:
         self._lose(lane, "engine_error", error)
         return None
 
-    def _lose(self, lane: Lane, cause: str, error: InferdError) -> None:
+    def _lose(self, lane: PipelineQueue, cause: str, error: InferdError) -> None:
         lane.counters.dropped(cause)
         self._listener.fault(lane, cause, str(error))
 
-    def _fit(self, serving: Serving, lane: Lane, frame: Frame) -> bool:
+    def _fit(self, serving: LoadedEngine, lane: PipelineQueue, frame: Frame) -> bool:
         """Count and tell a frame's flaws; return False where it is to be kept from the model."""
         findings = serving.steps[lane.pipeline.name].quality.judge(frame)
         for finding in findings:
@@ -268,7 +270,7 @@ class Loop:
             lane.counters.dropped("poor_quality")
         return not kept_out
 
-    def _tell(self, lane: Lane, ref: ModelRef, turn: Tick) -> None:
+    def _tell(self, lane: PipelineQueue, ref: ModelRef, turn: Tick) -> None:
         counts = is_open(lane.pipeline.schedule, turn.taken_at)
         verdict = lane.reporter.judge(turn.result, self._clock.monotonic_ns(), counts=counts)
         lane.counters.inferred(turn.times, reported=verdict.report)

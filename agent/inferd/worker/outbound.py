@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 
 from inferd import ipc
-from inferd.pipeline import Lane
+from inferd.pipeline import PipelineQueue
 from inferd.plugins import Engine
-from inferd.records import Answer, ModelRef, PipelineState, Tick
+from inferd.records import LabelSummary, ModelRef, PipelineState, Tick
 from inferd.system.processes.channel import Channel
 from inferd.system.threads import Lock
-from inferd.worker.loaded_engine import Serving
+from inferd.worker.loaded_engine import LoadedEngine
 
 ToControl = Channel[ipc.ToWorker, ipc.FromWorker]
 GOOD_AGAIN = 20  # so many frames in a row must give a result before a degraded pipeline is called running
@@ -20,7 +20,7 @@ Subject = tuple[str, ...]
 """What a message is about: its kind, and the pipeline or engine key. The newest of a subject is all that control needs."""
 
 
-class Teller:
+class Outbound:
     """The worker's way to control. Any thread may speak; none of them ever waits."""
 
     def __init__(self, to_control: ToControl) -> None:
@@ -29,7 +29,7 @@ class Teller:
         self._waiting: dict[Subject, ipc.FromWorker] = {}
         self.lost = 0
 
-    def result(self, message: ipc.Reported) -> None:
+    def result(self, message: ipc.ResultReported) -> None:
         """Send a result, or lose and count it where control is too slow."""
         self.lost += not self._to_control.offer(message)
 
@@ -54,13 +54,13 @@ class Teller:
         return subject in self._waiting
 
 
-class PipelineVoice:
+class PipelineOutbound:
     """Puts what a pipeline's source and engine say together into one state, and tells control when that changes."""
 
     # The first that applies is the pipeline's state.
     ORDER: tuple[PipelineState, ...] = ("failed", "ended", "waiting", "degraded", "running")
 
-    def __init__(self, name: str, teller: Teller) -> None:
+    def __init__(self, name: str, teller: Outbound) -> None:
         self._name = name
         self._teller = teller
         self._lock = Lock()
@@ -88,7 +88,7 @@ class PipelineVoice:
         """Tell a fault the first time its kind occurs; after that the counters tell."""
         if kind not in self._faults:
             self._faults.add(kind)
-            self._teller.tell(("fault", self._name, kind), ipc.Fault(self._name, kind, why))
+            self._teller.tell(("fault", self._name, kind), ipc.PipelineFault(self._name, kind, why))
 
     def _say(self, part: str, state: PipelineState, why: str) -> None:
         if self._said[part] == (state, why):
@@ -101,10 +101,10 @@ class PipelineVoice:
                 self._teller.tell(("status", self._name), ipc.Status(self._name, *told))
 
 
-class LoopListener:
+class LoopOutbound:
     """What the loop of one group does, as messages to control. Called on the loop's thread."""
 
-    def __init__(self, key: str, voices: Mapping[str, PipelineVoice], teller: Teller) -> None:
+    def __init__(self, key: str, voices: Mapping[str, PipelineOutbound], teller: Outbound) -> None:
         self._key = key
         self._voices = voices
         self._teller = teller
@@ -113,28 +113,28 @@ class LoopListener:
         self._made_room = False
         self.retired: list[Engine] = []
 
-    def follow(self, voices: Mapping[str, PipelineVoice]) -> None:
+    def follow(self, voices: Mapping[str, PipelineOutbound]) -> None:
         """Take that there are other pipelines; whoever has those that went speaks for them. Called on the main thread."""
         self._voices = voices
 
-    def taken(self, serving: Serving, old: Serving | None, pause_ms: float) -> None:
+    def taken(self, serving: LoadedEngine, old: LoadedEngine | None, pause_ms: float) -> None:
         """Tell that a new engine serves; keep the old one for the main thread to close (closing holds the GIL)."""
         info = serving.engine.info
         self._degraded = serving.degraded
         swapped, self._made_room = old is not None or self._made_room, False
-        taken = ipc.Taken(self._key, serving.ref, info, swapped, pause_ms, degraded=serving.degraded)
+        taken = ipc.OfferTaken(self._key, serving.ref, info, swapped, pause_ms, degraded=serving.degraded)
         self._teller.tell(("taken", self._key), taken)
         if old is not None:
             self.retired += old.engines
 
-    def left(self, old: Serving) -> None:
+    def left(self, old: LoadedEngine) -> None:
         """Tell that nothing serves for a moment, because there is no memory for two models."""
         self._made_room = True
         for voice in self._voices.values():
             voice.engine("waiting", "its model is being changed, and there is no memory for two at a time")
         self.retired += old.engines
 
-    def fell_back(self, old: Serving, twin: Serving | None, why: str) -> None:
+    def fell_back(self, old: LoadedEngine, twin: LoadedEngine | None, why: str) -> None:
         """Tell that an accelerator failed and what serves instead."""
         self._teller.tell(("fell back", self._key), ipc.FellBack(self._key, why, twin is not None))
         self.retired += old.own
@@ -143,15 +143,15 @@ class LoopListener:
         for voice in self._voices.values():
             voice.engine("degraded" if twin else "failed", why)
 
-    def reported(self, lane: Lane, ref: ModelRef, turn: Tick) -> None:
+    def reported(self, lane: PipelineQueue, ref: ModelRef, turn: Tick) -> None:
         """Send a result."""
-        self._teller.result(ipc.Reported(lane.pipeline.name, ref, turn))
+        self._teller.result(ipc.ResultReported(lane.pipeline.name, ref, turn))
 
-    def settled(self, lane: Lane, answer: Answer) -> None:
+    def settled(self, lane: PipelineQueue, answer: LabelSummary) -> None:
         """Send a changed answer."""
         self._teller.tell(("settled", lane.pipeline.name), ipc.Settled(lane.pipeline.name, answer))
 
-    def running(self, lane: Lane) -> None:
+    def running(self, lane: PipelineQueue) -> None:
         """Say that frames become results again, once enough of them did."""
         name = lane.pipeline.name
         if self._good_left[name]:
@@ -159,7 +159,7 @@ class LoopListener:
         elif (voice := self._voices.get(name)) is not None:
             voice.engine("degraded" if self._degraded else "running", self._degraded)
 
-    def fault(self, lane: Lane, kind: str, why: str) -> None:
+    def fault(self, lane: PipelineQueue, kind: str, why: str) -> None:
         """Say that a frame gave no result."""
         name = lane.pipeline.name
         self._good_left[name] = GOOD_AGAIN

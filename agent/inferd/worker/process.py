@@ -1,7 +1,7 @@
 """The data process: sources, engines and loops. It never waits for a disk or a network; control hears it through a channel.
 
 The main thread listens to control, loads offered engines, drains the counters and, in between, shows the model before what
-the one on trial was shown. Each engine key has a `Group`: one loop thread and a source thread for each of its pipelines.
+the one on trial was shown. Each engine key has a `EngineThread`: one loop thread and a source thread for each of its pipelines.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from functools import partial
 from inferd import ipc
 from inferd.errors import InferdError
 from inferd.system.clock import SystemClock
-from inferd.system.processes.channel import Channel, Closed
-from inferd.system.processes.heartbeats import Busy, Progress
+from inferd.system.processes.channel import Channel, ChannelClosed
+from inferd.system.processes.heartbeats import Busy, Heartbeats
 from inferd.system.threads import start
 from inferd.tasks.drawing.draw import png
 from inferd.tasks.drawing.jpeg import jpeg
-from inferd.worker.engine_thread import JOIN_S, Group
-from inferd.worker.outbound import Teller, ToControl
-from inferd.worker.pipeline_threads import Context
+from inferd.worker.engine_thread import JOIN_S, EngineThread
+from inferd.worker.outbound import Outbound, ToControl
+from inferd.worker.pipeline_threads import WorkerContext
 from inferd.worker.shadow_replay import PAUSE_S, Replaying
-from inferd.worker.snapshot import ToViewer, Viewer
+from inferd.worker.snapshot import SnapshotWriter, ToViewer
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,12 @@ class StuckThreads(Exception):
 class Worker:
     """The worker's main thread: does what control says until it says stop, or is gone."""
 
-    def __init__(self, context: Context, to_control: ToControl, progress: Progress) -> None:
+    def __init__(self, context: WorkerContext, to_control: ToControl, progress: Heartbeats) -> None:
         self._context = context
         self._to_control = to_control
         self._progress = progress
         self._own_slot = progress.slot(0)
-        self._groups: dict[str, Group] = {}
+        self._groups: dict[str, EngineThread] = {}
         self._replays: dict[str, tuple[Replaying, ExitStack]] = {}
         self._drained_ns = context.clock.monotonic_ns()
 
@@ -69,7 +69,7 @@ class Worker:
                 if clock.monotonic_ns() >= report_ns:
                     report_ns += int(REPORT_S * 1e9)
                     self._report()
-        except Closed:
+        except ChannelClosed:
             log.info("worker ends: control is gone")
         except StuckThreads as exc:
             return exc.names + self._stop_all()
@@ -81,9 +81,9 @@ class Worker:
                 self._arrange(message)
             case ipc.Offer():
                 self._take_offer(message, fds)
-            case ipc.Replay():
+            case ipc.ShadowReplay():
                 self._replay(message, fds)
-            case ipc.Show():
+            case ipc.ShowFrame():
                 self._show(message, fds)
             case ipc.Stop():
                 return False
@@ -107,7 +107,7 @@ class Worker:
         for key, assignment in wanted.items():
             if key not in self._groups:
                 slot = self._progress.slot(assignment.slot)
-                self._groups[key] = Group(key, assignment.pipelines, slot, self._context)
+                self._groups[key] = EngineThread(key, assignment.pipelines, slot, self._context)
 
     def _take_offer(self, offer: ipc.Offer, fds: list[int]) -> None:
         group = self._groups[offer.engine_key]  # control offers only what it has planned
@@ -118,13 +118,13 @@ class Worker:
             group.load(offer, own, twin)
         except InferdError as exc:
             group.refused(str(exc))
-            refused = ipc.Refused(offer.engine_key, offer.description.ref, str(exc))
+            refused = ipc.OfferRefused(offer.engine_key, offer.description.ref, str(exc))
             self._context.teller.tell(("refused", offer.engine_key), refused)
         finally:
             for fd in fds:
                 os.close(fd)
 
-    def _replay(self, asked: ipc.Replay, fds: list[int]) -> None:
+    def _replay(self, asked: ipc.ShadowReplay, fds: list[int]) -> None:
         """Begin to settle whether a model on trial, or the world, is to blame."""
         self._end_replay(asked.engine_key)
         held = ExitStack()
@@ -154,15 +154,17 @@ class Worker:
         if key in self._replays:
             self._replays.pop(key)[1].close()
 
-    def _show(self, asked: ipc.Show, fds: list[int]) -> None:
+    def _show(self, asked: ipc.ShowFrame, fds: list[int]) -> None:
         """Have whoever asked for a frame answered by a thread of its own, which ends with the answer."""
         viewer: ToViewer = Channel(socket.socket(fileno=fds[0]), ipc.AskFrame)
         lanes = {name: lane for group in self._groups.values() for name, lane in group.lanes.items()}
         if asked.pipeline in lanes:
             encode = partial(jpeg, most_bytes=asked.jpeg_bytes) if asked.jpeg_bytes else png
-            start(f"viewer {asked.pipeline}", Viewer(viewer, lanes[asked.pipeline], encode, drawn=asked.drawn).run)
+            start(
+                f"viewer {asked.pipeline}", SnapshotWriter(viewer, lanes[asked.pipeline], encode, drawn=asked.drawn).run
+            )
         else:
-            viewer.offer(ipc.NotShown(f"pipeline {asked.pipeline!r} has no model yet"))
+            viewer.offer(ipc.SnapshotRefused(f"pipeline {asked.pipeline!r} has no model yet"))
             viewer.close()
 
     def _report(self) -> None:
@@ -184,7 +186,7 @@ class Worker:
         self._report()
         return stuck
 
-    def _stop(self, groups: Sequence[Group]) -> list[str]:
+    def _stop(self, groups: Sequence[EngineThread]) -> list[str]:
         """End all threads of these groups together; return the names of those that do not end."""
         for group in groups:
             group.ask_to_stop()
@@ -208,8 +210,8 @@ def main(channel_fd: int, progress_fd: int) -> int:
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     to_control: ToControl = Channel(socket.socket(fileno=channel_fd), ipc.ToWorker)  # type: ignore[arg-type]  # a union
-    teller = Teller(to_control)
-    stuck = Worker(Context(SystemClock(), teller), to_control, Progress(progress_fd)).run()
+    teller = Outbound(to_control)
+    stuck = Worker(WorkerContext(SystemClock(), teller), to_control, Heartbeats(progress_fd)).run()
     teller.tell(("stopped",), ipc.Stopped(tuple(stuck)))
     if stuck:
         os._exit(0)  # a thread inside native code would keep the interpreter from ending

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from inferd.config import settings
-from inferd.pipeline import Seen
+from inferd.pipeline import ObservedFrame
 from inferd.records import Frame
 from inferd.system.files.atomic import write_atomic
 from inferd.system.threads import Event, Latest
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 WAIT_S = 0.5  # how long a set stop may go unseen
 
 
-class Ring:
+class SampleRing:
     """A folder of samples that never grows beyond its bound. Owned by one thread."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
@@ -58,10 +58,10 @@ class Ring:
             used -= sizes[path]
 
 
-class Keeper:
+class SampleWriter:
     """Body of the thread that writes one pipeline's samples; a slow disk costs samples, never frames."""
 
-    def __init__(self, pipeline: settings.Pipeline, picked: Latest[tuple[str, Seen]], stop: Event) -> None:
+    def __init__(self, pipeline: settings.Pipeline, picked: Latest[tuple[str, ObservedFrame]], stop: Event) -> None:
         """Prepare.
 
         Args:
@@ -71,7 +71,7 @@ class Keeper:
         """
         self._name = pipeline.name
         rules = pipeline.samples
-        self._ring = Ring(Path(rules.folder) / pipeline.name, round(rules.keep_mb * 1e6))
+        self._ring = SampleRing(Path(rules.folder) / pipeline.name, round(rules.keep_mb * 1e6))
         self._picked = picked
         self._stop = stop
         self._complained = False
@@ -89,7 +89,7 @@ class Keeper:
                     log.warning("%s: hard samples cannot be kept: %s", self._name, exc.strerror)
                 self._complained = True
 
-    def _write(self, why: str, seen: Seen) -> None:
+    def _write(self, why: str, seen: ObservedFrame) -> None:
         taken = datetime.fromtimestamp(seen.turn.taken_at, tz=UTC)
         name = f"{taken:%Y%m%dT%H%M%S}{taken.microsecond // 1000:03d}-{seen.turn.seq}"
         told = {"why": why, "model": seen.ref, "origin": seen.turn.origin, "taken_at": taken.isoformat()}

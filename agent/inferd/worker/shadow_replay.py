@@ -14,8 +14,8 @@ from itertools import cycle, islice
 
 from inferd import ipc
 from inferd.errors import InferdError
-from inferd.health.collapse import ENOUGH, Said, compare, said, suspicious
-from inferd.pipeline import Lane, build_steps, tick
+from inferd.health.collapse import ENOUGH, AnswerDigest, compare, said, suspicious
+from inferd.pipeline import PipelineQueue, build_steps, tick
 from inferd.plugins import ENGINES, Engine, find
 from inferd.records import Frame
 from inferd.system.clock import Clock
@@ -26,33 +26,33 @@ TIMED = 100  # turns, for a p95
 PAUSE_S = 0.005  # between two turns, as between two frames: with warm caches all in a row would tell nothing; who turns keeps it
 REMEMBERS = "what they say depends on frames that were not kept"
 SUSPICION = "its answers were all one in its trial, or others than those before"
-Heard = tuple[Said, int]  # what the model before says of a frame, and what that took, nanoseconds
-Replaying = Generator[None, None, ipc.Replayed]
+Heard = tuple[AnswerDigest, int]  # what the model before says of a frame, and what that took, nanoseconds
+Replaying = Generator[None, None, ipc.ShadowReplayDone]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShadowFrame:
     """A frame of a pipeline, and what the model on trial said of it."""
 
     pipeline: str
     frame: Frame
-    said: Said
+    said: AnswerDigest
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ShadowReplayRequest:
     """What control wants settled: by running the model at `path`, for which there is memory if it `fits`.
 
     `remembers`: whether the answers of one of both depend on the frames before, of which only a few are kept.
     """
 
-    question: ipc.Replay
+    question: ipc.ShadowReplay
     path: str
     fits: bool
     remembers: bool = False
 
 
-def settle(asked: Asked, lanes: Mapping[str, Lane], clock: Clock) -> Replaying:
+def settle(asked: ShadowReplayRequest, lanes: Mapping[str, PipelineQueue], clock: Clock) -> Replaying:
     """Return what is held against the model on trial, a turn at a time; `lanes` by pipeline have its answers and frames.
 
     Closing it lets go of the model before.
@@ -60,7 +60,7 @@ def settle(asked: Asked, lanes: Mapping[str, Lane], clock: Clock) -> Replaying:
     question = asked.question
     recent = [lane.recent for lane in lanes.values() if lane.recent.digest == question.digest]
     lately = summed_up([took for one in recent for took in one.took_ns])
-    told = partial(ipc.Replayed, question.engine_key, question.digest, now=lately)
+    told = partial(ipc.ShadowReplayDone, question.engine_key, question.digest, now=lately)
     now = [turn.answer for one in recent for turn in one.turns]
     looks_bad = suspicious(now, [answer for one in recent for answer in one.before])
     if not looks_bad and not question.always:
@@ -76,25 +76,25 @@ def settle(asked: Asked, lanes: Mapping[str, Lane], clock: Clock) -> Replaying:
     return told(found=found, why=why)
 
 
-def summed_up(took_ns: list[int]) -> ipc.Took | None:
+def summed_up(took_ns: list[int]) -> ipc.TurnTimes | None:
     """Return how long turns took; None where there are none."""
     if not took_ns:
         return None
     in_order = sorted(took_ns)
     median_ms, p95_ms = (in_order[round(share * (len(in_order) - 1))] / 1e6 for share in (0.5, 0.95))
-    return ipc.Took(median_ms, p95_ms)
+    return ipc.TurnTimes(median_ms, p95_ms)
 
 
-def _shown(lanes: Mapping[str, Lane]) -> list[Shown]:
+def _shown(lanes: Mapping[str, PipelineQueue]) -> list[ShadowFrame]:
     return [
-        Shown(name, turn.frame, turn.answer)
+        ShadowFrame(name, turn.frame, turn.answer)
         for name, lane in lanes.items()
         for turn in lane.recent.turns
         if turn.frame is not None
     ]
 
 
-def _hindrance(asked: Asked, shown: list[Shown]) -> str:
+def _hindrance(asked: ShadowReplayRequest, shown: list[ShadowFrame]) -> str:
     """Return why nothing is shown to the model before; "" where it is."""
     if asked.remembers and not asked.question.always:
         return REMEMBERS
@@ -106,7 +106,7 @@ def _hindrance(asked: Asked, shown: list[Shown]) -> str:
 
 
 def _run(
-    asked: Asked, shown: list[Shown], lanes: Mapping[str, Lane], clock: Clock
+    asked: ShadowReplayRequest, shown: list[ShadowFrame], lanes: Mapping[str, PipelineQueue], clock: Clock
 ) -> Generator[None, None, tuple[list[Heard], str]]:
     """Return what the model before says of each frame, then again until it is timed; and why that is not enough, or ""."""
     description, options = asked.question.description, asked.question.engine

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 
 from inferd import ipc
-from inferd.pipeline import Lane, Seen
+from inferd.pipeline import ObservedFrame, PipelineQueue
 from inferd.records import Array
 from inferd.system.files.memory_file import memory_file
-from inferd.system.processes.channel import Channel, Closed
+from inferd.system.processes.channel import Channel, ChannelClosed
 from inferd.tasks.drawing.draw import bgr, draw
 
 WAIT_S = 5.0  # for a frame to come: as long as a person waits without wondering
@@ -22,10 +22,12 @@ WAIT_S = 5.0  # for a frame to come: as long as a person waits without wondering
 ToViewer = Channel[ipc.FromViewer, ipc.ToViewer]
 
 
-class Viewer:
+class SnapshotWriter:
     """Body of a viewer's thread."""
 
-    def __init__(self, channel: ToViewer, lane: Lane, encode: Callable[[Array], bytes], *, drawn: bool) -> None:
+    def __init__(
+        self, channel: ToViewer, lane: PipelineQueue, encode: Callable[[Array], bytes], *, drawn: bool
+    ) -> None:
         """Prepare.
 
         Args:
@@ -44,23 +46,27 @@ class Viewer:
         with closing(self._channel):
             try:
                 self._send(self._lane.look(WAIT_S))
-            except Closed:
+            except ChannelClosed:
                 return  # nobody looks any more
 
-    def _send(self, seen: Seen | None) -> None:
+    def _send(self, seen: ObservedFrame | None) -> None:
         name = self._lane.pipeline.name
         if seen is None:
-            self._channel.offer(ipc.NotShown(f"pipeline {name!r} gave no result in {WAIT_S:.0f} s; see its status"))
+            self._channel.offer(
+                ipc.SnapshotRefused(f"pipeline {name!r} gave no result in {WAIT_S:.0f} s; see its status")
+            )
             return
         picture = seen.frame.data
         if isinstance(picture, Mapping) or picture.dtype != "uint8":
-            self._channel.offer(ipc.NotShown(f"pipeline {name!r} reads no pictures, so there is nothing to look at"))
+            self._channel.offer(
+                ipc.SnapshotRefused(f"pipeline {name!r} reads no pictures, so there is nothing to look at")
+            )
             return
         shown = bgr(picture, seen.frame.color_order)
         if self._drawn:
             shown = draw(shown, seen.turn.result, seen.overlay, self._lane.pipeline.zone, self._lane.pipeline.line)
         fd = memory_file("inferd-snapshot", self._encode(shown))
         try:
-            self._channel.offer(ipc.Shown(name, seen.ref, seen.turn), [fd])
+            self._channel.offer(ipc.SnapshotTaken(name, seen.ref, seen.turn), [fd])
         finally:
             os.close(fd)

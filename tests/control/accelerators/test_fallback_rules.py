@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from inferd.control.accelerators.fallback_rules import HEALTHY_S, LONGEST_PAUSE_S, Standing, fell, rose
+from inferd.control.accelerators.fallback_rules import HEALTHY_S, LONGEST_PAUSE_S, AcceleratorStatus, fell, rose
 
 S = 1_000_000_000
 
 
-def after(failures: int) -> Standing:
-    standing = Standing()
+def after(failures: int) -> AcceleratorStatus:
+    standing = AcceleratorStatus()
     for _ in range(failures):
         standing = fell(standing, "it is gone", 0)
     return standing

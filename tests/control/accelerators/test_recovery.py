@@ -14,11 +14,11 @@ from fixtures.models.fake_delegate import FakeTpu, build_fake_tpu
 from fixtures.paths import PROJECT
 from inferd import ipc
 from inferd.config import settings
-from inferd.control.accelerators.accelerators import Accelerators, News
+from inferd.control.accelerators.accelerators import AcceleratorEvent, Accelerators
 from inferd.control.models.engine_keys import release
 from inferd.control.processes.vet_job import ENVIRONMENT, PRELOAD, Accepted, examine
 from inferd.system.clock import CountingClock
-from inferd.system.processes.fork_server import Seed
+from inferd.system.processes.fork_server import ForkServer
 
 pytestmark = pytest.mark.slow
 CHILDREN = {"inferd-probe", "inferd-mend"}
@@ -37,16 +37,16 @@ class Ladder:
         (self.port / "authorized").write_text("1")
         (self.port / "port/disable").write_text("0")
         self._clock = CountingClock()
-        self._seed = held.enter_context(Seed(PRELOAD, ENVIRONMENT))
+        self._seed = held.enter_context(ForkServer(PRELOAD, ENVIRONMENT))
         self._accelerators = Accelerators(self._clock, folder)
         held.callback(self._accelerators.close)
         options = {"mode_file": str(self.tpu.mode_file)}
-        engine = settings.Engine(delegate=str(self.tpu.library), delegate_options=options, threads=1)
+        engine = settings.EngineConfig(delegate=str(self.tpu.library), delegate_options=options, threads=1)
         accepted = examine(self._seed, ipc.Examine(str(_model(folder)), settings.Overrides(), engine, ""), CHILD_S)
         assert isinstance(accepted, Accepted)
         held.callback(release, accepted)
         self._accelerators.follow([("cam", accepted, engine)])
-        self.news: list[News] = []
+        self.news: list[AcceleratorEvent] = []
 
     def climb(self, until: str, times: int = 1) -> None:
         """Let time pass until news of this kind came so often."""

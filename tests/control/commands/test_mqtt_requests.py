@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from inferd.config.settings import Mqtt
-from inferd.control.commands.mqtt_requests import MOST_WAITING, Remote
-from inferd.control.reporting.publisher import Announcer
+from inferd.control.commands.mqtt_requests import MOST_WAITING, MqttRequests
+from inferd.control.reporting.publisher import Publisher
 from inferd.errors import StoreError
 from inferd.records import Incoming
 from inferd.system.clock import CountingClock
@@ -45,8 +45,8 @@ class World:
         self.link = MemoryLink(Mqtt(), "pi")
         self.done: list[tuple[str, object]] = []
         self.looks: list[Slow] = []
-        say = Announcer("pi", [self.link], self.clock)
-        self.remote = Remote(say, Mqtt(), self.clock, {verb: self._verb(verb) for verb in VERBS})
+        say = Publisher("pi", [self.link], self.clock)
+        self.remote = MqttRequests(say, Mqtt(), self.clock, {verb: self._verb(verb) for verb in VERBS})
 
     def ask(self, verb: str, payload: object, **more: Any) -> dict[str, Any] | None:  # Any: JSON
         """Send a request; return the last answer to such, None where there is none."""

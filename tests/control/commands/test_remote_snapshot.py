@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from inferd import ipc
-from inferd.control.commands.remote_snapshot import JPEG_BYTES, LATEST_S, Look
+from inferd.control.commands.remote_snapshot import JPEG_BYTES, LATEST_S, SnapshotRequest
 from inferd.errors import WorkerError
 from inferd.records import Message
 from inferd.system.clock import CountingClock
 from inferd.system.processes.channel import Channel, channel_pair
-from inferd.telemetry.encryption.payload import Sealer
+from inferd.telemetry.encryption.payload import PayloadCipher
 from inferd.wire.requests import Response, Snapshot, encode_response
 from inferd.wire.telemetry import Header
 
@@ -25,7 +25,7 @@ class Asked:
         ours, theirs = channel_pair()
         self.clock = CountingClock()
         self.worker: Channel[ipc.FromViewer, ipc.ToViewer] = Channel(theirs, ipc.AskFrame)
-        self.look = Look("cam", Channel(ours, ipc.ToViewer), self.clock)  # type: ignore[arg-type]  # a union
+        self.look = SnapshotRequest("cam", Channel(ours, ipc.ToViewer), self.clock)  # type: ignore[arg-type]  # a union
 
     def why(self) -> str:
         with pytest.raises(WorkerError) as told:
@@ -49,7 +49,7 @@ def test_a_worker_that_ends_is_named() -> None:
 
 def test_what_the_worker_says_instead_of_a_frame_is_passed_on() -> None:
     asked = Asked()
-    asked.worker.send(ipc.NotShown("pipeline 'cam' gave no result in 5 s"))
+    asked.worker.send(ipc.SnapshotRefused("pipeline 'cam' gave no result in 5 s"))
     assert asked.why() == "snapshot: pipeline 'cam' gave no result in 5 s"
 
 
@@ -58,5 +58,5 @@ def test_the_largest_picture_fits_through_our_example_of_a_broker_even_sealed() 
     told = msgspec.json.encode(Snapshot("c" * 64, 1 << 40, "model" * 20, b"\xff" * JPEG_BYTES))
     header = Header(1, "d" * 64, "2026-11-05T06:07:08.009Z", "c0ffeec0ffee", 1 << 40)
     response = encode_response(header, Response("i" * 64, "ok", data=msgspec.Raw(told)))
-    sealed = Sealer(b"k" * 32).seal(Message("response/snapshot", response, 1))
+    sealed = PayloadCipher(b"k" * 32).seal(Message("response/snapshot", response, 1))
     assert len(sealed.payload) < BROKER_BYTES

@@ -10,7 +10,7 @@ from inferd.config import settings
 from inferd.control.models.drop_folder import DropFolder
 from inferd.system.clock import SystemClock
 
-AT_ONCE = settings.Models(look_every_s=1e-6, settle_s=1e-6)
+AT_ONCE = settings.ModelsConfig(look_every_s=1e-6, settle_s=1e-6)
 
 
 def test_a_first_start_makes_the_drop_folder_and_has_nothing_to_complain_of(

@@ -17,11 +17,11 @@ from inferd.config import settings
 from inferd.errors import InferdError
 from inferd.system.clock import SystemClock
 from inferd.system.processes.channel import Channel, channel_pair
-from inferd.system.processes.heartbeats import Progress
+from inferd.system.processes.heartbeats import Heartbeats
 from inferd.vet.child import describe_fake
-from inferd.worker.engine_thread import SPARE_MB, Group
-from inferd.worker.outbound import Teller, ToControl
-from inferd.worker.pipeline_threads import Context
+from inferd.worker.engine_thread import SPARE_MB, EngineThread
+from inferd.worker.outbound import Outbound, ToControl
+from inferd.worker.pipeline_threads import WorkerContext
 
 NEEDS_MB = 100.0
 FOR_ONE, FOR_TWO = NEEDS_MB + SPARE_MB - 1, NEEDS_MB + SPARE_MB + 1
@@ -34,10 +34,10 @@ class Told:
         ours, theirs = channel_pair()
         to_control: ToControl = Channel(ours, ipc.ToWorker)  # type: ignore[arg-type]  # a union
         self._from_worker: Channel[ipc.FromWorker, ipc.Stop] = Channel(theirs, ipc.FromWorker)  # type: ignore[arg-type]  # as above
-        context = Context(SystemClock(), Teller(to_control), available_bytes=lambda: int(free_mb * 1e6))
+        context = WorkerContext(SystemClock(), Outbound(to_control), available_bytes=lambda: int(free_mb * 1e6))
         self.messages: list[ipc.FromWorker] = []
-        self.group = Group(
-            "fake", [pipeline(pace=settings.Pace(mode="fixed", fps=50))], Progress.create().slot(1), context
+        self.group = EngineThread(
+            "fake", [pipeline(pace=settings.Pace(mode="fixed", fps=50))], Heartbeats.create().slot(1), context
         )
 
     def hear(self) -> list[ipc.FromWorker]:
@@ -49,8 +49,10 @@ class Told:
     def serves(self, name: str) -> bool:
         """Whether a model of that name was taken, and gave a result after that."""
         said = self.hear()
-        taken = [index for index, one in enumerate(said) if isinstance(one, ipc.Taken) and one.ref.name == name]
-        return bool(taken) and any(isinstance(one, ipc.Reported) and one.ref.name == name for one in said[taken[-1] :])
+        taken = [index for index, one in enumerate(said) if isinstance(one, ipc.OfferTaken) and one.ref.name == name]
+        return bool(taken) and any(
+            isinstance(one, ipc.ResultReported) and one.ref.name == name for one in said[taken[-1] :]
+        )
 
     def waited(self) -> bool:
         """Whether it was told that there is no memory for two."""
@@ -89,7 +91,7 @@ def test_where_they_do_not_the_old_one_ends_first_and_that_is_told(tmp_path: Pat
             told.group.load(*offer(tmp_path, name), "")
             assert wait_for(partial(told.serves, name))
         assert told.waited()
-        taken = [one for one in told.messages if isinstance(one, ipc.Taken)]
+        taken = [one for one in told.messages if isinstance(one, ipc.OfferTaken)]
         assert [one.swapped for one in taken] == [False, True]
         assert taken[1].pause_ms > 0
 

@@ -13,14 +13,14 @@ from inferd import ipc
 from inferd.config import settings
 from inferd.control.models.drop_folder import DropFolder
 from inferd.control.models.engine_keys import Followed
-from inferd.control.models.model_state import Life
-from inferd.control.models.serving import AGAIN_NS, Place, Serving
+from inferd.control.models.model_state import PersistentModelState
+from inferd.control.models.serving import AGAIN_NS, ModelEnvironment, Serving
 from inferd.control.processes.supervisor import Death
 from inferd.control.processes.vet_job import Accepted
 from inferd.histogram import Histogram
 from inferd.records import EngineInfo, ModelRef
 from inferd.store.lifecycle import slots
-from inferd.store.lifecycle.state import FACTORY, Verdict, Version
+from inferd.store.lifecycle.state import FACTORY, Version, VetVerdict
 from inferd.store.lifecycle.trial import LONGEST
 from inferd.system.clock import CountingClock
 from inferd.vet.child import describe_fake
@@ -36,9 +36,11 @@ class Trying:
 
     def __init__(self, folder: Path, *, before: bool = True) -> None:
         self.clock = CountingClock()
-        options = settings.Models(trial_results=10)
-        life = Life(folder, options, self.clock, "boot")
-        self.serving = Serving(Place(life, DropFolder(folder / "models", options, self.clock), options, "", self.clock))
+        options = settings.ModelsConfig(trial_results=10)
+        life = PersistentModelState(folder, options, self.clock, "boot")
+        self.serving = Serving(
+            ModelEnvironment(life, DropFolder(folder / "models", options, self.clock), options, "", self.clock)
+        )
         self.one = self.serving.followed[KEY] = Followed(KEY, 1, (pipeline(engine=fake()),))
         for digest in (OLD, NEW) if before else (NEW,):
             self._take(digest)
@@ -49,7 +51,7 @@ class Trying:
         life = self.serving.life
         self.one.held[digest] = Accepted(_with(described, ref), INFO, None)
         life.take(slots.arrive, Version(digest, "fake", task="classify"), digest[:4], 0.0)
-        life.take(slots.judge, KEY, digest, Verdict("", accepted=True))
+        life.take(slots.judge, KEY, digest, VetVerdict("", accepted=True))
         life.take(slots.begin, KEY, digest, "boot", 0.0)
         if digest == OLD:
             life.take(slots.commit, KEY, 0.0)
@@ -121,7 +123,7 @@ def test_what_the_replay_finds_ends_the_trial(tmp_path: Path, found: str, serves
     it.results(20)
     it.serving.take_questions()
     why = "" if found in ("fine", "alike") else "it says 1 of all"
-    it.serving.replayed(ipc.Replayed(KEY, NEW, found, why))  # type: ignore[arg-type]  # right words
+    it.serving.replayed(ipc.ShadowReplayDone(KEY, NEW, found, why))  # type: ignore[arg-type]  # right words
     state = it.serving.life.state
     assert (it.served(), state.of(KEY).active, state.log[-1].kind) == (serves, serves, kind)
 
@@ -132,7 +134,7 @@ def test_a_model_with_other_labels_is_meant_to_answer_otherwise(tmp_path: Path, 
     other = it.one.held[NEW].description
     it.one.held[NEW] = replace(it.one.held[NEW], description=msgspec.structs.replace(other, labels=("a", "b")))
     it.results(20)
-    it.serving.replayed(ipc.Replayed(KEY, NEW, found, "it says a of all"))  # type: ignore[arg-type]  # right words
+    it.serving.replayed(ipc.ShadowReplayDone(KEY, NEW, found, "it says a of all"))  # type: ignore[arg-type]  # right words
     assert it.serving.life.state.log[-1].kind == kind
 
 
@@ -175,7 +177,7 @@ def test_a_model_that_never_serves_again_is_not_on_trial_for_ever(tmp_path: Path
     it.results(20)
     for _ in range(2):  # the end of its time, then that of the question
         it.serving.cannot_serve(KEY)  # at each plan
-        it.clock.advance(LONGEST * settings.Models().trial_s)
+        it.clock.advance(LONGEST * settings.ModelsConfig().trial_s)
         it.nothing()
     assert it.serving.life.state.of(KEY).trial is None
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from inferd.control.processes.supervisor import Patience, Pauses
+from inferd.control.processes.supervisor import RestartBackoff, StallClock
 from inferd.system.processes.heartbeats import Busy, Reading
 
 SECOND = 1_000_000_000
@@ -12,7 +12,7 @@ def reading(turned_ns: int) -> dict[int, Reading]:
     return {1: Reading(turned_ns, Busy.ENGINE)}
 
 
-def look_every_quarter(patience: Patience, turned_ns: int, start_ns: int, seconds: float) -> int:
+def look_every_quarter(patience: StallClock, turned_ns: int, start_ns: int, seconds: float) -> int:
     """Look four times a second at a slot that shows the same turn; return how long it has not turned."""
     still = 0
     for step in range(int(seconds * 4) + 1):
@@ -21,23 +21,23 @@ def look_every_quarter(patience: Patience, turned_ns: int, start_ns: int, second
 
 
 def test_a_slot_that_shows_the_same_turn_has_not_turned_since_it_was_first_seen() -> None:
-    assert look_every_quarter(Patience(), 5, SECOND, 3.0) == 3 * SECOND
+    assert look_every_quarter(StallClock(), 5, SECOND, 3.0) == 3 * SECOND
 
 
 def test_a_turn_starts_the_time_anew() -> None:
-    patience = Patience()
+    patience = StallClock()
     look_every_quarter(patience, 5, SECOND, 3.0)
     assert look_every_quarter(patience, 6, 5 * SECOND, 1.0) == 1 * SECOND
 
 
 def test_time_in_which_control_itself_did_not_run_is_held_against_nobody() -> None:
-    patience = Patience()
+    patience = StallClock()
     patience.look(reading(5), SECOND)
     assert patience.look(reading(5), 3600 * SECOND)[1] == SECOND
 
 
 def test_the_first_restart_is_at_once_and_each_further_one_waits_longer() -> None:
-    pauses = Pauses(longest_s=60)
+    pauses = RestartBackoff(longest_s=60)
     waited = [pauses.after(lived_ns=SECOND) for _ in range(4)]
     assert waited[0] == 0
     assert waited[1] == pytest.approx(0.5, rel=0.3)
@@ -45,12 +45,12 @@ def test_the_first_restart_is_at_once_and_each_further_one_waits_longer() -> Non
 
 
 def test_no_pause_is_longer_than_it_may_be() -> None:
-    pauses = Pauses(longest_s=3)
+    pauses = RestartBackoff(longest_s=3)
     assert max(pauses.after(SECOND) for _ in range(20)) <= 3 * 1.25
 
 
 def test_a_worker_that_lived_long_starts_again_at_once() -> None:
-    pauses = Pauses(longest_s=60)
+    pauses = RestartBackoff(longest_s=60)
     for _ in range(5):
         pauses.after(SECOND)
     assert pauses.after(120 * SECOND) == 0

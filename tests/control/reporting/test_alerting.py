@@ -10,10 +10,10 @@ from inferd import ipc
 from inferd.config import settings
 from inferd.config.check_alerts import wrong_alerts
 from inferd.control.reporting.alerting import Alerting
-from inferd.control.reporting.metrics import Figures
-from inferd.control.reporting.publisher import Announcer
+from inferd.control.reporting.metrics import MetricsReporter
+from inferd.control.reporting.publisher import Publisher
 from inferd.histogram import Histogram
-from inferd.meters.background import AtOnce
+from inferd.meters.background import DirectReader
 from inferd.records import STAGES
 from inferd.system.clock import CountingClock
 from inferd.telemetry.memory_link import MemoryLink
@@ -27,8 +27,8 @@ class Device:
     def __init__(self, *alerts: settings.Alert) -> None:
         self.clock = CountingClock()
         self.link = MemoryLink(settings.Mqtt(), "test")
-        self.figures = Figures(self.clock, settings.Metrics(), PI4, PI4, AtOnce)
-        self.alerting = Alerting(Announcer("test", [self.link], self.clock), self.figures, self.clock)
+        self.figures = MetricsReporter(self.clock, settings.MetricsConfig(), PI4, PI4, DirectReader)
+        self.alerting = Alerting(Publisher("test", [self.link], self.clock), self.figures, self.clock)
         self.alerting.follow(settings.Config(alert=alerts))
 
     def second(self, frames: int = 10, took_ms: int = 10, dropped: int = 0, degraded: bool = False) -> None:  # noqa: FBT001, FBT002 - a test's shorthand

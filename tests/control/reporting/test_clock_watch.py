@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import msgspec
 
 from inferd.config import settings
-from inferd.control.reporting.clock_watch import Timekeeper
-from inferd.control.reporting.publisher import Announcer
-from inferd.ipc import Reported
+from inferd.control.reporting.clock_watch import ClockWatch
+from inferd.control.reporting.publisher import Publisher
+from inferd.ipc import ResultReported
 from inferd.records import Label, ModelRef, Result, StageTimes, Tick
 from inferd.system.clock import CountingClock
 from inferd.telemetry.memory_link import MemoryLink
@@ -23,9 +23,9 @@ class Board:
     def __init__(self, wall_s: float) -> None:
         self.clock = CountingClock(wall_s=wall_s)
         self.link = MemoryLink(settings.Mqtt(), "pi")
-        self.say = Announcer("pi", [self.link], self.clock)
+        self.say = Publisher("pi", [self.link], self.clock)
         self.timesync = True
-        self.keeper = Timekeeper(self.say, self.clock, lambda wall_s: wall_s < 1e9 or not self.timesync)
+        self.keeper = ClockWatch(self.say, self.clock, lambda wall_s: wall_s < 1e9 or not self.timesync)
 
     def turn(self) -> None:
         """Let a second pass."""
@@ -88,8 +88,8 @@ def test_a_clock_that_is_set_back_by_hours_is_told_and_stays_trusted() -> None:
     assert board.say.trusted_since == 0.0
 
 
-def reported(taken_at: float) -> Reported:
+def reported(taken_at: float) -> ResultReported:
     """Return a result of a frame that was captured then."""
     result = Result(labels=(Label(0, "cat", 0.9),))
     tick = Tick(result, StageTimes(0, 0, 0, 0, 0, 0), 1, taken_at)
-    return Reported("cam", ModelRef("cats", "", "0" * 64), tick)
+    return ResultReported("cam", ModelRef("cats", "", "0" * 64), tick)

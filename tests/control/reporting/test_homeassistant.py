@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from inferd.config import settings
-from inferd.control.reporting.homeassistant import JITTER_S, Discovery
+from inferd.control.reporting.homeassistant import JITTER_S, HomeAssistantDiscovery
 from inferd.records import Incoming, Message
 from inferd.system.clock import CountingClock
 from inferd.wire import telemetry
@@ -26,7 +26,7 @@ class Told:
         self.start()
 
     def start(self) -> None:
-        self.discovery = Discovery(
+        self.discovery = HomeAssistantDiscovery(
             settings.Mqtt(), "test", self.memory, self.clock, self.sent.append, jitter=lambda: 0.5
         )
 

@@ -31,7 +31,7 @@ from fixtures.models.tflite_writer import CUSTOM, FLOAT_PICTURE, PICTURE, ModelM
 from inferd.doctor.readers.world import User
 from inferd.doctor.registry import CHECKS
 from inferd.doctor.runner import examine
-from inferd.store.lifecycle.state import State
+from inferd.store.lifecycle.state import LifecycleState
 from inferd.store.storage.state_file import NAME, StateFile
 
 DIGITS = "/var/lib/inferd/models/digits"
@@ -208,7 +208,7 @@ def swap_on_card(board: Board) -> None:
 def state_damaged(board: Board) -> None:
     folder = board.root / "var/lib/inferd/store"
     for _ in range(2):
-        StateFile(folder).save(State())
+        StateFile(folder).save(LifecycleState())
     (folder / NAME).write_bytes(b"\0" * 512)  # what a card leaves of a file whose blocks it lost
 
 

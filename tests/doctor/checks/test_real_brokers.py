@@ -13,11 +13,11 @@ import pytest
 
 from fixtures.machines.boards import CONFIG, Board, pi4
 from fixtures.network import broker as brokers
-from inferd.doctor.check import Fault
+from inferd.doctor.check import Problem
 from inferd.doctor.checks import broker, broker_files
 from inferd.doctor.checks.broker import BrokerFacts, read_broker
 from inferd.doctor.readers.mqtt_handshake import connect_packet, greet
-from inferd.doctor.readers.requirements import Broker, Tls
+from inferd.doctor.readers.requirements import BrokerAddress, Tls
 from inferd.doctor.runner import examine
 
 CHECKS = (*broker_files.CHECKS, *broker.CHECKS)
@@ -91,7 +91,7 @@ def found(board: Board, mqtt: str) -> dict[str, str]:
     return {one.id: one.mend for one in examine(board.world(), CHECKS).findings}
 
 
-def judged(broker: Broker) -> dict[str, Fault]:
+def judged(broker: BrokerAddress) -> dict[str, Problem]:
     """Greet a broker with TLS and return what the checks make of it."""
     greeting = greet(broker, "", PATIENCE_S)
     facts = BrokerFacts(broker, greeting, "/etc/inferd/inferd.toml", mosquitto=True, today="2026-11-22")
@@ -104,8 +104,8 @@ def secure(folder: Path, name: str, *more: str) -> Iterator[Secure]:
     running.kill()
 
 
-def over_tls(authority: Path, port: int, ca_file: str) -> Broker:
-    return Broker("localhost", port, "", "", "inferd-doctor", Tls(ca_file and str(authority / ca_file)))
+def over_tls(authority: Path, port: int, ca_file: str) -> BrokerAddress:
+    return BrokerAddress("localhost", port, "", "", "inferd-doctor", Tls(ca_file and str(authority / ca_file)))
 
 
 def test_a_broker_that_lets_us_in_is_well(board: Board, mosquitto: brokers.Mosquitto) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 import inferd
 from inferd.bundled_files import bundled
-from inferd.doctor.check import Finding, Report
-from inferd.store.lifecycle.state import State
+from inferd.doctor.check import DoctorReport, Finding
+from inferd.store.lifecycle.state import LifecycleState
 from inferd.store.storage.state_file import NAME, StateFile
 
 IMAGE_MB = 96
@@ -37,7 +37,7 @@ def doctor(
     command = [*alone, "sh", "-ec", f"{before}; exec {program}"]
     done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=50)
     assert done.returncode in (0, 1), done.stderr
-    return {one.id: one for one in msgspec.json.decode(done.stdout, type=Report).findings}
+    return {one.id: one for one in msgspec.json.decode(done.stdout, type=DoctorReport).findings}
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_a_folder_that_is_not_there_yet_is_made_by_fix(config: Path, state: Path
 
 def test_a_damaged_state_is_healed_by_fix_from_the_copy_before(config: Path, state: Path) -> None:
     for _ in range(2):
-        StateFile(state).save(State())
+        StateFile(state).save(LifecycleState())
     (state / NAME).write_bytes(b"\0" * 100)
     assert set(doctor(config)) == {"disk.state"}
     assert doctor(config, "true", "--fix") == {}

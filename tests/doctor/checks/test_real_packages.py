@@ -11,7 +11,7 @@ import pytest
 from fixtures.machines.python_installs import OWN, Install, install
 from fixtures.models.tflite_writer import CUSTOM, PICTURE, ModelMade, TensorMade
 from inferd.bundled_files import bundled
-from inferd.doctor.check import Finding, Report
+from inferd.doctor.check import DoctorReport, Finding
 
 INTERPRETER = "ai_edge_litert/interpreter"
 HEAD = "import os\ndef load_delegate(*_): ...\nclass Interpreter:\n    def __init__(self, **_):"
@@ -25,7 +25,7 @@ def full(tmp_path: Path) -> Install:
     return install(tmp_path)
 
 
-def found(report: Report) -> dict[str, Finding]:
+def found(report: DoctorReport) -> dict[str, Finding]:
     return {one.id: one for one in report.findings if one.severity != "note"}
 
 

@@ -49,14 +49,16 @@ def bundle(folder: Path, *, twin: bool = True) -> Path:
 
 def pipeline(tpu: FakeTpu, model: str, name: str = "cam") -> settings.Pipeline:
     """Return a pipeline on a moving test picture, 20 frames a second."""
-    engine = settings.Engine(delegate=str(tpu.library), delegate_options={"mode_file": str(tpu.mode_file)}, threads=1)
+    engine = settings.EngineConfig(
+        delegate=str(tpu.library), delegate_options={"mode_file": str(tpu.mode_file)}, threads=1
+    )
     return settings.Pipeline(
         name=name,
         model=model,
         engine=engine,
         source=settings.SyntheticSource(width=32, height=32),
         pace=settings.Pace(mode="fixed", fps=20.0),
-        report=settings.Report(when="every", max_per_s=0.0),
+        report=settings.ReportConfig(when="every", max_per_s=0.0),
     )
 
 

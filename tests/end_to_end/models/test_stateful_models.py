@@ -21,9 +21,9 @@ def counting(name: str, file: Path, at_end: Any = "stop") -> settings.Pipeline: 
         model=str(COUNTING),
         source=settings.NpzSource(path=str(file)),
         pace=settings.Pace(mode="fast", at_end=at_end),
-        engine=settings.Engine(threads=1),
+        engine=settings.EngineConfig(threads=1),
         overrides=settings.Overrides(task="regress"),
-        report=settings.Report(max_per_s=0),
+        report=settings.ReportConfig(max_per_s=0),
     )
 
 

@@ -28,7 +28,7 @@ from inferd.system.clock import SystemClock
 
 pytestmark = pytest.mark.slow
 WORD = "okay nabu"
-EACH = settings.Report(when="change", hold=1, window=1)
+EACH = settings.ReportConfig(when="change", hold=1, window=1)
 PAUSE = np.zeros(RATE_HZ, np.int16)
 SPEAKING = """
 import sys, time
@@ -124,7 +124,7 @@ def test_a_recording_is_heard_saying_it_once_and_stays_quiet_otherwise(
 
 def listening(model: Path) -> Steps:
     """Return what frames go through, with a model that has heard nothing yet."""
-    engine = LiteRt(str(model / "model.tflite"), settings.Engine(threads=1), SystemClock(), "nabu")
+    engine = LiteRt(str(model / "model.tflite"), settings.EngineConfig(threads=1), SystemClock(), "nabu")
     return build_steps(describe(model, Overrides(threshold=0.0), None), engine, (0.0, 0.0, 1.0, 1.0))
 
 

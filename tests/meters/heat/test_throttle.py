@@ -6,7 +6,7 @@ from shutil import copytree
 import pytest
 
 from fixtures.paths import BOARD_TREES
-from inferd.meters.background import AtOnce, Background
+from inferd.meters.background import BackgroundReader, DirectReader
 from inferd.meters.heat.throttle import ThrottleMeter, parse_throttled
 from inferd.records import Unavailable
 from inferd.system.clock import CountingClock, SystemClock
@@ -28,7 +28,7 @@ def test_a_raspberry_pi_without_vcgencmd_still_tells_its_voltage(tmp_path: Path)
     (root / "usr/bin/vcgencmd").unlink()
     (root / "sys/class/hwmon/hwmon0/in0_lcrit_alarm").write_text("1\n")
     clock = CountingClock()
-    meter = ThrottleMeter(clock, root, slowly=AtOnce)
+    meter = ThrottleMeter(clock, root, slowly=DirectReader)
     clock.advance(3.0)
     meter.tick()
     assert meter.now
@@ -43,7 +43,7 @@ def test_the_kernels_file_stands_in_for_the_program(tmp_path: Path) -> None:
     word.parent.mkdir(parents=True)
     word.write_text("50008\n")
     clock = CountingClock()
-    meter = ThrottleMeter(clock, tmp_path, slowly=AtOnce)
+    meter = ThrottleMeter(clock, tmp_path, slowly=DirectReader)
     clock.advance(2.0)
     meter.tick()
     assert meter.sample()["throttled_s"] == 2.0
@@ -53,7 +53,7 @@ def test_the_kernels_file_stands_in_for_the_program(tmp_path: Path) -> None:
 def test_a_counter_of_the_processor_that_moves_is_a_second_of_throttling(tmp_path: Path) -> None:
     root = copytree(BOARD_TREES / "x86", tmp_path / "root")
     clock = CountingClock()
-    meter = ThrottleMeter(clock, root, slowly=AtOnce)
+    meter = ThrottleMeter(clock, root, slowly=DirectReader)
     for count in (12, 15, 15):
         (root / "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count").write_text(f"{count}\n")
         clock.advance(1.0)
@@ -64,7 +64,7 @@ def test_a_counter_of_the_processor_that_moves_is_a_second_of_throttling(tmp_pat
 
 def test_a_new_interval_begins_at_nothing() -> None:
     clock = CountingClock()
-    meter = ThrottleMeter(clock, BOARD_TREES / "coral", slowly=AtOnce)
+    meter = ThrottleMeter(clock, BOARD_TREES / "coral", slowly=DirectReader)
     for expected in (4.0, 1.0):
         clock.advance(expected)
         meter.tick()
@@ -74,7 +74,7 @@ def test_a_new_interval_begins_at_nothing() -> None:
 
 def test_a_device_that_tells_nothing_says_so(tmp_path: Path) -> None:
     clock = CountingClock()
-    meter = ThrottleMeter(clock, tmp_path, slowly=AtOnce)
+    meter = ThrottleMeter(clock, tmp_path, slowly=DirectReader)
     clock.advance(1.0)
     meter.tick()
     assert isinstance(meter.sample()["throttled_s"], Unavailable)
@@ -88,7 +88,7 @@ def test_a_program_that_refuses_is_named_with_what_mends_it(tmp_path: Path) -> N
     program.write_text("#!/bin/sh\necho 'Can not open device file: /dev/vcio' >&2; exit 1\n")
     program.chmod(0o755)
     clock = CountingClock()
-    meter = ThrottleMeter(clock, tmp_path, slowly=AtOnce)
+    meter = ThrottleMeter(clock, tmp_path, slowly=DirectReader)
     clock.advance(1.0)
     meter.tick()
     assert meter.why is not None
@@ -104,7 +104,7 @@ def test_whoever_wants_a_slow_reading_never_waits_for_it() -> None:
         hangs.wait()
         return 1.0
 
-    reader = Background("slow", slow, 0.01, SystemClock())
+    reader = BackgroundReader("slow", slow, 0.01, SystemClock())
     assert read.wait(5)
     assert reader.latest() is None
     hangs.set()
@@ -116,7 +116,7 @@ def test_whoever_wants_a_slow_reading_never_waits_for_it() -> None:
 
 def test_a_reading_that_became_too_old_counts_no_longer() -> None:
     clock = CountingClock()
-    reader = Background("sensor", lambda: 1.0, 1000.0, clock)  # read once, and then not within this test
+    reader = BackgroundReader("sensor", lambda: 1.0, 1000.0, clock)  # read once, and then not within this test
     while reader.latest() is None:
         pass
     clock.advance(3001.0)

@@ -6,8 +6,8 @@ from shutil import copytree
 import pytest
 
 from fixtures.paths import BOARD_TREES
-from inferd.config.settings import Metrics
-from inferd.meters.background import AtOnce
+from inferd.config.settings import MetricsConfig
+from inferd.meters.background import DirectReader
 from inferd.meters.power.estimate import BOARDS, Coefficients, estimate_w, find_coefficients
 from inferd.meters.power.firmware import parse_pmic, read_pmic
 from inferd.meters.power.meter import Energy, PowerMeter
@@ -134,7 +134,7 @@ def test_the_platform_counts_instead_of_its_packages_and_cores_never_on_top(tmp_
 def test_counters_that_only_root_may_read_are_left_for_the_next_meter_and_named(tmp_path: Path) -> None:
     files(tmp_path / "sys/class/powercap/intel-rapl:0", name="package-0", max_energy_range_uj=2**32)
     (tmp_path / "sys/class/powercap/intel-rapl:0/energy_uj").mkdir()
-    meter = PowerMeter(CountingClock(), Metrics(power="rapl"), tmp_path, AtOnce)
+    meter = PowerMeter(CountingClock(), MetricsConfig(power="rapl"), tmp_path, DirectReader)
     assert meter.why is not None
     assert "only root may" in meter.why.why
     meter.close()
@@ -156,7 +156,7 @@ def test_a_board_is_known_by_the_beginning_of_its_name() -> None:
 def test_energy_is_what_was_drawn_while_something_was_known(tmp_path: Path) -> None:
     chip = files(tmp_path / "sys/class/hwmon/hwmon3", name="ina226", power1_input=2_000_000)
     clock = CountingClock()
-    meter = PowerMeter(clock, Metrics(idle_w=1.5), tmp_path, AtOnce)
+    meter = PowerMeter(clock, MetricsConfig(idle_w=1.5), tmp_path, DirectReader)
     for power in ("2000000", "nonsense", "4000000"):
         (chip / "power1_input").write_text(power)
         clock.advance(1.0)

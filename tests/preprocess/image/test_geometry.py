@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from inferd.preprocess.image.geometry import Fit, fit
+from inferd.preprocess.image.geometry import ImageLayout, fit
 from inferd.records import Geometry
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
-def source_of(laid: Fit, y: float, x: float) -> tuple[float, float]:
+def source_of(laid: ImageLayout, y: float, x: float) -> tuple[float, float]:
     geometry = laid.geometry
     return y * geometry.scale_y + geometry.offset_y, x * geometry.scale_x + geometry.offset_x
 

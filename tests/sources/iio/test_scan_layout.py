@@ -7,14 +7,14 @@ import struct
 import numpy as np
 import pytest
 
-from inferd.sources.iio.scan_layout import Element, Place, decode, lay_out, parse_type
+from inferd.sources.iio.scan_layout import Element, ElementLayout, decode, lay_out, parse_type
 
 
-def places(*types: str) -> tuple[list[Place], int]:
+def places(*types: str) -> tuple[list[ElementLayout], int]:
     """Return where elements of these types lie, one after the other, with the meaning of plain numbers."""
     elements = [parse_type(str(index), index, text) for index, text in enumerate(types)]
     starts, size = lay_out(elements)
-    return [Place(one, starts[one.name], 1.0, 0.0) for one in elements], size
+    return [ElementLayout(one, starts[one.name], 1.0, 0.0) for one in elements], size
 
 
 def numbers(scans: bytes, *types: str) -> list[list[float]]:
@@ -81,5 +81,5 @@ def test_padding_and_what_nobody_wants_are_skipped() -> None:
 
 def test_numbers_are_in_the_kernels_units_in_the_order_that_is_wanted() -> None:
     x, y = (parse_type(name, index, "le:s16/16") for index, name in enumerate("xy"))
-    told = decode(struct.pack("<2h", 100, -200), 4, [Place(y, 2, 0.01, 0.0), Place(x, 0, 0.5, -19.0)])
+    told = decode(struct.pack("<2h", 100, -200), 4, [ElementLayout(y, 2, 0.01, 0.0), ElementLayout(x, 0, 0.5, -19.0)])
     assert np.allclose(told, [[-2.0, 40.5]])

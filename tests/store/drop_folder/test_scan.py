@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inferd.store.drop_folder.scan import ENTRIES_MAX, TooMany, look
+from inferd.store.drop_folder.scan import ENTRIES_MAX, TooManyEntries, look
 
 
 def make(folder: Path, *paths: str) -> None:
@@ -40,7 +40,7 @@ def test_hidden_folders_are_not_entered(tmp_path: Path) -> None:
 
 def test_a_folder_with_too_many_files_is_named(tmp_path: Path) -> None:
     make(tmp_path, *(f"dog/{number}.txt" for number in range(ENTRIES_MAX + 1)))
-    with pytest.raises(TooMany, match="dog"):
+    with pytest.raises(TooManyEntries, match="dog"):
         look(tmp_path)
 
 

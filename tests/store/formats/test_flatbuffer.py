@@ -8,15 +8,15 @@ import pytest
 
 from fixtures.models.tflite_writer import Numbers, Scalar, Table, flatbuffer, int_field
 from inferd.errors import ModelError
-from inferd.store.formats.bounded_file import Held
+from inferd.store.formats.bounded_file import BytesInMemory
 from inferd.store.formats.flatbuffer import FlatBuffer
-from inferd.store.formats.flatbuffer import Table as Read
+from inferd.store.formats.flatbuffer import FlatBufferTable as Read
 
 MARK = b"TEST"
 
 
 def root_of(content: bytes, reads: int = 10_000) -> Read:
-    return FlatBuffer("f", Held(content), reads=reads).root(MARK)
+    return FlatBuffer("f", BytesInMemory(content), reads=reads).root(MARK)
 
 
 def test_an_absent_field_gives_its_default() -> None:

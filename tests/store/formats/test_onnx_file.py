@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from fixtures.paths import PROJECT, TINY_MODELS
-from inferd.config.settings import Engine, Overrides
+from inferd.config.settings import EngineConfig, Overrides
 from inferd.engine_choice import fitting_engine, with_scales
 from inferd.errors import ModelError
 from inferd.records import EngineInfo
 from inferd.store.description.bundle import find_bundle
 from inferd.store.description.describe import describe
-from inferd.store.formats.bounded_file import Held
+from inferd.store.formats.bounded_file import BytesInMemory
 from inferd.store.formats.onnx_file import read_onnx
-from inferd.wire.manifest import FileFacts
+from inferd.wire.manifest import ModelFileFacts
 
 
-def facts(name: str) -> FileFacts:
-    return read_onnx(name, Held((TINY_MODELS / f"{name}.onnx").read_bytes()))
+def facts(name: str) -> ModelFileFacts:
+    return read_onnx(name, BytesInMemory((TINY_MODELS / f"{name}.onnx").read_bytes()))
 
 
 def test_tensors_are_told_with_open_dimensions() -> None:
@@ -49,7 +49,7 @@ def test_operators_are_counted() -> None:
 def test_a_file_that_was_cut_off_is_refused(length: int) -> None:
     content = (TINY_MODELS / "digits.onnx").read_bytes()[:length]
     with pytest.raises(ModelError, match=r"^cut: "):
-        read_onnx("cut", Held(content))
+        read_onnx("cut", BytesInMemory(content))
 
 
 def test_a_digit_model_is_described_as_its_tflite_original(tmp_path: Path) -> None:
@@ -73,13 +73,13 @@ def test_an_8_bit_picture_needs_no_manifest() -> None:
 
 
 def test_an_onnx_file_takes_the_onnx_engine_by_itself() -> None:
-    assert fitting_engine(describe(TINY_MODELS / "digits.onnx", Overrides(), None), Engine()).kind == "onnx"
+    assert fitting_engine(describe(TINY_MODELS / "digits.onnx", Overrides(), None), EngineConfig()).kind == "onnx"
 
 
 def test_an_edge_tpu_model_takes_an_edge_tpu_by_itself() -> None:
     described = describe(TINY_MODELS / "digits_edgetpu.tflite", Overrides(), None)
-    assert fitting_engine(described, Engine()).delegate == "edgetpu"
-    assert fitting_engine(described, Engine(delegate="usb:1")).delegate == "usb:1"
+    assert fitting_engine(described, EngineConfig()).delegate == "edgetpu"
+    assert fitting_engine(described, EngineConfig(delegate="usb:1")).delegate == "usb:1"
 
 
 def test_a_folder_may_hold_an_onnx_model(tmp_path: Path) -> None:

@@ -28,10 +28,10 @@ from inferd.config.settings import Overrides
 from inferd.errors import ModelError
 from inferd.records import TensorSpec
 from inferd.store.description.describe import describe
-from inferd.store.formats.bounded_file import Held, ModelFile
-from inferd.store.formats.tflite_file import Contents, Step, made_by, read_tflite
+from inferd.store.formats.bounded_file import BytesInMemory, ModelFile
+from inferd.store.formats.tflite_file import GraphOperator, TfliteContents, made_by, read_tflite
 from inferd.store.formats.tflite_metadata import read_metadata
-from inferd.wire.manifest import FileFacts
+from inferd.wire.manifest import ModelFileFacts
 
 TENSOR = re.compile(r"([^\s]+?):\[([\d, ]*)\]:(\w+)(?::q\(([-\d.e]+),(-?\d+)\))?")
 MUTATIONS = 2000
@@ -59,11 +59,11 @@ LEFT_TO_THE_RUNTIME = {
 }
 
 
-def read(content: bytes) -> Contents:
-    return read_tflite("m.tflite", Held(content))
+def read(content: bytes) -> TfliteContents:
+    return read_tflite("m.tflite", BytesInMemory(content))
 
 
-def facts_of(model: ModelMade) -> FileFacts:
+def facts_of(model: ModelMade) -> ModelFileFacts:
     return read(model.content()).facts
 
 
@@ -97,12 +97,16 @@ def test_an_operator_newer_than_our_table_is_told_by_its_number() -> None:
 
 
 def test_an_output_is_made_by_the_operator_behind_those_that_only_carry() -> None:
-    makers = {2: Step("SOFTMAX", 1, (2,)), 3: Step("RESHAPE", 2, (3,)), 4: Step("DEQUANTIZE", 3, (4,))}
+    makers = {
+        2: GraphOperator("SOFTMAX", 1, (2,)),
+        3: GraphOperator("RESHAPE", 2, (3,)),
+        4: GraphOperator("DEQUANTIZE", 3, (4,)),
+    }
     assert made_by(4, makers) == "SOFTMAX"
 
 
 def test_carriers_that_lead_in_a_circle_end() -> None:
-    makers = {1: Step("RESHAPE", 2, (1,)), 2: Step("RESHAPE", 1, (2,))}
+    makers = {1: GraphOperator("RESHAPE", 2, (1,)), 2: GraphOperator("RESHAPE", 1, (2,))}
     assert made_by(1, makers) == "RESHAPE"
 
 

@@ -13,12 +13,12 @@ from inferd.errors import ModelError
 from inferd.store.description.describe import read_contents
 from inferd.store.formats.appended_zip import ENTRIES_MAX, Archive, find_archive, unpack
 from inferd.store.formats.bounded_file import ModelFile
-from inferd.store.formats.tflite_metadata import Metadata, read_metadata
+from inferd.store.formats.tflite_metadata import ModelMetadata, read_metadata
 
 MODEL = classifier().content()
 
 
-def metadata_of(made: MetadataMade) -> Metadata:
+def metadata_of(made: MetadataMade) -> ModelMetadata:
     return read_metadata("m.tflite", made.content())
 
 

@@ -14,14 +14,14 @@ import msgspec
 import pytest
 
 from inferd.store.lifecycle import slots
-from inferd.store.lifecycle.slots import AGENT_DEATHS, BOX_DEATHS, Wish
-from inferd.store.lifecycle.state import State, Verdict, Version
+from inferd.store.lifecycle.slots import AGENT_DEATHS, BOX_DEATHS, ModelSelection
+from inferd.store.lifecycle.state import LifecycleState, Version, VetVerdict
 from inferd.store.storage.state_file import StateFile
 
 KEY, RUN, BOOT = "newest", "this runtime", "boot 0"
-ANY = Wish(None)
+ANY = ModelSelection(None)
 MODELS = ("a", "b")
-Step = Callable[[State], State]
+Step = Callable[[LifecycleState], LifecycleState]
 
 
 def steps() -> Iterator[Step]:
@@ -30,7 +30,7 @@ def steps() -> Iterator[Step]:
         version = Version(digest, "cat", "", "classify", size_bytes=100)
         yield partial(slots.arrive, version=version, item="cat", at=0.0)
         for accepted in (True, False):
-            verdict = Verdict(RUN, accepted, "" if accepted else "golden_mismatch", "" if accepted else "wrong")
+            verdict = VetVerdict(RUN, accepted, "" if accepted else "golden_mismatch", "" if accepted else "wrong")
             yield partial(judged, digest=digest, verdict=verdict)
     yield lambda state: slots.retire(state, "cat", 0.0)
     yield lambda state: slots.start_vetting(state, "cat 100 5", BOOT)
@@ -42,19 +42,19 @@ def steps() -> Iterator[Step]:
     yield lambda state: slots.unseat(state, KEY, "its file is damaged", 0.0)
 
 
-def judged(state: State, digest: str, verdict: Verdict) -> State:
+def judged(state: LifecycleState, digest: str, verdict: VetVerdict) -> LifecycleState:
     """Take a verdict on a model that is there and has none."""
     known = digest in state.versions and digest not in state.of(KEY).verdicts
     return slots.judge(state, KEY, digest, verdict) if known else state
 
 
-def begun(state: State, boot: str = BOOT) -> State:
+def begun(state: LifecycleState, boot: str = BOOT) -> LifecycleState:
     """Begin the trial that is due."""
     chosen = slots.choose(state, KEY, ANY, RUN)
     return slots.begin(state, KEY, chosen, boot, 0.0) if chosen else state
 
 
-def essence(state: State) -> bytes:
+def essence(state: LifecycleState) -> bytes:
     """Return a state without what no rule looks at: the log, and how often models came."""
     order = sorted(state.versions.values(), key=lambda version: version.arrived)
     ranked = {one.digest: msgspec.structs.replace(one, arrived=rank) for rank, one in enumerate(order)}
@@ -62,9 +62,9 @@ def essence(state: State) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def reachable() -> list[State]:
+def reachable() -> list[LifecycleState]:
     """Return every state that some order of events leads to."""
-    found, ahead = {essence(State()): State()}, [State()]
+    found, ahead = {essence(LifecycleState()): LifecycleState()}, [LifecycleState()]
     while ahead:
         state = ahead.pop()
         for step in steps():
@@ -75,17 +75,17 @@ def reachable() -> list[State]:
     return list(found.values())
 
 
-def may_serve(state: State, digest: str) -> bool:
+def may_serve(state: LifecycleState, digest: str) -> bool:
     """Whether a model is there, was accepted, and did no harm on trial."""
     verdict = state.of(KEY).verdicts.get(digest)
     return digest in state.versions and verdict is not None and verdict.accepted
 
 
-def is_due(state: State) -> bool:
+def is_due(state: LifecycleState) -> bool:
     return state.of(KEY).trial is None and bool(slots.choose(state, KEY, ANY, RUN))
 
 
-def to_the_end(state: State) -> State:
+def to_the_end(state: LifecycleState) -> LifecycleState:
     """Let what is under way come to a good end."""
     state = slots.commit(state, KEY, 0.0)
     while is_due(state):
@@ -93,13 +93,15 @@ def to_the_end(state: State) -> State:
     return state
 
 
-def test_there_are_many_states(reachable: list[State]) -> None:
+def test_there_are_many_states(reachable: list[LifecycleState]) -> None:
     assert len(reachable) >= 900
     assert {state.of(KEY).trial is None for state in reachable} == {True, False}
 
 
 @pytest.mark.parametrize("boot", [BOOT, "boot 1"], ids=["the agent", "the device"])
-def test_killed_once_in_any_state_what_served_serves_or_there_is_a_reason(reachable: list[State], boot: str) -> None:
+def test_killed_once_in_any_state_what_served_serves_or_there_is_a_reason(
+    reachable: list[LifecycleState], boot: str
+) -> None:
     for state in reachable:
         before, woken = state.of(KEY).serving, slots.wake(state, boot, 0.0)
         now = woken.of(KEY).serving
@@ -109,7 +111,7 @@ def test_killed_once_in_any_state_what_served_serves_or_there_is_a_reason(reacha
 
 
 @pytest.mark.parametrize("boot", [BOOT, "boot 1"], ids=["the agent", "the device"])
-def test_killed_once_in_any_state_the_update_still_comes_to_its_end(reachable: list[State], boot: str) -> None:
+def test_killed_once_in_any_state_the_update_still_comes_to_its_end(reachable: list[LifecycleState], boot: str) -> None:
     for state in reachable:
         undisturbed, woken = to_the_end(state), to_the_end(slots.wake(state, boot, 0.0))
         same = woken.of(KEY).serving == undisturbed.of(KEY).serving
@@ -117,7 +119,7 @@ def test_killed_once_in_any_state_the_update_still_comes_to_its_end(reachable: l
 
 
 @pytest.mark.parametrize(("boots", "deaths"), [(1, AGENT_DEATHS), (1000, BOX_DEATHS)], ids=["the agent", "the device"])
-def test_killed_for_ever_in_any_state_the_trials_end(reachable: list[State], boots: int, deaths: int) -> None:
+def test_killed_for_ever_in_any_state_the_trials_end(reachable: list[LifecycleState], boots: int, deaths: int) -> None:
     for state in reachable:
         had, now = state.of(KEY).active, state
         for turn in range((deaths + 1) * len(MODELS)):
@@ -128,13 +130,13 @@ def test_killed_for_ever_in_any_state_the_trials_end(reachable: list[State], boo
         assert not had or may_serve(now, now.of(KEY).serving)
 
 
-def test_what_kills_the_device_while_it_is_vetted_is_counted_in_any_state(reachable: list[State]) -> None:
+def test_what_kills_the_device_while_it_is_vetted_is_counted_in_any_state(reachable: list[LifecycleState]) -> None:
     for state in reachable:
         vetting = slots.start_vetting(state, "dog 1 1", "boot 7")
         assert slots.wake(vetting, "boot 8", 0.0).vet_deaths["dog 1 1"] == 1
 
 
-def test_every_state_is_read_as_it_was_written(reachable: list[State], tmp_path: Path) -> None:
+def test_every_state_is_read_as_it_was_written(reachable: list[LifecycleState], tmp_path: Path) -> None:
     file = StateFile(tmp_path)
     for state in reachable[:: max(1, len(reachable) // 200)]:
         file.save(state)

@@ -6,33 +6,35 @@ from hypothesis import strategies as st
 
 from inferd.errors import StoreError
 from inferd.store.lifecycle import operator_commands, slots
-from inferd.store.lifecycle.slots import Wish
-from inferd.store.lifecycle.state import FACTORY, State, Verdict, Version
+from inferd.store.lifecycle.slots import ModelSelection
+from inferd.store.lifecycle.state import FACTORY, LifecycleState, Version, VetVerdict
 
 KEY, RUN = "cam", "litert 2.3 cpu"
-ANY = Wish(None)
-FINE = Verdict(RUN, accepted=True)
-BAD = Verdict(RUN, accepted=False, code="golden_mismatch", why="is wrong")
+ANY = ModelSelection(None)
+FINE = VetVerdict(RUN, accepted=True)
+BAD = VetVerdict(RUN, accepted=False, code="golden_mismatch", why="is wrong")
 
 
 def version(digest: str, number: str = "", name: str = "cat") -> Version:
     return Version(digest, name, number, "classify", size_bytes=100)
 
 
-def dropped(state: State, digest: str, number: str = "", item: str = "cat", verdict: Verdict = FINE) -> State:
+def dropped(
+    state: LifecycleState, digest: str, number: str = "", item: str = "cat", verdict: VetVerdict = FINE
+) -> LifecycleState:
     """Let a model come and be vetted."""
     return slots.judge(slots.arrive(state, version(digest, number), item, 0.0), KEY, digest, verdict)
 
 
-def tried(state: State, digest: str) -> State:
+def tried(state: LifecycleState, digest: str) -> LifecycleState:
     """Let a model go on trial."""
     assert slots.choose(state, KEY, ANY, RUN) == digest
     return slots.begin(state, KEY, digest, "boot", 0.0)
 
 
-def serving(*digests: str) -> State:
+def serving(*digests: str) -> LifecycleState:
     """Return a state in which these models came, one after the other, and each proved itself."""
-    state = State()
+    state = LifecycleState()
     for digest in digests:
         state = slots.commit(tried(dropped(state, digest), digest), KEY, 0.0)
     return state
@@ -65,7 +67,7 @@ def test_a_person_releases_a_model_from_quarantine() -> None:
 
 
 def test_the_only_model_goes_on_even_where_it_fails() -> None:
-    state = slots.fail(tried(dropped(State(), "a"), "a"), KEY, "crash", "it crashed", 0.0)
+    state = slots.fail(tried(dropped(LifecycleState(), "a"), "a"), KEY, "crash", "it crashed", 0.0)
     assert state.of(KEY).active == "a"
     assert state.log[-1].kind == "model.kept"
 
@@ -80,7 +82,7 @@ def test_a_model_that_took_the_device_down_twice_is_not_tried_again() -> None:
 
 
 def test_an_only_model_that_took_the_device_down_twice_does_not_serve() -> None:
-    state = tried(dropped(State(), "a"), "a")
+    state = tried(dropped(LifecycleState(), "a"), "a")
     for boot in ("second", "third"):
         state = slots.wake(state, boot, 0.0)
     assert state.of(KEY).serving == ""
@@ -110,7 +112,7 @@ def test_a_verdict_holds_only_for_its_runtime() -> None:
 
 
 def test_versions_order_models_of_one_name() -> None:
-    state = slots.commit(tried(dropped(State(), "a", "1.10", "new"), "a"), KEY, 0.0)
+    state = slots.commit(tried(dropped(LifecycleState(), "a", "1.10", "new"), "a"), KEY, 0.0)
     assert slots.choose(dropped(state, "b", "1.9", "old"), KEY, ANY, RUN) == ""
 
 
@@ -119,7 +121,7 @@ def test_without_versions_the_last_to_come_is_the_newest() -> None:
 
 
 def test_an_older_version_serves_once_the_newer_ones_file_holds_it() -> None:
-    state = slots.commit(tried(dropped(State(), "a", "2.0"), "a"), KEY, 0.0)
+    state = slots.commit(tried(dropped(LifecycleState(), "a", "2.0"), "a"), KEY, 0.0)
     state = dropped(state, "b", "1.0")
     assert slots.choose(state, KEY, ANY, RUN) == "b"
     assert "no longer" in slots.begin(state, KEY, "b", "", 0.0).log[-1].why
@@ -131,7 +133,7 @@ def test_a_model_whose_file_is_removed_goes_on_serving() -> None:
 
 
 def test_the_factorys_model_never_takes_the_place_of_one_whose_file_is_removed() -> None:
-    state = slots.commit(tried(dropped(State(), "factory", item=FACTORY), "factory"), KEY, 0.0)
+    state = slots.commit(tried(dropped(LifecycleState(), "factory", item=FACTORY), "factory"), KEY, 0.0)
     state = slots.commit(tried(dropped(state, "a"), "a"), KEY, 0.0)
     assert slots.choose(slots.retire(state, "cat", 0.0), KEY, ANY, RUN) == ""
 
@@ -194,17 +196,17 @@ def test_the_store_keeps_no_more_than_it_may_and_never_less_than_it_must() -> No
 
 
 def test_a_model_follows_by_name_or_by_task() -> None:
-    came = slots.arrive(State(), version("a"), "cat", 0.0).versions["a"]
-    assert Wish(frozenset({"cat"})).fits(came)
-    assert not Wish(frozenset({"dog"})).fits(came)
-    assert Wish(None, "classify").fits(came)
-    assert not Wish(None, "detect").fits(came)
+    came = slots.arrive(LifecycleState(), version("a"), "cat", 0.0).versions["a"]
+    assert ModelSelection(frozenset({"cat"})).fits(came)
+    assert not ModelSelection(frozenset({"dog"})).fits(came)
+    assert ModelSelection(None, "classify").fits(came)
+    assert not ModelSelection(None, "detect").fits(came)
 
 
 def test_a_device_that_goes_down_while_an_item_is_vetted_is_counted() -> None:
-    state = slots.wake(slots.start_vetting(State(), "cat 100 5", "boot"), "second boot", 0.0)
+    state = slots.wake(slots.start_vetting(LifecycleState(), "cat 100 5", "boot"), "second boot", 0.0)
     assert state.vet_deaths == {"cat 100 5": 1}
-    assert slots.wake(slots.start_vetting(State(), "cat 100 5", "boot"), "boot", 0.0).vet_deaths == {}
+    assert slots.wake(slots.start_vetting(LifecycleState(), "cat 100 5", "boot"), "boot", 0.0).vet_deaths == {}
 
 
 EVENTS = [
@@ -219,7 +221,7 @@ events = st.lists(
 )
 
 
-def step(state: State, event: str, digest: str, number: str, boot: int) -> State:  # noqa: PLR0911 - a table
+def step(state: LifecycleState, event: str, digest: str, number: str, boot: int) -> LifecycleState:  # noqa: PLR0911 - a table
     match event:
         case "drop" | "refuse":
             return dropped(state, digest, number, f"item {digest}", FINE if event == "drop" else BAD)
@@ -242,7 +244,7 @@ def step(state: State, event: str, digest: str, number: str, boot: int) -> State
             return asked(state, event, digest)
 
 
-def asked(state: State, event: str, digest: str) -> State:  # noqa: PLR0911 - a table
+def asked(state: LifecycleState, event: str, digest: str) -> LifecycleState:  # noqa: PLR0911 - a table
     """Do what a person asks; a refusal leaves everything as it is."""
     try:
         match event:
@@ -266,7 +268,7 @@ def asked(state: State, event: str, digest: str) -> State:  # noqa: PLR0911 - a 
 
 @given(events)
 def test_there_is_always_a_valid_model_or_a_reason_why_not(happened: list[tuple[str, str, str]]) -> None:
-    state, boot, ever = State(), 0, set[str]()
+    state, boot, ever = LifecycleState(), 0, set[str]()
     for event, digest, number in happened:
         boot += event == "reboot"
         before, state = state, step(state, event, digest, number, boot)
@@ -280,7 +282,7 @@ def test_there_is_always_a_valid_model_or_a_reason_why_not(happened: list[tuple[
 
 @given(events)
 def test_no_model_goes_backwards_without_a_reason(happened: list[tuple[str, str, str]]) -> None:
-    state, boot = State(), 0
+    state, boot = LifecycleState(), 0
     for event, digest, number in happened:
         boot += event == "reboot"
         before, state = state, step(state, event, digest, number, boot)
@@ -291,7 +293,7 @@ def test_no_model_goes_backwards_without_a_reason(happened: list[tuple[str, str,
 
 @given(events)
 def test_a_model_that_serves_is_never_thrown_away(happened: list[tuple[str, str, str]]) -> None:
-    state = State()
+    state = LifecycleState()
     for event, digest, number in happened:
         state = step(state, event, digest, number, 0)
         assert state.of(KEY).held - state.versions.keys() <= {state.of(KEY).asked}

@@ -3,15 +3,15 @@ from __future__ import annotations
 import pytest
 
 from inferd.histogram import Histogram, HistogramData
-from inferd.ipc import Replayed, Took
-from inferd.store.lifecycle.trial import Failed, Passed, Terms, Usual, Watched
+from inferd.ipc import ShadowReplayDone, TurnTimes
+from inferd.store.lifecycle.trial import TrialCounts, TrialFailed, TrialPassed, TrialTerms, UsualTurnTime
 
 SECOND = 1_000_000_000
 NONE = HistogramData()
 
 
-def watched(**terms: float) -> Watched:
-    return Watched(Terms(**{"seconds": 60, "results": 300, "errors": 0.1, **terms}), 0)  # type: ignore[arg-type]  # right keys
+def watched(**terms: float) -> TrialCounts:
+    return TrialCounts(TrialTerms(**{"seconds": 60, "results": 300, "errors": 0.1, **terms}), 0)  # type: ignore[arg-type]  # right keys
 
 
 def took(ms: float, times: int) -> HistogramData:
@@ -21,11 +21,11 @@ def took(ms: float, times: int) -> HistogramData:
     return histogram.drain()
 
 
-def code(trial: Watched, after_s: float = 1.0) -> str:
+def code(trial: TrialCounts, after_s: float = 1.0) -> str:
     match trial.verdict(int(after_s * SECOND)):
-        case Passed():
+        case TrialPassed():
             return "passed"
-        case Failed(code=word):
+        case TrialFailed(code=word):
             return word
         case _:
             return "goes on"
@@ -96,28 +96,31 @@ def test_a_slow_beginning_alone_is_no_broken_budget() -> None:
 
 
 def told(
-    found: str = "fine", now: Took | None = None, before: Took | None = None, why: str = "it says 1 of all frames"
-) -> Replayed:
-    return Replayed("cam", "1" * 64, found, why if found != "fine" else "", now, before)  # type: ignore[arg-type]  # right words
+    found: str = "fine",
+    now: TurnTimes | None = None,
+    before: TurnTimes | None = None,
+    why: str = "it says 1 of all frames",
+) -> ShadowReplayDone:
+    return ShadowReplayDone("cam", "1" * 64, found, why if found != "fine" else "", now, before)  # type: ignore[arg-type]  # right words
 
 
 def test_a_collapsed_model_fails_at_the_end_of_its_trial() -> None:
     trial = watched()
     trial.add(300, {}, NONE)
-    assert trial.settle(SECOND, told("collapsed"), None) == Failed("collapsed", "it says 1 of all frames")
+    assert trial.settle(SECOND, told("collapsed"), None) == TrialFailed("collapsed", "it says 1 of all frames")
 
 
 @pytest.mark.parametrize("found", ["differs", "unknown"])
 def test_what_cannot_be_settled_is_told_and_the_model_stays(found: str) -> None:
     trial = watched()
     trial.add(300, {}, NONE)
-    assert trial.settle(SECOND, told(found), None) == Passed("", "it says 1 of all frames")
+    assert trial.settle(SECOND, told(found), None) == TrialPassed("", "it says 1 of all frames")
 
 
-NORMAL = Took(3.0, 4.0)
+NORMAL = TurnTimes(3.0, 4.0)
 
 
-def slow() -> Watched:
+def slow() -> TrialCounts:
     trial = watched(p95_ms=10.0)
     trial.add(300, {}, took(30, 300))
     return trial
@@ -126,39 +129,41 @@ def slow() -> Watched:
 @pytest.mark.parametrize(
     ("now", "before", "usual"),
     [
-        (Took(30.0, 40.0), Took(3.0, 4.0), NORMAL),  # it alone is slow
-        (Took(30.0, 40.0), Took(6.0, 8.0), NORMAL),  # the device is slow, but not so slow
-        (Took(30.0, 40.0), Took(6.0, 8.0), None),
-        (Took(30.0, 40.0), None, NORMAL),  # nothing to compare with
+        (TurnTimes(30.0, 40.0), TurnTimes(3.0, 4.0), NORMAL),  # it alone is slow
+        (TurnTimes(30.0, 40.0), TurnTimes(6.0, 8.0), NORMAL),  # the device is slow, but not so slow
+        (TurnTimes(30.0, 40.0), TurnTimes(6.0, 8.0), None),
+        (TurnTimes(30.0, 40.0), None, NORMAL),  # nothing to compare with
     ],
 )
 def test_a_budget_that_the_model_alone_breaks_is_held_against_it(
-    now: Took, before: Took | None, usual: Took | None
+    now: TurnTimes, before: TurnTimes | None, usual: TurnTimes | None
 ) -> None:
     ended = slow().settle(SECOND, told(now=now, before=before), usual)
-    assert isinstance(ended, Failed)
+    assert isinstance(ended, TrialFailed)
     assert ended.code == "slow"
 
 
 @pytest.mark.parametrize(
     ("now", "before", "usual"),
     [
-        (Took(24.0, 32.0), Took(12.0, 16.0), NORMAL),  # all takes four times as long
-        (Took(13.0, 18.0), Took(12.0, 16.0), Took(12.0, 16.0)),  # the model before breaks it as well
-        (Took(5.0, 6.0), Took(3.0, 4.0), NORMAL),  # it is over
+        (TurnTimes(24.0, 32.0), TurnTimes(12.0, 16.0), NORMAL),  # all takes four times as long
+        (TurnTimes(13.0, 18.0), TurnTimes(12.0, 16.0), TurnTimes(12.0, 16.0)),  # the model before breaks it as well
+        (TurnTimes(5.0, 6.0), TurnTimes(3.0, 4.0), NORMAL),  # it is over
     ],
 )
-def test_a_budget_that_the_device_breaks_is_not_held_against_the_model(now: Took, before: Took, usual: Took) -> None:
+def test_a_budget_that_the_device_breaks_is_not_held_against_the_model(
+    now: TurnTimes, before: TurnTimes, usual: TurnTimes
+) -> None:
     trial = slow()
     assert trial.settle(SECOND, told(now=now, before=before), usual) is None
     ended = trial.verdict(SECOND)
-    assert isinstance(ended, Passed)
+    assert isinstance(ended, TrialPassed)
     assert "not held against it" in ended.why
 
 
 def test_what_turns_usually_take_is_that_of_the_last_few_hundred() -> None:
-    assert Usual().took is None
-    usual = Usual()
+    assert UsualTurnTime().took is None
+    usual = UsualTurnTime()
     usual.add(took(5, 250))
     usual.add(took(50, 100))
     known = usual.took

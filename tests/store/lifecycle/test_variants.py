@@ -5,32 +5,32 @@ from pathlib import Path
 import pytest
 
 from inferd.store.description.bundle import find_bundle
-from inferd.store.drop_folder.items import Entry, find_items
+from inferd.store.drop_folder.items import FolderEntry, find_items
 from inferd.store.lifecycle import slots
-from inferd.store.lifecycle.slots import Wish
-from inferd.store.lifecycle.state import Figures, Quarantined, State, Verdict, Version
+from inferd.store.lifecycle.slots import ModelSelection
+from inferd.store.lifecycle.state import LifecycleState, Measurements, Quarantined, Version, VetVerdict
 from inferd.store.lifecycle.variants import better
 
-ANY = Wish(None)
-SMALL, LARGE = Figures(3.0, 5.0, 0.91), Figures(20.0, 40.0, 0.98)
+ANY = ModelSelection(None)
+SMALL, LARGE = Measurements(3.0, 5.0, 0.91), Measurements(20.0, 40.0, 0.98)
 
 
-def known(**figures: Figures) -> State:
+def known(**figures: Measurements) -> LifecycleState:
     """Return a state in which these variants of "cat" were accepted, in this order."""
-    state = State()
+    state = LifecycleState()
     for variant, measured in figures.items():
         version = Version(variant * 12, "cat", "2.0", "classify", variant=variant)
         state = slots.arrive(state, version, f"cat+{variant}", 0.0)
-        state = slots.judge(state, "key", version.digest, Verdict("here", True, figures=measured))
+        state = slots.judge(state, "key", version.digest, VetVerdict("here", True, figures=measured))
     return state
 
 
-def chosen(state: State, wish: Wish = ANY) -> str:
+def chosen(state: LifecycleState, wish: ModelSelection = ANY) -> str:
     digest = slots.choose(state, "key", wish, "here")
     return state.versions[digest].variant if digest else ""
 
 
-def served(state: State, variant: str) -> State:
+def served(state: LifecycleState, variant: str) -> LifecycleState:
     state = slots.begin(state, "key", variant * 12, "boot", 0.0)
     return slots.commit(state, "key", 0.0)
 
@@ -41,16 +41,16 @@ def test_the_variant_that_is_right_more_often_is_chosen_whichever_came_first() -
 
 
 def test_one_that_does_not_keep_up_is_not_chosen() -> None:
-    assert chosen(known(small=SMALL, large=LARGE), Wish(None, period_ms=10.0)) == "small"
+    assert chosen(known(small=SMALL, large=LARGE), ModelSelection(None, period_ms=10.0)) == "small"
 
 
 def test_where_none_keeps_up_the_fastest_is_chosen() -> None:
-    assert chosen(known(small=SMALL, large=LARGE), Wish(None, period_ms=1.0)) == "small"
+    assert chosen(known(small=SMALL, large=LARGE), ModelSelection(None, period_ms=1.0)) == "small"
 
 
 def test_of_equals_the_fastest_is_chosen() -> None:
-    assert better(Figures(3.0), Figures(4.0), 0.0)
-    assert not better(Figures(3.0), Figures(3.0), 0.0)
+    assert better(Measurements(3.0), Measurements(4.0), 0.0)
+    assert not better(Measurements(3.0), Measurements(3.0), 0.0)
 
 
 def test_the_one_that_serves_stays_until_a_better_one_comes() -> None:
@@ -76,7 +76,7 @@ def test_where_the_best_fails_the_next_is_tried() -> None:
 def test_a_newer_version_goes_before_any_variant_of_the_old_one() -> None:
     state = served(known(small=SMALL, large=LARGE), "large")
     newer = Version("n" * 64, "cat", "2.1", "classify", variant="small")
-    state = slots.judge(slots.arrive(state, newer, "new", 0.0), "key", newer.digest, Verdict("here", True))
+    state = slots.judge(slots.arrive(state, newer, "new", 0.0), "key", newer.digest, VetVerdict("here", True))
     assert slots.choose(state, "key", ANY, "here") == newer.digest
 
 
@@ -108,8 +108,13 @@ def test_variants_share_manifest_and_labels_where_they_have_none_of_their_own(tm
 
 
 def test_a_pipeline_follows_all_variants_by_the_models_name() -> None:
-    file = Entry("file", 1, 1, 1)
-    listing = {"cat+a.tflite": file, "cat+b": Entry("folder", 0, 1, 2), "cat+b/model.tflite": file, "cat.toml": file}
+    file = FolderEntry("file", 1, 1, 1)
+    listing = {
+        "cat+a.tflite": file,
+        "cat+b": FolderEntry("folder", 0, 1, 2),
+        "cat+b/model.tflite": file,
+        "cat.toml": file,
+    }
     found = find_items(listing).items
     assert {item.followed for item in found.values()} == {"cat"}
     assert "cat.toml" in dict(found["cat+a"].files)

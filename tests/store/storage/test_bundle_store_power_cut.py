@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inferd.store.storage.bundle_store import Shelf
+from inferd.store.storage.bundle_store import BundleStore
 from inferd.system.files.atomic import Disk
 
 WEIGHTS, LABELS, DIGEST = b"weights " * 100, b"cat\ndog\n", "a" * 64
@@ -63,7 +63,7 @@ def put(folder: Path, forgets: int = -1) -> tuple[Path, NamingDisk]:
     for name, content in WHOLE.items():
         (folder / "drop" / name).write_bytes(content)
     disk = NamingDisk(forgets)
-    shelf = Shelf(folder / "state", disk)
+    shelf = BundleStore(folder / "state", disk)
     with shelf.copy(folder / "drop" / "cat.tflite") as copied:
         shelf.put(copied, DIGEST)
     return shelf.path(DIGEST), disk

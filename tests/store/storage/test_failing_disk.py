@@ -10,11 +10,11 @@ import pytest
 
 from fixtures.disks.failing_disk import RefusingDisk, refusals
 from inferd.config import settings
-from inferd.control.models.model_state import Life
+from inferd.control.models.model_state import PersistentModelState
 from inferd.errors import StoreError
 from inferd.store.lifecycle import slots
-from inferd.store.lifecycle.state import State, Verdict, Version
-from inferd.store.storage.bundle_store import Shelf
+from inferd.store.lifecycle.state import LifecycleState, Version, VetVerdict
+from inferd.store.storage.bundle_store import BundleStore
 from inferd.store.storage.state_file import StateFile
 from inferd.system.clock import CountingClock
 from inferd.system.files.atomic import Disk
@@ -42,13 +42,13 @@ def update(folder: Path, digest: str, disk: Disk, boot: str = "boot") -> None:
     Raises:
         StoreError: the disk refuses.
     """
-    shelf = Shelf(folder / "state", disk)
+    shelf = BundleStore(folder / "state", disk)
     with shelf.copy(dropped(folder / "drop", digest)) as copied:
         shelf.put(copied, digest)
-    life = Life(folder / "state", settings.Models(), CountingClock(), boot, disk)
+    life = PersistentModelState(folder / "state", settings.ModelsConfig(), CountingClock(), boot, disk)
     version = Version(digest, "cat", "", "classify", root=copied.root, size_bytes=copied.size_bytes)
     life.take(slots.arrive, version, "cat", 0.0)
-    life.take(slots.judge, KEY, digest, Verdict(RUN, accepted=True))
+    life.take(slots.judge, KEY, digest, VetVerdict(RUN, accepted=True))
     if digest not in life.state.of(KEY).held:
         life.intend(slots.begin, KEY, digest, boot, 0.0)
         life.take(slots.commit, KEY, 0.0)
@@ -65,7 +65,7 @@ def calls_of_an_update(folder: Path, digest: str) -> int:
 def why_invalid(folder: Path) -> str:
     """Return what is wrong with what is left, "" for nothing: all that is remembered is there, whole, and one serves."""
     loaded = StateFile(folder / "state").load()
-    state, shelf = loaded.state, Shelf(folder / "state")
+    state, shelf = loaded.state, BundleStore(folder / "state")
     if loaded.healed:
         return loaded.healed
     if state.of(KEY).serving not in (OLD, NEW):
@@ -108,7 +108,7 @@ def test_the_same_update_succeeds_once_the_disk_is_mended(tmp_path: Path, number
         update(folder, OLD, Disk())
         with contextlib.suppress(StoreError):
             update(folder, NEW, disk)
-        life = Life(folder / "state", settings.Models(), CountingClock(), "boot")
+        life = PersistentModelState(folder / "state", settings.ModelsConfig(), CountingClock(), "boot")
         life.tidy()
         update(folder, NEW, Disk())
         state = StateFile(folder / "state").load().state
@@ -119,11 +119,11 @@ def test_the_same_update_succeeds_once_the_disk_is_mended(tmp_path: Path, number
 
 def test_what_could_not_be_remembered_is_remembered_once_the_disk_is_mended(tmp_path: Path) -> None:
     clock, disk = CountingClock(), RefusingDisk(10**9, errno.ENOSPC, for_ever=True)
-    life = Life(tmp_path, settings.Models(), clock, "boot", disk)
+    life = PersistentModelState(tmp_path, settings.ModelsConfig(), clock, "boot", disk)
     disk.at = disk.calls
     life.take(slots.arrive, Version(NEW, "cat"), "cat", 0.0)
     assert NEW in life.state.versions
-    assert StateFile(tmp_path).load().state == State()
+    assert StateFile(tmp_path).load().state == LifecycleState()
     disk.at = 10**9
     clock.advance(60.0)
     life.mind()
@@ -132,7 +132,7 @@ def test_what_could_not_be_remembered_is_remembered_once_the_disk_is_mended(tmp_
 
 def test_a_switch_that_cannot_be_written_down_is_not_made(tmp_path: Path) -> None:
     disk = RefusingDisk(10**9, errno.ENOSPC, for_ever=True)
-    life = Life(tmp_path, settings.Models(), CountingClock(), "boot", disk)
+    life = PersistentModelState(tmp_path, settings.ModelsConfig(), CountingClock(), "boot", disk)
     life.take(slots.arrive, Version(NEW, "cat"), "cat", 0.0)
     disk.at = disk.calls
     with pytest.raises(StoreError, match="disk is full"):

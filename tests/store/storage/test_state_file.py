@@ -7,25 +7,25 @@ import pytest
 
 from fixtures.disks.folder_power_cut import RecordingDisk, after_a_power_cut, names_in
 from inferd.errors import StoreError
-from inferd.store.lifecycle.state import State, Version
+from inferd.store.lifecycle.state import LifecycleState, Version
 from inferd.store.storage.blobs import Blobs
-from inferd.store.storage.state_file import BEFORE, NAME, Loaded, StateFile
+from inferd.store.storage.state_file import BEFORE, NAME, LoadedState, StateFile
 
 WEIGHTS = b"weights of a model that is new"
 DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
 
 
-def state(arrivals: int) -> State:
-    return State(arrivals=arrivals)
+def state(arrivals: int) -> LifecycleState:
+    return LifecycleState(arrivals=arrivals)
 
 
 def test_a_state_that_was_saved_is_read_again(tmp_path: Path) -> None:
     StateFile(tmp_path).save(state(3))
-    assert StateFile(tmp_path).load() == Loaded(state(3))
+    assert StateFile(tmp_path).load() == LoadedState(state(3))
 
 
 def test_without_a_file_there_is_an_empty_state(tmp_path: Path) -> None:
-    assert StateFile(tmp_path).load() == Loaded(State())
+    assert StateFile(tmp_path).load() == LoadedState(LifecycleState())
 
 
 def test_a_damaged_file_is_healed_from_the_one_before(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_two_damaged_files_start_anew_and_say_so(tmp_path: Path) -> None:
     for name in (NAME, BEFORE):
         (tmp_path / name).write_bytes(b"\0" * 100)
     loaded = StateFile(tmp_path).load()
-    assert loaded.state == State()
+    assert loaded.state == LifecycleState()
     assert "is lost" in loaded.healed
 
 
@@ -58,7 +58,7 @@ def test_every_byte_that_is_flipped_is_noticed(tmp_path: Path) -> None:
     whole = (tmp_path / NAME).read_bytes()
     for index in range(len(whole)):
         (tmp_path / NAME).write_bytes(whole[:index] + bytes([whole[index] ^ 0x10]) + whole[index + 1 :])
-        assert file.load().state == State()
+        assert file.load().state == LifecycleState()
 
 
 def crash_states(folder: Path, forgets: int = -1) -> tuple[int, int]:
@@ -70,7 +70,7 @@ def crash_states(folder: Path, forgets: int = -1) -> tuple[int, int]:
     Blobs(blobs)
     disk, before = RecordingDisk(forgets), names_in(store, blobs)
     Blobs(blobs, disk).add(source)
-    StateFile(store, disk).save(State(arrivals=2, versions={DIGEST: Version(DIGEST, "new")}))
+    StateFile(store, disk).save(LifecycleState(arrivals=2, versions={DIGEST: Version(DIGEST, "new")}))
     total = bad = 0
     for cut in range(len(disk.calls) + 1):
         for left in after_a_power_cut(before, disk.calls[:cut]):

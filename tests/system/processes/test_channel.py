@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from inferd.errors import WorkerError
-from inferd.system.processes.channel import PACKET_BYTES, Channel, Closed, channel_pair
+from inferd.system.processes.channel import PACKET_BYTES, Channel, ChannelClosed, channel_pair
 
 
 class Said(msgspec.Struct, frozen=True, tag=True):
@@ -70,13 +70,13 @@ def test_what_was_sent_before_the_other_end_closed_still_arrives(ends: Both) -> 
     ends[0].send(Said("last words"))
     ends[0].close()
     assert ends[1].receive(1) == (Said("last words"), [])
-    with pytest.raises(Closed):
+    with pytest.raises(ChannelClosed):
         ends[1].receive(1)
 
 
 def test_sending_to_a_closed_end_is_a_named_error(ends: Both) -> None:
     ends[1].close()
-    with pytest.raises(Closed, match="the other process is gone"):
+    with pytest.raises(ChannelClosed, match="the other process is gone"):
         ends[0].send(Said("anyone?"))
 
 

@@ -7,7 +7,7 @@ import sys
 import psutil
 
 from fixtures.network.broker import eventually
-from inferd.system.processes.parent_death import Leashed
+from inferd.system.processes.parent_death import BoundProgram
 
 SLEEPER = [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(600)"]
 STUBBORN = [
@@ -17,14 +17,14 @@ STUBBORN = [
 ]
 HOLDER = """
 import subprocess, sys, time
-from inferd.system.processes.parent_death import Leashed
-print(Leashed(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid, flush=True)
+from inferd.system.processes.parent_death import BoundProgram
+print(BoundProgram(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid, flush=True)
 time.sleep(600)
 """
 
 
-def started(command: list[str]) -> Leashed:
-    program = Leashed(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+def started(command: list[str]) -> BoundProgram:
+    program = BoundProgram(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert program.stdout is not None
     assert program.stdout.readline() == b"ready\n"
     return program
@@ -77,7 +77,7 @@ def test_stopping_twice_is_fine() -> None:
 
 
 def test_its_exit_code_is_told() -> None:
-    program = Leashed(
+    program = BoundProgram(
         [sys.executable, "-c", "raise SystemExit(3)"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     eventually(lambda: program.ended() is not None, "the program to end")

@@ -4,19 +4,19 @@ from collections.abc import Sequence
 
 import pytest
 
-from inferd.config.settings import Track
+from inferd.config.settings import TrackConfig
 from inferd.records import Box
 from inferd.tasks.rules.tracker import Tracker, iou, likeness
 
 MS = 1_000_000
-RULES = Track(enabled=True, confirm=2, lost_s=1.0, start_score=0.5)
+RULES = TrackConfig(enabled=True, confirm=2, lost_s=1.0, start_score=0.5)
 
 
 def box(y: float, x: float, label: str = "person", score: float = 0.9, side: float = 0.2) -> Box:
     return Box(0, label, score, (y - side / 2, x - side / 2, y + side / 2, x + side / 2))
 
 
-def ids(frames: Sequence[Sequence[Box]], rules: Track = RULES, every_ms: int = 100) -> list[list[int]]:
+def ids(frames: Sequence[Sequence[Box]], rules: TrackConfig = RULES, every_ms: int = 100) -> list[list[int]]:
     tracker = Tracker(rules)
     return [tracker.follow(boxes, n * every_ms * MS) for n, boxes in enumerate(frames)]
 

@@ -5,22 +5,24 @@ from collections.abc import Sequence
 from inferd.config import settings
 from inferd.records import Box, LineCount, Result, ZoneCount
 from inferd.tasks.rules.tracker import Track
-from inferd.tasks.rules.tracking import Follower
-from inferd.tasks.rules.zones import Line, Zone, inside
+from inferd.tasks.rules.tracking import TrackingRules
+from inferd.tasks.rules.zones import LineCounter, ZoneCounter, inside
 
 S = 1_000_000_000
-OFF = settings.Track()
+OFF = settings.TrackConfig()
 SQUARE = ((0.25, 0.25), (0.25, 0.75), (0.75, 0.75), (0.75, 0.25))
-LEFT_HALF = settings.Zone(name="left", points=((0.0, 0.0), (0.0, 0.5), (1.0, 0.5), (1.0, 0.0)))
-UPWARDS = settings.Line(name="gate", start=(1.0, 0.5), end=(0.0, 0.5))  # its right-hand side is that of the picture
+LEFT_HALF = settings.ZoneConfig(name="left", points=((0.0, 0.0), (0.0, 0.5), (1.0, 0.5), (1.0, 0.0)))
+UPWARDS = settings.LineConfig(
+    name="gate", start=(1.0, 0.5), end=(0.0, 0.5)
+)  # its right-hand side is that of the picture
 
 
 def track(number: int, x: float, y: float = 0.5, label: str = "person") -> Track:
     return Track(number, label, (y - 0.2, x - 0.1, y, x + 0.1), 0)
 
 
-def crossed(rules: settings.Line, places: Sequence[tuple[float, float]]) -> LineCount:
-    line = Line(rules)
+def crossed(rules: settings.LineConfig, places: Sequence[tuple[float, float]]) -> LineCount:
+    line = LineCounter(rules)
     counts = [line.update([track(1, x, y)], 0) for y, x in places]
     return counts[-1]
 
@@ -37,22 +39,22 @@ def test_a_notch_in_a_polygon_is_outside() -> None:
 
 
 def test_a_zone_counts_who_is_there_came_and_left_and_how_long_the_first_has_been_there() -> None:
-    zone = Zone(LEFT_HALF)
+    zone = ZoneCounter(LEFT_HALF)
     zone.update([track(1, 0.2), track(2, 0.8)], 0)
     zone.update([track(1, 0.2), track(2, 0.3, label="dog")], 2 * S)
     assert zone.update([track(2, 0.3, label="dog")], 5 * S) == ZoneCount(1, {"dog": 1}, 2, 1, 3.0)
 
 
 def test_a_zone_counts_only_its_labels() -> None:
-    zone = Zone(settings.Zone(name="dogs", points=SQUARE, labels=("dog",)))
+    zone = ZoneCounter(settings.ZoneConfig(name="dogs", points=SQUARE, labels=("dog",)))
     assert zone.update([track(1, 0.5), track(2, 0.5, label="dog")], 0).count == 1
 
 
 def test_feet_decide_unless_the_middle_is_asked_for() -> None:
-    above = settings.Zone(name="above", points=((0.0, 0.0), (0.0, 1.0), (0.45, 1.0), (0.45, 0.0)))
-    assert Zone(above).update([track(1, 0.5)], 0).count == 0
-    middle = settings.Zone(name="above", points=above.points, anchor="middle")
-    assert Zone(middle).update([track(1, 0.5)], 0).count == 1
+    above = settings.ZoneConfig(name="above", points=((0.0, 0.0), (0.0, 1.0), (0.45, 1.0), (0.45, 0.0)))
+    assert ZoneCounter(above).update([track(1, 0.5)], 0).count == 0
+    middle = settings.ZoneConfig(name="above", points=above.points, anchor="middle")
+    assert ZoneCounter(middle).update([track(1, 0.5)], 0).count == 1
 
 
 def test_a_line_is_crossed_in_to_its_right_and_out_to_its_left() -> None:
@@ -65,7 +67,7 @@ def test_trembling_on_a_line_is_no_crossing() -> None:
 
 
 def test_passing_beside_a_line_is_no_crossing() -> None:
-    short = settings.Line(name="gate", start=(1.0, 0.5), end=(0.8, 0.5))
+    short = settings.LineConfig(name="gate", start=(1.0, 0.5), end=(0.8, 0.5))
     assert crossed(short, [(0.5, 0.4), (0.5, 0.6)]) == LineCount(0, 0)
 
 
@@ -73,7 +75,7 @@ def test_whoever_appears_beyond_a_line_has_not_crossed_it() -> None:
     assert crossed(UPWARDS, [(0.5, 0.6)]) == LineCount(0, 0)
 
 
-def walk(follower: Follower, steps: int) -> list[Result]:
+def walk(follower: TrackingRules, steps: int) -> list[Result]:
     results = []
     for n in range(steps):
         y0, x0 = 0.3, 0.1 + 0.05 * n
@@ -84,16 +86,16 @@ def walk(follower: Follower, steps: int) -> list[Result]:
 
 def test_without_rules_a_result_is_left_as_it_is() -> None:
     result = Result(boxes=())
-    assert Follower(OFF).follow(result, 0) is result
+    assert TrackingRules(OFF).follow(result, 0) is result
 
 
 def test_results_without_boxes_are_left_as_they_are() -> None:
     result = Result(score=1.0)
-    assert Follower(OFF, (LEFT_HALF,)).follow(result, 0) is result
+    assert TrackingRules(OFF, (LEFT_HALF,)).follow(result, 0) is result
 
 
 def test_a_walker_is_followed_through_a_zone_and_over_a_line() -> None:
-    results = walk(Follower(OFF, (LEFT_HALF,), (UPWARDS,)), 15)
+    results = walk(TrackingRules(OFF, (LEFT_HALF,), (UPWARDS,)), 15)
     assert [result.boxes[0].track for result in results if result.boxes] == [None, None, *([1] * 13)]
     last = results[-1]
     assert last.zones is not None
@@ -102,14 +104,14 @@ def test_a_walker_is_followed_through_a_zone_and_over_a_line() -> None:
 
 
 def test_tracking_alone_gives_numbers_and_no_counts() -> None:
-    last = walk(Follower(settings.Track(enabled=True)), 5)[-1]
+    last = walk(TrackingRules(settings.TrackConfig(enabled=True)), 5)[-1]
     assert last.boxes is not None
     assert last.boxes[0].track == 1
     assert (last.zones, last.lines) == (None, None)
 
 
 def test_a_recording_that_begins_again_moves_time_on() -> None:
-    follower = Follower(OFF, (LEFT_HALF,))
+    follower = TrackingRules(OFF, (LEFT_HALF,))
     result = Result(boxes=(Box(0, "person", 0.9, (0.3, 0.1, 0.6, 0.2)),))
     told = [follower.follow(result, second * S // 2).zones for second in (0, 1, 2, 0, 1)]
     assert told[-1] is not None

@@ -10,8 +10,8 @@ from inferd.config.settings import Mqtt
 from inferd.errors import LinkError
 from inferd.records import Message
 from inferd.system.clock import SystemClock
-from inferd.telemetry.connection_errors import Refused
-from inferd.telemetry.encryption.payload import KEY_BYTES, Sealer, sealer
+from inferd.telemetry.connection_errors import BrokerRefused
+from inferd.telemetry.encryption.payload import KEY_BYTES, PayloadCipher, sealer
 from inferd.telemetry.mqtt.link import MqttLink
 from inferd.telemetry.mqtt.subscriber import Subscriber
 from inferd.telemetry.outgoing.batches import Batch
@@ -29,66 +29,66 @@ def event(seq: int = 7, device: str = "kitchen") -> Message:
 
 
 def test_what_was_sealed_can_be_opened_with_the_key() -> None:
-    sealed = Sealer(KEY).seal(event())
-    assert Sealer(KEY).open(sealed.payload) == event().payload
+    sealed = PayloadCipher(KEY).seal(event())
+    assert PayloadCipher(KEY).open(sealed.payload) == event().payload
 
 
 def test_sealed_nothing_can_be_read_but_whose_it_is_and_when() -> None:
-    told = json.loads(Sealer(KEY).seal(event()).payload)
+    told = json.loads(PayloadCipher(KEY).seal(event()).payload)
     assert set(told) == {"schema_version", "device", "time", "boot_id", "seq", "sealed"}
     assert "person" not in told["sealed"]
 
 
 def test_the_same_message_is_never_sealed_the_same_way_twice() -> None:
-    assert Sealer(KEY).seal(event()) != Sealer(KEY).seal(event())
+    assert PayloadCipher(KEY).seal(event()) != PayloadCipher(KEY).seal(event())
 
 
 @pytest.mark.parametrize(("key", "value"), [("device", "hall"), ("boot_id", "000000000000"), ("seq", 8)])
 def test_a_message_cannot_be_given_out_as_another(key: str, value: str | int) -> None:
-    told = json.loads(Sealer(KEY).seal(event()).payload)
+    told = json.loads(PayloadCipher(KEY).seal(event()).payload)
     with pytest.raises(LinkError, match="sealed with another key, or altered"):
-        Sealer(KEY).open(json.dumps(told | {key: value}).encode())
+        PayloadCipher(KEY).open(json.dumps(told | {key: value}).encode())
 
 
 @pytest.mark.parametrize("sealed", ["", "AAAA", "not base64!", "A" * 200])
 def test_what_is_no_sealed_message_is_refused(sealed: str) -> None:
-    told = json.loads(Sealer(KEY).seal(event()).payload)
+    told = json.loads(PayloadCipher(KEY).seal(event()).payload)
     with pytest.raises(LinkError):
-        Sealer(KEY).open(json.dumps(told | {"sealed": sealed}).encode())
+        PayloadCipher(KEY).open(json.dumps(told | {"sealed": sealed}).encode())
 
 
 def test_a_watcher_opens_every_message_of_a_batch() -> None:
-    packed = Batch((event(7), event(8))).packed(Sealer(KEY).seal)
-    opened = decode_missed(Sealer(KEY).open_missed(packed.payload))
+    packed = Batch((event(7), event(8))).packed(PayloadCipher(KEY).seal)
+    opened = decode_missed(PayloadCipher(KEY).open_missed(packed.payload))
     assert [bytes(one.message) for one in opened] == [event(7).payload, event(8).payload]
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"online", b'[{"topic":"event","message":{}}]'])
 def test_who_has_a_key_takes_no_batch_that_is_not_sealed(payload: bytes) -> None:
     with pytest.raises(LinkError, match="sealed"):
-        Sealer(KEY).open_missed(payload)
+        PayloadCipher(KEY).open_missed(payload)
 
 
 def test_another_key_opens_nothing() -> None:
     with pytest.raises(LinkError, match="another key"):
-        Sealer(bytes(KEY_BYTES)).open(Sealer(KEY).seal(event()).payload)
+        PayloadCipher(bytes(KEY_BYTES)).open(PayloadCipher(KEY).seal(event()).payload)
 
 
 @pytest.mark.parametrize("payload", [b"online", b"", b'{"name": "Kitchen"}'])
 def test_what_has_no_header_is_left_as_it_is(payload: bytes) -> None:
-    assert Sealer(KEY).seal(Message("status", payload)).payload == payload
+    assert PayloadCipher(KEY).seal(Message("status", payload)).payload == payload
 
 
 @pytest.mark.parametrize("payload", [b"online", b"", b'{"name": "Kitchen"}', event().payload])
 def test_who_has_a_key_believes_nothing_that_is_not_sealed(payload: bytes) -> None:
     with pytest.raises(LinkError, match="it is not sealed"):
-        Sealer(KEY).open(payload)
+        PayloadCipher(KEY).open(payload)
 
 
 def test_a_batch_with_one_message_that_is_not_sealed_is_refused_as_a_whole() -> None:
-    mixed = Batch((Sealer(KEY).seal(event(7)), event(8))).packed(None)
+    mixed = Batch((PayloadCipher(KEY).seal(event(7)), event(8))).packed(None)
     with pytest.raises(LinkError, match="it is not sealed"):
-        Sealer(KEY).open_missed(mixed.payload)
+        PayloadCipher(KEY).open_missed(mixed.payload)
 
 
 @pytest.mark.parametrize("content", [KEY, KEY.hex().encode(), KEY.hex().encode() + b"\n"])
@@ -96,13 +96,13 @@ def test_a_key_file_holds_octets_or_hex_digits(tmp_path: Path, content: bytes) -
     (tmp_path / "key").write_bytes(content)
     made = sealer(str(tmp_path / "key"))
     assert made is not None
-    assert made.open(Sealer(KEY).seal(event()).payload) == event().payload
+    assert made.open(PayloadCipher(KEY).seal(event()).payload) == event().payload
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"zz" * 32, b"\xff" * 31])
 def test_a_file_that_holds_no_key_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "key").write_bytes(content)
-    with pytest.raises(Refused, match=r"openssl rand -hex 32"):
+    with pytest.raises(BrokerRefused, match=r"openssl rand -hex 32"):
         sealer(str(tmp_path / "key"))
 
 

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from inferd.records import Incoming, Message
-from inferd.telemetry.encryption.payload import KEY_BYTES, Sealer
-from inferd.telemetry.encryption.requests import Opener
-from inferd.telemetry.remote.request_filter import REMEMBERED, Asked, Gate, Turned
+from inferd.telemetry.encryption.payload import KEY_BYTES, PayloadCipher
+from inferd.telemetry.encryption.requests import RequestDecryptor
+from inferd.telemetry.remote.request_filter import REMEMBERED, AcceptedRequest, RejectedRequest, RequestFilter
 from inferd.wire.requests import STALE
 from inferd.wire.telemetry import Event, Header, encode
 
@@ -40,21 +40,21 @@ class World:
     def __init__(self, folder: Path) -> None:
         (folder / "key").write_bytes(KEY)
         self.device = Device()
-        self.gate = Gate("inferd", "pi", Opener(self.device, str(folder / "key")))
+        self.gate = RequestFilter("inferd", "pi", RequestDecryptor(self.device, str(folder / "key")))
         self.now_s = 1000.0
 
     def sealed(self, request_id: str, verb: str = "ping", key: bytes = KEY, **quoted: object) -> bytes:
         heard = Header(1, "pi", "", self.device.boot_id, self.device.seq)
         request = json.dumps({"id": request_id}).encode()
-        return Sealer(key).seal_request(verb, msgspec.structs.replace(heard, **quoted), request)
+        return PayloadCipher(key).seal_request(verb, msgspec.structs.replace(heard, **quoted), request)
 
-    def ask(self, payload: bytes, verb: str = "ping") -> Asked | Turned | None:
+    def ask(self, payload: bytes, verb: str = "ping") -> AcceptedRequest | RejectedRequest | None:
         self.now_s += 1
         return self.gate.admit(Incoming(f"inferd/pi/request/{verb}", payload), self.now_s)
 
     def why(self, payload: bytes, verb: str = "ping") -> str:
         turned = self.ask(payload, verb)
-        assert isinstance(turned, Turned)
+        assert isinstance(turned, RejectedRequest)
         return turned.why
 
 
@@ -71,7 +71,7 @@ def world(tmp_path: Path) -> World:
 
 def test_a_sealed_request_is_let_in(world: World) -> None:
     asked = world.ask(world.sealed("1"))
-    assert isinstance(asked, Asked)
+    assert isinstance(asked, AcceptedRequest)
     assert (asked.verb, asked.id) == ("ping", "1")
 
 
@@ -87,7 +87,7 @@ def test_a_plain_request_is_refused_by_name(world: World, payload: bytes) -> Non
 
 def test_a_recorded_request_is_not_obeyed_again(world: World) -> None:
     recorded = world.sealed("1")
-    assert isinstance(world.ask(recorded), Asked)
+    assert isinstance(world.ask(recorded), AcceptedRequest)
     assert world.ask(recorded) is None
 
 
@@ -111,7 +111,7 @@ def test_a_request_that_was_recorded_before_a_restart_is_refused(world: World) -
 
 def test_who_quotes_what_is_too_old_is_told_under_his_own_id(world: World) -> None:
     turned = world.ask(world.sealed("mine", boot_id="bbbbbbbbbbbb"))
-    assert isinstance(turned, Turned)
+    assert isinstance(turned, RejectedRequest)
     assert turned.id == "mine"
 
 
@@ -129,18 +129,18 @@ def test_a_request_cannot_quote_what_was_never_said(world: World) -> None:
 
 def test_what_is_remembered_no_longer_is_too_old(world: World) -> None:
     recorded = world.sealed("first")
-    assert isinstance(world.ask(recorded), Asked)
+    assert isinstance(world.ask(recorded), AcceptedRequest)
     for number in range(REMEMBERED):
         world.device.seq += 1
-        assert isinstance(world.ask(world.sealed(str(number))), Asked)
+        assert isinstance(world.ask(world.sealed(str(number))), AcceptedRequest)
     assert world.why(recorded).startswith(STALE)
-    assert isinstance(world.ask(world.sealed("and on")), Asked)
+    assert isinstance(world.ask(world.sealed("and on")), AcceptedRequest)
 
 
 def test_a_message_of_the_device_is_no_request(world: World) -> None:
     header = Header(1, "pi", "", world.device.boot_id, 7)
-    told = Sealer(KEY).seal(Message("event", encode(header, Event("agent.started", "info", ""))))
-    assert isinstance(world.ask(told.payload), Turned)
+    told = PayloadCipher(KEY).seal(Message("event", encode(header, Event("agent.started", "info", ""))))
+    assert isinstance(world.ask(told.payload), RejectedRequest)
 
 
 @given(
@@ -149,12 +149,12 @@ def test_a_message_of_the_device_is_no_request(world: World) -> None:
 def test_whatever_comes_nothing_is_let_in_without_the_key(payloads: list[bytes]) -> None:
     with TemporaryDirectory() as folder:
         world = World(Path(folder))
-        assert not any(isinstance(world.ask(payload), Asked) for payload in payloads)
+        assert not any(isinstance(world.ask(payload), AcceptedRequest) for payload in payloads)
 
 
 def test_without_a_key_requests_are_plain(world: World) -> None:
-    gate = Gate("inferd", "pi", Opener(world.device, ""))
-    assert isinstance(gate.admit(Incoming("inferd/pi/request/ping", b'{"id":"1"}'), 1.0), Asked)
+    gate = RequestFilter("inferd", "pi", RequestDecryptor(world.device, ""))
+    assert isinstance(gate.admit(Incoming("inferd/pi/request/ping", b'{"id":"1"}'), 1.0), AcceptedRequest)
 
 
 def test_a_key_that_is_gone_lets_nobody_in(world: World, tmp_path: Path) -> None:

@@ -10,15 +10,15 @@ from inferd.config.telemetry import HomeAssistant
 from inferd.records import Incoming
 from inferd.telemetry.homeassistant.discovery import messages, removals
 from inferd.telemetry.homeassistant.entities import entities
-from inferd.telemetry.homeassistant.facts import Facts
-from inferd.telemetry.remote.request_filter import Asked, Gate
+from inferd.telemetry.homeassistant.facts import DeviceFacts
+from inferd.telemetry.remote.request_filter import AcceptedRequest, RequestFilter
 
 DEVICE = HomeAssistant(enabled=True)
 ENTITY = HomeAssistant(enabled=True, form="entity")
-CAM = Facts("kitchen", "inferd", "0.1.0", "Raspberry Pi 4", "Debian", {"cam": ("detect",)}, basis="estimated")
+CAM = DeviceFacts("kitchen", "inferd", "0.1.0", "Raspberry Pi 4", "Debian", {"cam": ("detect",)}, basis="estimated")
 
 
-def told(facts: Facts, said: HomeAssistant = DEVICE) -> dict[str, Any]:
+def told(facts: DeviceFacts, said: HomeAssistant = DEVICE) -> dict[str, Any]:
     (payload,) = messages(facts, said).values()
     message: dict[str, Any] = msgspec.json.decode(payload)
     return message
@@ -105,7 +105,7 @@ def test_a_topic_that_is_gone_is_emptied() -> None:
 @pytest.mark.parametrize("said", [DEVICE, ENTITY])
 def test_topics_and_keys_hold_only_what_home_assistant_takes(said: HomeAssistant) -> None:
     matcher = re.compile(r"homeassistant/\w+/(?:[a-zA-Z0-9_-]+/)?[a-zA-Z0-9_-]+/config")
-    facts = Facts("a-b_c", "site/inferd", tasks={"front-door_2": ("detect",)})
+    facts = DeviceFacts("a-b_c", "site/inferd", tasks={"front-door_2": ("detect",)})
     assert all(matcher.fullmatch(topic) for topic in messages(facts, said))
 
 
@@ -135,8 +135,8 @@ def test_what_is_set_or_pressed_is_a_request_that_the_gate_lets_in(key: str) -> 
         .replace("{{ now().timestamp() }}", "1795352828.123456")
         .replace("{{ value }}", "30.0")
     )
-    asked = Gate("inferd", "kitchen").admit(Incoming(entity["command_topic"], payload.encode()), 1.0)
-    assert isinstance(asked, Asked)
+    asked = RequestFilter("inferd", "kitchen").admit(Incoming(entity["command_topic"], payload.encode()), 1.0)
+    assert isinstance(asked, AcceptedRequest)
 
 
 def test_a_metered_line_has_no_interval_to_set() -> None:

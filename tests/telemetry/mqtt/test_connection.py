@@ -14,7 +14,7 @@ from inferd.errors import LinkError
 from inferd.records import Message
 from inferd.system.clock import Clock, CountingClock, SystemClock
 from inferd.telemetry.mqtt.connection import WINDOW, Connection
-from inferd.telemetry.outgoing.batches import Outgoing
+from inferd.telemetry.outgoing.batches import TimedMessage
 from inferd.wire import topics
 
 
@@ -40,7 +40,7 @@ def test_the_window_is_full_until_the_broker_acknowledges(mosquitto: broker.Mosq
     mosquitto.pause()
     for number in range(WINDOW):
         assert connection.has_window()
-        connection.send(Outgoing(Message("event", str(number).encode(), qos=1)))
+        connection.send(TimedMessage(Message("event", str(number).encode(), qos=1)))
     assert not connection.has_window()
     mosquitto.resume()
     while not connection.is_delivered():
@@ -49,7 +49,7 @@ def test_the_window_is_full_until_the_broker_acknowledges(mosquitto: broker.Mosq
 
 
 def test_what_was_not_acknowledged_is_asked_back_in_order(mosquitto: broker.Mosquitto, connection: Connection) -> None:
-    messages = [Outgoing(Message("event", str(number).encode(), qos=1)) for number in range(5)]
+    messages = [TimedMessage(Message("event", str(number).encode(), qos=1)) for number in range(5)]
     mosquitto.pause()
     for message in messages:
         connection.send(message)
@@ -63,7 +63,7 @@ def test_there_is_no_room_while_the_network_takes_nothing(mosquitto: broker.Mosq
     mosquitto.pause()
     sent = 0
     while connection.has_room() and sent < 10_000:
-        connection.send(Outgoing(Message("cam/result", b"x" * 20_000)))
+        connection.send(TimedMessage(Message("cam/result", b"x" * 20_000)))
         sent += 1
     assert not connection.has_room()
     assert sent < 10_000
@@ -97,7 +97,7 @@ def test_a_broker_that_acknowledges_nothing_for_long_is_given_up(mosquitto: brok
         while not opened.accepted:
             opened.turn(1.0)
         mosquitto.pause()
-        opened.send(Outgoing(Message("event", b"x", qos=1)))
+        opened.send(TimedMessage(Message("event", b"x", qos=1)))
         opened.turn(0.0)
         clock.advance(60)
         with pytest.raises(LinkError, match="it has acknowledged nothing for 60 s"):

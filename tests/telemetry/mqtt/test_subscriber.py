@@ -8,7 +8,7 @@ from pathlib import Path
 from fixtures.network.broker import Listener, Mosquitto, dead_port, deaf_broker, eventually, retained
 from inferd.config.settings import Mqtt
 from inferd.telemetry.mqtt.backoff import Backoff
-from inferd.telemetry.mqtt.subscriber import Heard, Subscriber
+from inferd.telemetry.mqtt.subscriber import ReceivedMessage, Subscriber
 
 SOON = Backoff(first_s=0.05, longest_s=0.05)
 
@@ -18,9 +18,9 @@ def subscriber(port: int, *topics: str, **options: str) -> Subscriber:
     return Subscriber(broker, topics or ("#",), options.get("password", ""), SOON)
 
 
-def take_until(hearing: Subscriber, wanted: Heard) -> list[Heard]:
+def take_until(hearing: Subscriber, wanted: ReceivedMessage) -> list[ReceivedMessage]:
     """Return all that is heard up to `wanted`."""
-    heard: list[Heard] = []
+    heard: list[ReceivedMessage] = []
 
     def came() -> bool:
         heard.extend(hearing.take())
@@ -35,7 +35,9 @@ def test_it_hears_what_it_subscribed_to(mosquitto: Mosquitto) -> None:
         eventually(lambda: hearing.ready and speaking.ready, "both to subscribe")
         speaking.send("b/x", b"not wanted")
         speaking.send("a/x", b"wanted")
-        assert take_until(hearing, Heard("a/x", b"wanted", retained=False)) == [Heard("a/x", b"wanted", retained=False)]
+        assert take_until(hearing, ReceivedMessage("a/x", b"wanted", retained=False)) == [
+            ReceivedMessage("a/x", b"wanted", retained=False)
+        ]
 
 
 def test_what_the_broker_had_before_is_marked_retained(mosquitto: Mosquitto) -> None:
@@ -43,7 +45,7 @@ def test_what_the_broker_had_before_is_marked_retained(mosquitto: Mosquitto) -> 
         eventually(lambda: speaking.ready, "to subscribe")
         speaking.send("a", b"old", retain=True)
     with subscriber(mosquitto.port) as hearing:
-        take_until(hearing, Heard("a", b"old", retained=True))
+        take_until(hearing, ReceivedMessage("a", b"old", retained=True))
 
 
 def test_what_was_sent_last_arrives_although_it_is_closed(mosquitto: Mosquitto) -> None:
@@ -62,7 +64,7 @@ def test_it_subscribes_again_when_the_broker_is_back(mosquitto: Mosquitto) -> No
         eventually(lambda: hearing.ready, "to subscribe again")
         with closing(Listener(mosquitto.port)) as other:
             other.hear_marker()
-        take_until(hearing, Heard("marker", b"", retained=False))
+        take_until(hearing, ReceivedMessage("marker", b"", retained=False))
 
 
 def test_a_broker_that_is_not_there_is_told() -> None:

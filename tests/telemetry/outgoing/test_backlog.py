@@ -10,9 +10,9 @@ import pytest
 from fixtures.network import broker
 from inferd.records import Message
 from inferd.system.clock import CountingClock
-from inferd.telemetry.outgoing.backlog import Stock
-from inferd.telemetry.outgoing.batches import MOST_TOGETHER, Batch, Hold
-from inferd.telemetry.spool.location import Place
+from inferd.telemetry.outgoing.backlog import Backlog
+from inferd.telemetry.outgoing.batches import MOST_TOGETHER, Batch, BatchBounds
+from inferd.telemetry.spool.location import SpoolLocation
 
 COUNT = 100
 
@@ -21,7 +21,7 @@ class Shop:
     """A stock in which everything has missed its moment."""
 
     def __init__(self, folder: Path) -> None:
-        self._place = Place(folder / "spool", folder / "run", 10**6, 0.01)
+        self._place = SpoolLocation(folder / "spool", folder / "run", 10**6, 0.01)
         self.stock = self._opened()
         for number in range(COUNT):
             self.stock.put(Message("event", b"%d" % number, 1, lane="event"))
@@ -32,7 +32,7 @@ class Shop:
 
         def came() -> bool:
             assert self.stock.next_live(window=True) is None
-            batch = self.stock.next_missed([], Hold())
+            batch = self.stock.next_missed([], BatchBounds())
             taken.extend([batch] if batch else [])
             return bool(taken)
 
@@ -43,8 +43,8 @@ class Shop:
         self.stock.close(5.0)
         self.stock = self._opened()
 
-    def _opened(self) -> Stock:
-        return Stock(10, self._place, CountingClock(), -1.0, lambda: None)
+    def _opened(self) -> Backlog:
+        return Backlog(10, self._place, CountingClock(), -1.0, lambda: None)
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ import pytest
 
 from fixtures.network import broker
 from inferd.config.settings import Mqtt
-from inferd.records import LinkNews, Message
+from inferd.records import LinkEvent, Message
 from inferd.system.clock import Clock, SystemClock
 from inferd.telemetry.mqtt.backoff import Backoff
 from inferd.telemetry.mqtt.link import FRESH_S, MqttLink
-from inferd.telemetry.spool.location import Place
-from inferd.wire.replay import Missed, decode_missed
+from inferd.telemetry.spool.location import SpoolLocation
+from inferd.wire.replay import MissedMessage, decode_missed
 from inferd.wire.telemetry import Header, encode, idle_model
 
 SOON = Backoff(first_s=0.05, longest_s=0.05)
@@ -32,9 +32,9 @@ from inferd.config.settings import Mqtt
 from inferd.records import Message
 from inferd.system.clock import Clock, SystemClock
 from inferd.telemetry.mqtt.link import MqttLink
-from inferd.telemetry.spool.location import Place
+from inferd.telemetry.spool.location import SpoolLocation
 folder = Path(sys.argv[2])
-place = Place(folder / "spool", folder / "run", 10**6, 5.0)
+place = SpoolLocation(folder / "spool", folder / "run", 10**6, 5.0)
 link = MqttLink(Mqtt(host="127.0.0.1", port=int(sys.argv[1])), "pi", SystemClock(), place=place)
 for number in range(100):
     link.publish(Message("event", b"%d" % number, 1, lane="event"))
@@ -55,7 +55,7 @@ class SteppingClock(SystemClock):
 
 @contextmanager
 def linked(port: int, folder: Path, clock: Clock | None = None, limit_bytes: int = 10**6) -> Iterator[MqttLink]:
-    place = Place(folder / "spool", folder / "run", limit_bytes, 0.05)
+    place = SpoolLocation(folder / "spool", folder / "run", limit_bytes, 0.05)
     settings = Mqtt(host="127.0.0.1", port=port)
     link = MqttLink(settings, "pi", clock or SystemClock(), SOON, place=place)
     try:
@@ -83,7 +83,7 @@ def arrived(listener: broker.Listener, topic: str, count: int) -> None:
     broker.eventually(lambda: len(listener.payloads(f"inferd/pi/{topic}")) >= count, f"{count} on {topic}")
 
 
-def batches(listener: broker.Listener) -> list[list[Missed]]:
+def batches(listener: broker.Listener) -> list[list[MissedMessage]]:
     return [decode_missed(payload) for payload in listener.payloads("inferd/pi/replay")]
 
 
@@ -213,9 +213,9 @@ def test_what_the_spool_has_lost_is_told_and_counted(tmp_path: Path) -> None:
     assert "of 'event' are lost so far" in news[0].why
 
 
-def heard_of(*links: MqttLink) -> list[LinkNews]:
+def heard_of(*links: MqttLink) -> list[LinkEvent]:
     """Return the first news that one of the links has."""
-    news: list[LinkNews] = []
+    news: list[LinkEvent] = []
 
     def told() -> bool:
         for link in links:

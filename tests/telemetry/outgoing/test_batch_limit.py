@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from inferd.system.clock import CountingClock
-from inferd.telemetry.outgoing.batch_limit import FORGET_S, LOSSES, MOST_HALVINGS, Caution
+from inferd.telemetry.outgoing.batch_limit import FORGET_S, LOSSES, MOST_HALVINGS, BatchLimit
 
 
-def lose(caution: Caution, times: int) -> int:
+def lose(caution: BatchLimit, times: int) -> int:
     for _ in range(times):
         caution.lost()
     return caution.halvings()
 
 
 def test_one_loss_may_be_the_networks_doing() -> None:
-    assert lose(Caution(CountingClock()), LOSSES - 1) == 0
+    assert lose(BatchLimit(CountingClock()), LOSSES - 1) == 0
 
 
 def test_from_the_second_loss_on_each_halves_a_batch() -> None:
-    assert lose(Caution(CountingClock()), LOSSES + 2) == 3
+    assert lose(BatchLimit(CountingClock()), LOSSES + 2) == 3
 
 
 def test_losses_between_which_batches_arrive_halve_nothing() -> None:
-    caution = Caution(CountingClock())
+    caution = BatchLimit(CountingClock())
     for _ in range(10):
         caution.lost()
         caution.delivered()
@@ -29,19 +29,19 @@ def test_losses_between_which_batches_arrive_halve_nothing() -> None:
 
 
 def test_what_was_halved_stays_so_while_it_works() -> None:
-    caution = Caution(CountingClock())
+    caution = BatchLimit(CountingClock())
     lose(caution, LOSSES)
     caution.delivered()
     assert caution.halvings() == 1
 
 
 def test_there_is_an_end_to_halving() -> None:
-    assert lose(Caution(CountingClock()), 100) == MOST_HALVINGS
+    assert lose(BatchLimit(CountingClock()), 100) == MOST_HALVINGS
 
 
 def test_an_hour_after_the_last_loss_batches_are_whole_again() -> None:
     clock = CountingClock()
-    caution = Caution(clock)
+    caution = BatchLimit(clock)
     lose(caution, LOSSES)
     clock.advance(FORGET_S + 1)
     assert caution.halvings() == 0

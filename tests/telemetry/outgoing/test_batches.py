@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from inferd.records import Message
-from inferd.telemetry.encryption.payload import Sealer
-from inferd.telemetry.outgoing.batches import MOST_TOGETHER, Batch, Hold, batch_of, hold_within, together
+from inferd.telemetry.encryption.payload import PayloadCipher
+from inferd.telemetry.outgoing.batches import MOST_TOGETHER, Batch, BatchBounds, batch_of, hold_within, together
 from inferd.telemetry.spool.record_codec import Record
 from inferd.wire.replay import decode_missed
 from inferd.wire.telemetry import LIMIT_BYTES, Event, Header, encode
@@ -23,7 +23,7 @@ def event(seq: int, size_bytes: int = 300) -> Message:
     return Message("event", encode(header, Event("model.active", "info", "x" * (size_bytes - bare))), 1)
 
 
-def batches(messages: list[Message], hold: Hold = Hold()) -> list[Batch]:  # noqa: B008 - frozen
+def batches(messages: list[Message], hold: BatchBounds = BatchBounds()) -> list[Batch]:  # noqa: B008 - frozen
     waiting, made = deque(messages), []
     while taken := together(lambda fits: waiting.popleft() if waiting and fits(waiting[0]) else None, hold):
         made.append(Batch(tuple(taken)))
@@ -47,10 +47,10 @@ def test_a_batch_may_hold_one() -> None:
 @pytest.mark.parametrize("sealed", [False, True])
 def test_a_batch_stays_under_20_kb_unless_one_message_is_larger(size_bytes: int, *, sealed: bool) -> None:
     pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
-    seal = Sealer(b"k" * 32).seal if sealed else None
+    seal = PayloadCipher(b"k" * 32).seal if sealed else None
     small, large = event(1, size_bytes), event(2, LIMIT_BYTES)
     waiting = [small] * 63 + [large] * 3 + [small, large] * 3
-    made = batches(waiting, Hold(sealed_by="kitchen" if sealed else ""))
+    made = batches(waiting, BatchBounds(sealed_by="kitchen" if sealed else ""))
     assert all(len(one.packed(seal).payload) <= MOST_BYTES or len(one.messages) == 1 for one in made)
     assert [message for one in made for message in one.messages] == waiting
 
@@ -60,7 +60,7 @@ def test_no_message_takes_more_of_a_batch_than_is_counted(size_bytes: int) -> No
     pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
     header = Header(1, "d" * 64, "2026-11-05T06:07:08.009Z", "c0ffeec0ffee", (1 << 63) - 1, True)
     told = Message("event", encode(header, Event("model.active", "info", "x" * size_bytes)), 1)
-    for hold, seal in ((Hold(), None), (Hold(sealed_by=header.device), Sealer(b"k" * 32).seal)):
+    for hold, seal in ((BatchBounds(), None), (BatchBounds(sealed_by=header.device), PayloadCipher(b"k" * 32).seal)):
         taken = len(Batch((told, told)).packed(seal).payload) - len(Batch((told,)).packed(seal).payload)
         assert hold.wants_bytes(told) - 30 <= taken <= hold.wants_bytes(told)
 
@@ -76,12 +76,12 @@ def test_a_batch_keeps_to_what_the_broker_takes() -> None:
 
 
 def test_a_batch_that_was_halved_away_holds_one() -> None:
-    assert {len(one.messages) for one in batches([event(1)] * 3, Hold().shrunk(15))} == {1}
+    assert {len(one.messages) for one in batches([event(1)] * 3, BatchBounds().shrunk(15))} == {1}
 
 
 def test_each_message_is_sealed_by_itself_and_keeps_what_tells_a_repetition() -> None:
     pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
-    sealer = Sealer(b"k" * 32)
+    sealer = PayloadCipher(b"k" * 32)
     told = decode_missed(Batch((event(7), event(8))).packed(sealer.seal).payload)
     headers = [msgspec.json.decode(one.message, type=Header) for one in told]
     assert [(one.device, one.boot_id, one.seq) for one in headers] == [("kitchen", "c0ffeec0ffee", n) for n in (7, 8)]

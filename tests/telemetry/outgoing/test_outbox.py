@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from inferd.records import Message
-from inferd.telemetry.outgoing.batches import Batch, Hold, Outgoing
+from inferd.telemetry.outgoing.batches import Batch, BatchBounds, TimedMessage
 from inferd.telemetry.outgoing.outbox import MAX_LASTING, MAX_RETAINED, Outbox
 
 ONLINE = Message("status", b"online", 1, retain=True)
@@ -37,7 +37,7 @@ def test_results_may_pass_while_nothing_else_may_leave() -> None:
     outbox = Outbox(10)
     outbox.put(event(1))
     outbox.put(result(2))
-    assert outbox.take_live() == Outgoing(result(2))
+    assert outbox.take_live() == TimedMessage(result(2))
     assert outbox.take_live() is None
 
 
@@ -92,14 +92,14 @@ def test_topics_of_states_are_bounded() -> None:
 def test_what_was_lost_on_its_way_leaves_first_and_in_order() -> None:
     outbox = Outbox(10)
     outbox.put(event(3))
-    outbox.give_back([Outgoing(event(1)), Outgoing(state("info")), Outgoing(event(2))])
+    outbox.give_back([TimedMessage(event(1)), TimedMessage(state("info")), TimedMessage(event(2))])
     assert drained(outbox) == [event(1), event(2), event(3)]
 
 
 def test_what_comes_back_is_the_oldest_where_there_is_no_room() -> None:
     outbox = Outbox(2)
     outbox.put(result(3))
-    outbox.give_back([Outgoing(result(1)), Outgoing(result(2))])
+    outbox.give_back([TimedMessage(result(1)), TimedMessage(result(2))])
     assert drained(outbox) == [result(2), result(3)]
     assert outbox.dropped == 1
 
@@ -110,7 +110,7 @@ def test_what_has_missed_its_moment_goes_to_replay_behind_all_that_is_live() -> 
     outbox.put(result(2), now_ns=9)
     outbox.age(before_ns=5)
     assert drained(outbox) == [result(2)]
-    assert outbox.take_late(Hold()) == Batch((result(1),))
+    assert outbox.take_late(BatchBounds()) == Batch((result(1),))
 
 
 def test_what_the_spool_has_is_left_to_it_when_its_moment_has_passed() -> None:
@@ -119,7 +119,7 @@ def test_what_the_spool_has_is_left_to_it_when_its_moment_has_passed() -> None:
     outbox.put(Message("event", b"2", 1, lane="event"), number=8, now_ns=9)
     outbox.age(before_ns=5)
     assert outbox.oldest_kept() == 8
-    assert outbox.take_late(Hold()) is None
+    assert outbox.take_late(BatchBounds()) is None
 
 
 def test_what_the_spool_has_is_no_loss_where_there_is_no_room() -> None:
@@ -134,7 +134,7 @@ def test_what_was_lost_on_its_way_to_replay_goes_there_again() -> None:
     outbox = Outbox(10)
     outbox.give_back([Batch((result(1), result(2))), Batch((result(3),)), Batch((event(4),), numbers=(7,))])
     assert outbox.take() is None
-    assert outbox.take_late(Hold()) == Batch((result(1), result(2), result(3)))
+    assert outbox.take_late(BatchBounds()) == Batch((result(1), result(2), result(3)))
 
 
 def test_a_response_is_never_late() -> None:

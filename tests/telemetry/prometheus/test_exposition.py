@@ -24,7 +24,7 @@ from inferd.histogram import Histogram, HistogramData, merge, quantile
 from inferd.records import Message
 from inferd.telemetry.metrics import METRICS, assemble
 from inferd.telemetry.prometheus.exposition import Family, family_name, text, text_buckets
-from inferd.telemetry.prometheus.last_messages import Echo
+from inferd.telemetry.prometheus.last_messages import LastMessages
 from inferd.telemetry.prometheus.server import HttpDoor
 
 PROGRAM = shutil.which("prometheus", path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/local/bin")
@@ -37,7 +37,7 @@ def spread(typical_ms: float, size: int, seed: int) -> HistogramData:
     return collected.drain()
 
 
-def said(echo: Echo, data: HistogramData, pipeline: str = "cam") -> None:
+def said(echo: LastMessages, data: HistogramData, pipeline: str = "cam") -> None:
     """Let a device say an interval."""
     body = assemble(
         60.0,
@@ -51,8 +51,8 @@ def said(echo: Echo, data: HistogramData, pipeline: str = "cam") -> None:
 
 
 @pytest.fixture
-def echo() -> Echo:
-    made = Echo()
+def echo() -> LastMessages:
+    made = LastMessages()
     said(made, spread(5, 500, 1))
     return made
 
@@ -66,7 +66,7 @@ def get(port: int, path: str, **headers: str) -> tuple[int, str, bytes]:
         return exc.code, exc.headers["Content-Type"], exc.read()
 
 
-def test_what_is_known_is_told_with_units_in_the_name_and_what_is_not_is_left_out(echo: Echo) -> None:
+def test_what_is_known_is_told_with_units_in_the_name_and_what_is_not_is_left_out(echo: LastMessages) -> None:
     lines = text(echo.families()).decode().splitlines()
     assert "inferd_system_temperature_celsius 48.2" in lines
     assert 'inferd_system_power_watts{basis="estimated"} 3.5' in lines
@@ -82,7 +82,7 @@ def test_every_metric_of_the_table_has_a_name_that_prometheus_takes() -> None:
     assert all(name.replace("_", "").isalnum() and name.islower() for name in names)
 
 
-def test_histograms_go_on_over_intervals(echo: Echo) -> None:
+def test_histograms_go_on_over_intervals(echo: LastMessages) -> None:
     said(echo, spread(5, 300, 2))
     (family,) = [family for family in echo.families() if family.kind == "histogram"]
     ((labels, data),) = family.samples
@@ -90,7 +90,7 @@ def test_histograms_go_on_over_intervals(echo: Echo) -> None:
     assert (labels, data.count) == ((("pipeline", "cam"), ("stage", "total")), 800)
 
 
-def test_a_pipeline_that_is_gone_takes_its_histograms_along(echo: Echo) -> None:
+def test_a_pipeline_that_is_gone_takes_its_histograms_along(echo: LastMessages) -> None:
     said(echo, spread(5, 300, 2), "door")
     pipelines = {
         dict(labels)["pipeline"]
@@ -116,7 +116,7 @@ def test_labels_and_help_are_escaped() -> None:
     ]
 
 
-def test_health_is_200_unless_something_has_failed(echo: Echo) -> None:
+def test_health_is_200_unless_something_has_failed(echo: LastMessages) -> None:
     with closing(HttpDoor(Http(enabled=True, port=0), echo)) as door:
         assert get(door.port, "/healthz")[::2] == (200, b'{"state":"online"}')
         echo.publish(Message("cam/status", b'{"status": "failed", "why": "no camera", "since": ""}'))
@@ -124,13 +124,13 @@ def test_health_is_200_unless_something_has_failed(echo: Echo) -> None:
         assert get(door.port, "/etc/passwd")[0] == 404
 
 
-def test_text_is_told_unless_protobuf_is_asked_for(echo: Echo) -> None:
+def test_text_is_told_unless_protobuf_is_asked_for(echo: LastMessages) -> None:
     with closing(HttpDoor(Http(enabled=True, port=0), echo)) as door:
         assert get(door.port, "/metrics")[1].startswith("text/plain")
         assert get(door.port, "/metrics", Accept="application/vnd.google.protobuf")[1].startswith("application/vnd")
 
 
-def test_a_port_that_is_taken_is_named(echo: Echo) -> None:
+def test_a_port_that_is_taken_is_named(echo: LastMessages) -> None:
     with closing(HttpDoor(Http(enabled=True, port=0), echo)) as door, pytest.raises(LinkError, match=r"http\.port"):
         HttpDoor(Http(enabled=True, port=door.port), echo)
 
@@ -173,7 +173,7 @@ def devices() -> Iterator[tuple[list[HttpDoor], list[HistogramData]]]:
     with ExitStack() as stack:
         doors = []
         for one in data:
-            echo = Echo()
+            echo = LastMessages()
             said(echo, one)
             doors.append(stack.enter_context(closing(HttpDoor(Http(enabled=True, port=0), echo))))
         yield doors, data

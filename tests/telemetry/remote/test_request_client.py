@@ -12,13 +12,13 @@ import pytest
 
 from fixtures.network import broker
 from inferd.config.settings import Mqtt
-from inferd.control.commands.mqtt_requests import Remote
-from inferd.control.reporting.publisher import Announcer
+from inferd.control.commands.mqtt_requests import MqttRequests
+from inferd.control.reporting.publisher import Publisher
 from inferd.errors import LinkError
 from inferd.records import Message
 from inferd.system.clock import SystemClock
 from inferd.telemetry.mqtt.link import MqttLink
-from inferd.telemetry.remote.request_client import Asker
+from inferd.telemetry.remote.request_client import RequestClient
 from inferd.wire.requests import VERBS
 from inferd.wire.telemetry import Header, encode, idle_model
 
@@ -30,9 +30,9 @@ class Device:
 
     def __init__(self, mqtt: Mqtt) -> None:
         self._link = MqttLink(mqtt, "pi", SystemClock())
-        self._say = Announcer("pi", [self._link], SystemClock())
+        self._say = Publisher("pi", [self._link], SystemClock())
         answers = {verb: lambda _, verb=verb: f'"{verb}"' for verb in VERBS}
-        self._remote = Remote(self._say, mqtt, SystemClock(), answers)
+        self._remote = MqttRequests(self._say, mqtt, SystemClock(), answers)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
@@ -67,7 +67,7 @@ def device(mqtt: Mqtt) -> Iterator[Device]:
 
 
 def ask(mqtt: Mqtt, timeout_s: float = broker.PATIENCE_S) -> bytes:
-    with Asker(mqtt, "pi", "", SystemClock()) as asker:
+    with RequestClient(mqtt, "pi", "", SystemClock()) as asker:
         return asker.ask("ping", b"{}", timeout_s)
 
 

@@ -8,15 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from inferd.records import Incoming
-from inferd.telemetry.remote.request_filter import AT_ONCE, PER_S, REMEMBERED, Asked, Gate, Turned
-from inferd.wire.requests import LIMIT_BYTES, VERBS, Interval, OfModel
+from inferd.telemetry.remote.request_filter import (
+    AT_ONCE,
+    PER_S,
+    REMEMBERED,
+    AcceptedRequest,
+    RejectedRequest,
+    RequestFilter,
+)
+from inferd.wire.requests import LIMIT_BYTES, VERBS, Interval, ModelArguments
 
 NOW_S = 1000.0
 
 
 @pytest.fixture
-def gate() -> Gate:
-    return Gate("inferd", "pi")
+def gate() -> RequestFilter:
+    return RequestFilter("inferd", "pi")
 
 
 def request(verb: str, data: object = None, request_id: str = "1", **more: object) -> Incoming:
@@ -25,34 +32,36 @@ def request(verb: str, data: object = None, request_id: str = "1", **more: objec
     return msgspec.structs.replace(incoming, **more)
 
 
-def why(gate: Gate, incoming: Incoming) -> str:
+def why(gate: RequestFilter, incoming: Incoming) -> str:
     turned = gate.admit(incoming, NOW_S)
-    assert isinstance(turned, Turned)
+    assert isinstance(turned, RejectedRequest)
     return turned.why
 
 
-def test_a_request_is_let_in_with_what_it_says(gate: Gate) -> None:
-    assert gate.admit(request("interval", {"interval_s": 30}), NOW_S) == Asked("interval", "1", Interval(30.0))
-    wanted = OfModel("cam", "digits")
-    assert gate.admit(request("models/activate", {"pipeline": "cam", "model": "digits"}, "2"), NOW_S) == Asked(
-        "models/activate", "2", wanted
+def test_a_request_is_let_in_with_what_it_says(gate: RequestFilter) -> None:
+    assert gate.admit(request("interval", {"interval_s": 30}), NOW_S) == AcceptedRequest(
+        "interval", "1", Interval(30.0)
     )
+    wanted = ModelArguments("cam", "digits")
+    assert gate.admit(
+        request("models/activate", {"pipeline": "cam", "model": "digits"}, "2"), NOW_S
+    ) == AcceptedRequest("models/activate", "2", wanted)
 
 
-def test_what_is_no_request_is_none_of_ours(gate: Gate) -> None:
+def test_what_is_no_request_is_none_of_ours(gate: RequestFilter) -> None:
     for topic in ("homeassistant/status", "inferd/pi/event", "inferd/other/request/ping", "request/ping"):
         assert gate.admit(Incoming(topic, b'{"id":"1"}'), NOW_S) is None
 
 
-def test_an_unknown_verb_is_told_which_there_are(gate: Gate) -> None:
+def test_an_unknown_verb_is_told_which_there_are(gate: RequestFilter) -> None:
     assert "there are ping, status" in why(gate, request("shell"))
 
 
-def test_a_retained_request_is_refused(gate: Gate) -> None:
+def test_a_retained_request_is_refused(gate: RequestFilter) -> None:
     assert "must not be retained" in why(gate, request("ping", retained=True))
 
 
-def test_a_request_that_is_too_long_is_refused(gate: Gate) -> None:
+def test_a_request_that_is_too_long_is_refused(gate: RequestFilter) -> None:
     assert "at most 16000 bytes" in why(gate, request("ping", {"x": "y" * LIMIT_BYTES}))
 
 
@@ -70,29 +79,29 @@ def test_a_request_that_is_too_long_is_refused(gate: Gate) -> None:
         ("ping", []),
     ],
 )
-def test_what_does_not_fit_the_schema_is_refused(gate: Gate, verb: str, data: object) -> None:
+def test_what_does_not_fit_the_schema_is_refused(gate: RequestFilter, verb: str, data: object) -> None:
     assert why(gate, request(verb, data)).startswith("data: ")
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"[]", b'{"id":1}', b'{"id":""}', b'{"id":"1","verb":"x"}', b"\xff"])
-def test_what_is_no_request_at_all_is_told_what_one_is(gate: Gate, payload: bytes) -> None:
+def test_what_is_no_request_at_all_is_told_what_one_is(gate: RequestFilter, payload: bytes) -> None:
     assert 'a request is {"id"' in why(gate, Incoming("inferd/pi/request/ping", payload))
 
 
-def test_an_id_is_answered_once(gate: Gate) -> None:
+def test_an_id_is_answered_once(gate: RequestFilter) -> None:
     assert gate.admit(request("ping"), NOW_S) is not None
     assert gate.admit(request("ping"), NOW_S) is None
     assert gate.admit(request("status"), NOW_S) is None
     assert gate.ignored == 2
 
 
-def test_what_is_remembered_of_ids_is_bounded(gate: Gate) -> None:
+def test_what_is_remembered_of_ids_is_bounded(gate: RequestFilter) -> None:
     for number in range(3 * REMEMBERED):
         gate.admit(request("ping", request_id=str(number)), NOW_S + number)
     assert len(gate._seen) == REMEMBERED  # noqa: SLF001 - its memory is what this is about
 
 
-def test_too_many_at_once_are_not_answered(gate: Gate) -> None:
+def test_too_many_at_once_are_not_answered(gate: RequestFilter) -> None:
     answered = [gate.admit(request("ping", request_id=str(number)), NOW_S) for number in range(100)]
     assert sum(one is not None for one in answered) == AT_ONCE
     answered = [gate.admit(request("ping", request_id=f"a{number}"), NOW_S + 2) for number in range(100)]
@@ -114,7 +123,7 @@ def test_too_many_at_once_are_not_answered(gate: Gate) -> None:
     ],
 )
 def test_an_answer_goes_where_it_is_wanted_but_never_to_a_devices_own_topic(
-    gate: Gate, asked_for: str, topic: str
+    gate: RequestFilter, asked_for: str, topic: str
 ) -> None:
     assert gate.response_topic(request("ping", response_topic=asked_for), "ping") == topic
 
@@ -142,14 +151,14 @@ PAYLOADS = some.one_of(
 
 @given(some.lists(some.builds(Incoming, TOPICS, PAYLOADS, some.booleans(), some.text(max_size=30)), max_size=30))
 def test_whatever_comes_only_what_is_in_the_table_is_let_in(heard: list[Incoming]) -> None:
-    gate = Gate("inferd", "pi")
+    gate = RequestFilter("inferd", "pi")
     for number, incoming in enumerate(heard):
         asked = gate.admit(incoming, NOW_S + number)
-        if isinstance(asked, Asked):
+        if isinstance(asked, AcceptedRequest):
             assert incoming.topic == f"inferd/pi/request/{asked.verb}"
             assert type(asked.arguments) is VERBS[asked.verb].takes
             assert not incoming.retained
             assert len(incoming.payload) <= LIMIT_BYTES
-        elif isinstance(asked, Turned):
+        elif isinstance(asked, RejectedRequest):
             assert incoming.topic.startswith("inferd/pi/request/")
             assert not gate.response_topic(incoming, asked.verb).startswith("inferd/pi/request")

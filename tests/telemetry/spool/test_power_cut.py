@@ -14,7 +14,7 @@ from inferd.records import Lane, Message
 from inferd.system.clock import CountingClock
 from inferd.telemetry.metrics import assemble
 from inferd.telemetry.spool import record_codec
-from inferd.telemetry.spool.location import Place
+from inferd.telemetry.spool.location import SpoolLocation
 from inferd.telemetry.spool.record_codec import Record
 from inferd.telemetry.spool.spool import COMMIT_RECORDS, Spool
 from inferd.wire.telemetry import Header, Metrics, encode
@@ -27,7 +27,7 @@ def nothing() -> None:
 
 
 def spool_at(folder: Path, clock: CountingClock, disk: GrowingDisk | None = None, limit_bytes: int = 16_000) -> Spool:
-    place = Place(folder / "spool", folder / "run", limit_bytes, COMMIT_S)
+    place = SpoolLocation(folder / "spool", folder / "run", limit_bytes, COMMIT_S)
     return Spool(place, clock, nothing, nothing, disk) if disk else Spool(place, clock, nothing, nothing)
 
 

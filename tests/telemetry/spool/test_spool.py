@@ -14,7 +14,7 @@ from inferd.system.clock import CountingClock
 from inferd.system.files.atomic import Disk
 from inferd.telemetry.metrics import assemble, histogram
 from inferd.telemetry.spool.downsampling import thinner
-from inferd.telemetry.spool.location import Place
+from inferd.telemetry.spool.location import SpoolLocation
 from inferd.telemetry.spool.record_codec import Record
 from inferd.telemetry.spool.segments import Segments
 from inferd.telemetry.spool.spool import COMMIT_RECORDS, RETRY_S, Spool
@@ -58,7 +58,7 @@ class Around:
         self.folder = folder
         self.clock = CountingClock()
         self.woken = 0
-        self.place = Place(folder / "spool", folder / "run", limit_bytes, COMMIT_S)
+        self.place = SpoolLocation(folder / "spool", folder / "run", limit_bytes, COMMIT_S)
         self.disk = disk or Disk()
         self.spool = self.open()
 

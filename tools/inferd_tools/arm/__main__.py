@@ -18,7 +18,7 @@ from pathlib import Path
 
 from inferd.demo.clip import read_clip
 from inferd_tools.arm.boards import KINDS, Kind
-from inferd_tools.arm.emulation import Root, emulated
+from inferd_tools.arm.emulation import EmulatedRoot, emulated
 from inferd_tools.arm.packages import COMPILER, root_of
 
 PROJECT = Path(__file__).parents[3]
@@ -91,7 +91,7 @@ def prove(kind: Kind, seconds: int, tests: list[str]) -> dict[str, int]:
     codes: dict[str, int] = {}
     took_s: dict[str, float] = {}
     with emulated(kind):
-        root = Root(kind, root_of(kind, CACHE, PROJECT), _seen(), out)
+        root = EmulatedRoot(kind, root_of(kind, CACHE, PROJECT), _seen(), out)
         for name, step in _steps(root, kind, seconds, tests, out).items():
             began = time.monotonic()
             codes[name] = step()
@@ -104,7 +104,7 @@ def prove(kind: Kind, seconds: int, tests: list[str]) -> dict[str, int]:
     return codes
 
 
-def _steps(root: Root, kind: Kind, seconds: int, tests: list[str], out: Path) -> dict[str, Callable[[], int]]:
+def _steps(root: EmulatedRoot, kind: Kind, seconds: int, tests: list[str], out: Path) -> dict[str, Callable[[], int]]:
     steps: dict[str, Callable[[], int]] = {
         "tests": partial(_test, root, tests or list(TESTS[kind.name]), out),
         "selftest": partial(_selftest, root, seconds),
@@ -120,7 +120,7 @@ def _seen() -> dict[str, Path]:
     return {"src": PROJECT, **({"assets": assets} if assets.is_dir() else {})}
 
 
-def _test(root: Root, paths: list[str], out: Path) -> int:
+def _test(root: EmulatedRoot, paths: list[str], out: Path) -> int:
     (out / "tests.xml").unlink(missing_ok=True)
     command = ["python3", "-m", "pytest", "-q", "-c", "/src/pyproject.toml", "--rootdir=/src", "-p", "no:cacheprovider"]
     command += ["-m", "not slow and not soak", f"--timeout={TEST_LIMIT_S}", "--junitxml=/out/tests.xml"]
@@ -128,12 +128,12 @@ def _test(root: Root, paths: list[str], out: Path) -> int:
     return root.run([*command, *paths], {"INFERD_ASSETS": "/assets"}, LIMIT_S)
 
 
-def _selftest(root: Root, seconds: int) -> int:
+def _selftest(root: EmulatedRoot, seconds: int) -> int:
     command = ["python3", "-m", "inferd", "selftest", f"--seconds={seconds}", "--output=/out/selftest"]
     return root.run(command, {}, LIMIT_S)
 
 
-def _package(root: Root, kind: Kind, seconds: int, out: Path) -> int:
+def _package(root: EmulatedRoot, kind: Kind, seconds: int, out: Path) -> int:
     """Build the Debian package here, and there install it, run it as its own user, and purge it."""
     building = [sys.executable, "-m", "inferd_tools.deb", "--release=bookworm", f"--arch={kind.name}"]
     subprocess.run([*building, f"--out={out}"], check=True)

@@ -37,7 +37,7 @@ def emulated(kind: Kind) -> Iterator[None]:
             subprocess.run(["umount", str(REGISTRY)], check=False)
 
 
-class Root:
+class EmulatedRoot:
     """An unpacked root, in which commands run as they would on a board with such a processor."""
 
     def __init__(self, kind: Kind, folder: Path, read: Mapping[str, Path], out: Path) -> None:

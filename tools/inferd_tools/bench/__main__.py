@@ -25,18 +25,18 @@ from ai_edge_litert.interpreter import Interpreter
 
 from inferd import ipc
 from inferd.config import settings
-from inferd.pipeline import Lane, build_steps
+from inferd.pipeline import PipelineQueue, build_steps
 from inferd.runtime.litert import LiteRt
 from inferd.sources.synthetic import Synthetic
 from inferd.store.description.describe import describe
 from inferd.system.clock import SystemClock
 from inferd.system.processes.channel import Channel, channel_pair
-from inferd.system.processes.heartbeats import Progress
+from inferd.system.processes.heartbeats import Heartbeats
 from inferd.system.threads import Condition
 from inferd.wire.manifest import Filter
-from inferd.worker.loaded_engine import Serving
+from inferd.worker.loaded_engine import LoadedEngine
 from inferd.worker.loop import Loop
-from inferd.worker.outbound import LoopListener, PipelineVoice, Teller
+from inferd.worker.outbound import LoopOutbound, Outbound, PipelineOutbound
 from inferd_tools.bench import telemetry
 from inferd_tools.bench.parts import part_rows
 from inferd_tools.bench.stages import stage_rows
@@ -104,18 +104,18 @@ def _loop(
 ) -> tuple[Callable[[], object], Callable[[], object], Callable[[], object]]:
     """Return a worker's loop on 640x480 frames: turn it, give it a frame, take what it sent to control."""
     clock = SystemClock()
-    options = settings.Engine(threads=1)
+    options = settings.EngineConfig(threads=1)
     pipeline = settings.Pipeline(name="cam", model=str(model), source=settings.SyntheticSource(), engine=options)
     engine = LiteRt(str(model), options, clock, model.stem)
     description = describe(model, overrides, None)
     ours, theirs = channel_pair()
     to_control: Channel[Any, Any] = Channel(ours, ipc.ToWorker)  # type: ignore[arg-type]  # Any: only bytes are counted here
     from_worker: Channel[Any, Any] = Channel(theirs, ipc.FromWorker)  # type: ignore[arg-type]  # as above
-    teller = Teller(to_control)
-    lanes = {"cam": Lane(pipeline, Condition())}
-    listener = LoopListener("cam", {"cam": PipelineVoice("cam", teller)}, teller)
-    loop = Loop(lanes, Condition(), Progress.create().slot(1), clock, listener)
-    loop.offer(Serving(description.ref, engine, {"cam": build_steps(description, engine, WHOLE)}))
+    teller = Outbound(to_control)
+    lanes = {"cam": PipelineQueue(pipeline, Condition())}
+    listener = LoopOutbound("cam", {"cam": PipelineOutbound("cam", teller)}, teller)
+    loop = Loop(lanes, Condition(), Heartbeats.create().slot(1), clock, listener)
+    loop.offer(LoadedEngine(description.ref, engine, {"cam": build_steps(description, engine, WHOLE)}))
     loop.turn()
     source = Synthetic(settings.SyntheticSource(), clock)
 

@@ -29,7 +29,7 @@ from inferd.records import Array, Box, Frame, Geometry, Result, TensorSpec
 from inferd.runtime.fake import Fake
 from inferd.sources.decoding.resample import Resampler
 from inferd.system.clock import SystemClock
-from inferd.tasks.rules.tracking import Follower
+from inferd.tasks.rules.tracking import TrackingRules
 from inferd.vet.child import describe_fake
 from inferd.wire.manifest import (
     InputSection,
@@ -157,7 +157,7 @@ def _decoder(
     name = task or ("detect" if section.decoder else "classify")
     taken = np.zeros((1, side, side, 3), np.uint8) if given is None else given
     info = msgspec.structs.replace(
-        Fake("", settings.Engine(kind="fake"), SystemClock(), "bench").info,
+        Fake("", settings.EngineConfig(kind="fake"), SystemClock(), "bench").info,
         inputs=(_spec("input", taken),),
         outputs=tuple(_spec(f"output:{number}" if number else "output", each) for number, each in enumerate(outputs)),
     )
@@ -172,7 +172,7 @@ def _decoder(
 
 
 def _description(section: OutputSection) -> ModelDescription:
-    fake = describe_fake(ipc.Examine("bench", settings.Overrides(), settings.Engine(kind="fake"), ""))
+    fake = describe_fake(ipc.Examine("bench", settings.Overrides(), settings.EngineConfig(kind="fake"), ""))
     labels = tuple(f"class {number}" for number in range(CLASSES)) if section.decoder != "blazeface" else ("face",)
     return msgspec.structs.replace(fake, manifest=Manifest(model=ModelSection(), output=section), labels=labels)
 
@@ -205,17 +205,20 @@ def _yolo() -> Array:
 
 
 def _following() -> Iterator[Part]:
-    zone = settings.Zone(name="zone", points=((0.0, 0.0), (0.0, 1.0), (0.5, 0.5)))
-    line = settings.Line(name="line", start=(0.0, 0.5), end=(1.0, 0.5))
+    zone = settings.ZoneConfig(name="zone", points=((0.0, 0.0), (0.0, 1.0), (0.5, 0.5)))
+    line = settings.LineConfig(name="line", start=(0.0, 0.5), end=(1.0, 0.5))
     for what, follower in (
-        (f"tracking {BOXES} boxes", Follower(settings.Track(enabled=True))),
-        (f"tracking {BOXES} boxes, a zone", Follower(settings.Track(enabled=True), (zone,))),
-        (f"tracking {BOXES} boxes, a zone, a line", Follower(settings.Track(enabled=True), (zone,), (line,))),
+        (f"tracking {BOXES} boxes", TrackingRules(settings.TrackConfig(enabled=True))),
+        (f"tracking {BOXES} boxes, a zone", TrackingRules(settings.TrackConfig(enabled=True), (zone,))),
+        (
+            f"tracking {BOXES} boxes, a zone, a line",
+            TrackingRules(settings.TrackConfig(enabled=True), (zone,), (line,)),
+        ),
     ):
         yield what, partial(_follow, follower, count())
 
 
-def _follow(follower: Follower, moves: Iterator[int]) -> Result:
+def _follow(follower: TrackingRules, moves: Iterator[int]) -> Result:
     step = next(moves)
     return follower.follow(Result(boxes=boxes(step / 1000)), step * 100_000_000)
 

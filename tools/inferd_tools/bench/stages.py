@@ -70,7 +70,7 @@ def _stages(model: Path, case: Case) -> str:
     """Return preprocess, invoke and decode."""
     clock = SystemClock()
     description = describe(model, case.overrides, None)
-    engine = LiteRt(str(model), settings.Engine(threads=1), clock, model.stem)
+    engine = LiteRt(str(model), settings.EngineConfig(threads=1), clock, model.stem)
     steps = build_steps(description, engine, WHOLE)
     frame = Synthetic(settings.SyntheticSource(), clock).read(1)
     if case.sample:

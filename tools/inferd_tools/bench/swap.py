@@ -53,7 +53,7 @@ engine = {threads = 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class PrintedResult:
     """A result as the agent printed it: of which version, of which frame, how long its turn took, when it was read."""
 
     version: str
@@ -63,7 +63,7 @@ class Result:
 
 
 @dataclass
-class Seen:
+class SwapTimes:
     """What was seen of one model.
 
     Attributes:
@@ -92,7 +92,7 @@ def swap_rows(models: Path) -> Iterator[Row]:
             yield from _rows(models / path, _watch(models / path, fps, options))
 
 
-def _rows(model: Path, seen: Seen) -> Iterator[Row]:
+def _rows(model: Path, seen: SwapTimes) -> Iterator[Row]:
     allocate_ms = statistics.median(_allocate_ms(model) for _ in range(ALLOCATIONS))
     pause_ms, gap_ms = max(seen.paused_ms), max(seen.gaps_ms)
     impact = _p95(seen.vetting) / _p95(seen.normal)
@@ -108,9 +108,9 @@ def _rows(model: Path, seen: Seen) -> Iterator[Row]:
     yield "  p95 before, while vetted (ms)", f"{_p95(seen.normal):.1f} {_p95(seen.vetting):.1f}"
 
 
-def _watch(model: Path, fps: int, options: str) -> Seen:
+def _watch(model: Path, fps: int, options: str) -> SwapTimes:
     """Run the agent on a model, and swap it for itself a few times."""
-    seen = Seen()
+    seen = SwapTimes()
     with tempfile.TemporaryDirectory() as folder:
         state_dir = Path(folder, "state")
         drop = state_dir / "models"
@@ -131,7 +131,7 @@ def _watch(model: Path, fps: int, options: str) -> Seen:
     return seen
 
 
-def _swap(drop: Path, number: int, lines: IO[str], seen: Seen, fps: int) -> None:
+def _swap(drop: Path, number: int, lines: IO[str], seen: SwapTimes, fps: int) -> None:
     """Drop the next version and note what the one that serves feels of it."""
     before = [_next(lines)]
     _name(drop, number)
@@ -167,16 +167,16 @@ def printing_agent(file: Path, config: str, log: Path) -> Iterator[IO[str]]:
             agent.terminate()
 
 
-def _next(lines: IO[str]) -> Result:
+def _next(lines: IO[str]) -> PrintedResult:
     told = json.loads(lines.readline())
-    return Result(told["version"], told["frame"], told["timing_ms"]["total"], time.monotonic())
+    return PrintedResult(told["version"], told["frame"], told["timing_ms"]["total"], time.monotonic())
 
 
-def _lost(results: list[Result]) -> int:
+def _lost(results: list[PrintedResult]) -> int:
     return results[-1].frame - results[0].frame + 1 - len(results)
 
 
-def _take(lines: IO[str], count: int) -> list[Result]:
+def _take(lines: IO[str], count: int) -> list[PrintedResult]:
     return [_next(lines) for _ in range(count)]
 
 

@@ -21,7 +21,7 @@ import psutil
 
 from inferd.bundled_files import bundled
 from inferd.config import settings
-from inferd.control.reporting.metrics import Figures
+from inferd.control.reporting.metrics import MetricsReporter
 from inferd.system.clock import CountingClock
 
 TIMES = 400
@@ -47,7 +47,7 @@ def rows() -> Iterator[tuple[str, str]]:
 def _per_sample() -> Iterator[tuple[str, str]]:
     """Yield the cost of a second's sample, of a report's, and of psutil's for the same figures."""
     clock = CountingClock()
-    figures = Figures(clock, settings.Metrics(pss=False), Path("/"))
+    figures = MetricsReporter(clock, settings.MetricsConfig(pss=False), Path("/"))
     figures.watch("control", os.getpid())
 
     def second() -> None:

@@ -27,7 +27,7 @@ PACKAGE_OF = {
 
 
 @dataclass(slots=True)
-class Needs:
+class SystemNeeds:
     """What an environment's binaries need from the system.
 
     Attributes:
@@ -47,22 +47,22 @@ def binaries(folder: Path) -> list[Path]:
     return [path for path in files if path.open("rb").read(4) == ELF]
 
 
-def needs(folder: Path) -> Needs:
+def needs(folder: Path) -> SystemNeeds:
     """Read what all binaries below `folder` need from outside it."""
-    found = Needs()
+    found = SystemNeeds()
     own = {path.name for path in folder.rglob("*.so*")}
     for path in binaries(folder):
         _add(found, path.name, own, _readelf(path))
     return found
 
 
-def depends(found: Needs, python: tuple[int, int]) -> str:
+def depends(found: SystemNeeds, python: tuple[int, int]) -> str:
     """Return the package's Depends."""
     versioned = (f"libc6 (>= 2.{found.glibc})" if name == "libc6" else name for name in sorted(found.packages))
     return ", ".join([*versioned, f"python{python[0]}.{python[1]}"])
 
 
-def _add(found: Needs, binary: str, own: Iterable[str], text: str) -> None:
+def _add(found: SystemNeeds, binary: str, own: Iterable[str], text: str) -> None:
     for library in re.findall(r"\(NEEDED\).*\[(.+)\]", text):
         if library in PACKAGE_OF:
             found.packages.add(PACKAGE_OF[library])

@@ -61,7 +61,7 @@ def _validated(digits: data.Digits) -> judge.Score:
 
 def _measured(
     network: train.Network, content: bytes, folder: Path, digits: data.Digits, validation: judge.Score
-) -> card.Figures:
+) -> card.CardFigures:
     held_out = data.held_out(digits)
     clean = train.drawn_clean(held_out)
     seen = np.stack([to_input(frame) for frame in clip.read_frames(folder / "clip.avi")])
@@ -69,7 +69,7 @@ def _measured(
     answers = judge.quantised_scores(Interpreter(model_content=content), clean).argmax(axis=1)
     clip_answers = judge.quantised_scores(Interpreter(model_content=content), seen).argmax(axis=1)
     on_clip = judge.score(clip_answers, truth)
-    return card.Figures(
+    return card.CardFigures(
         parameters=int(network.count_params()),
         size_bytes=len(content),
         digest=hashlib.sha256(content).hexdigest(),

@@ -8,7 +8,7 @@ from inferd_tools.digits.judge import Score
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class CardFigures:
     """What was measured.
 
     Attributes:
@@ -144,7 +144,7 @@ other weights, and this page their figures. Made with {versions}.
 """
 
 
-def text(figures: Figures) -> str:
+def text(figures: CardFigures) -> str:
     """Return the card."""
     return _CARD.format(
         size_bytes=figures.size_bytes,
@@ -164,7 +164,7 @@ def text(figures: Figures) -> str:
     )
 
 
-def _accuracy_rows(figures: Figures) -> str:
+def _accuracy_rows(figures: CardFigures) -> str:
     digits = figures.clean.total
     frames_per_digit = figures.clip.total // digits
     clip_as_digits = Score(figures.clip.right // frames_per_digit, digits)
@@ -179,7 +179,7 @@ def _accuracy_rows(figures: Figures) -> str:
     )
 
 
-def _digit_rows(figures: Figures) -> str:
+def _digit_rows(figures: CardFigures) -> str:
     return "\n".join(
         f"| {digit} | {_fraction(clean)} | {_fraction(figures.clip_by_digit[digit])} |"
         for digit, clean in figures.by_digit.items()

@@ -21,7 +21,7 @@ _SEED = 8
 _HEX = "0123456789abcdeff"  # the last two: full ink is 16, and one digit has to do
 
 
-class Truth(msgspec.Struct, frozen=True):
+class ClipTruth(msgspec.Struct, frozen=True):
     """What is known of each frame of a clip.
 
     Attributes:
@@ -39,12 +39,12 @@ class Truth(msgspec.Struct, frozen=True):
     pictures: tuple[str, ...]
 
 
-def truth_of(digits: Digits) -> Truth:
+def truth_of(digits: Digits) -> ClipTruth:
     """Return what the clip of these digits shows."""
     samples = tuple(int(index) for index in np.repeat(np.arange(len(digits.labels)), FRAMES_PER_DIGIT))
     labels = tuple(str(digits.labels[index]) for index in samples)
     pictures = tuple("".join(_HEX[ink] for ink in cells.ravel()) for cells in digits.cells)
-    return Truth(FPS, len(samples), labels, samples, pictures)
+    return ClipTruth(FPS, len(samples), labels, samples, pictures)
 
 
 def frames_of(digits: Digits) -> Iterator[Array]:
@@ -75,9 +75,9 @@ def write(folder: Path, digits: Digits) -> None:
     (folder / "clip.json").write_bytes(msgspec.json.encode(truth_of(digits)) + b"\n")
 
 
-def read_truth(path: Path) -> Truth:
+def read_truth(path: Path) -> ClipTruth:
     """Return what `clip.json` says."""
-    return msgspec.json.decode(path.read_bytes(), type=Truth)
+    return msgspec.json.decode(path.read_bytes(), type=ClipTruth)
 
 
 def read_frames(path: Path) -> Iterator[Array]:

@@ -25,7 +25,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class PaperView:
     """Where the paper lies, how it is lit and how sharp the lens is; as a reach, how far each of these may stray.
 
     Attributes:
@@ -61,9 +61,9 @@ class View:
     wobble: float = 0.0
 
 
-CLEAN = View()
-DESK = View(noise=1.5)
-TRAINING_REACH = View(
+CLEAN = PaperView()
+DESK = PaperView(noise=1.5)
+TRAINING_REACH = PaperView(
     size=0.12,
     stretch=0.15,
     angle_deg=12.0,
@@ -79,7 +79,7 @@ TRAINING_REACH = View(
     noise=1.5,
     wobble=0.55,
 )
-CLIP_REACH = View(
+CLIP_REACH = PaperView(
     size=0.06,
     stretch=0.0,
     angle_deg=6.0,
@@ -95,7 +95,7 @@ CLIP_REACH = View(
     noise=0.5,
     wobble=0.0,
 )
-TREMOR_REACH = View(
+TREMOR_REACH = PaperView(
     size=0.005,
     stretch=0.0,
     angle_deg=0.6,
@@ -113,12 +113,14 @@ TREMOR_REACH = View(
 )
 
 
-def stray(view: View, reach: View, rng: np.random.Generator) -> View:
+def stray(view: PaperView, reach: PaperView, rng: np.random.Generator) -> PaperView:
     """Return a view whose every value lies within `reach` of that of `view`, evenly spread."""
-    return View(*(getattr(view, f.name) + rng.uniform(-1.0, 1.0) * getattr(reach, f.name) for f in fields(View)))
+    return PaperView(
+        *(getattr(view, f.name) + rng.uniform(-1.0, 1.0) * getattr(reach, f.name) for f in fields(PaperView))
+    )
 
 
-def draw(cells: Array, view: View, rng: np.random.Generator) -> Array:
+def draw(cells: Array, view: PaperView, rng: np.random.Generator) -> Array:
     """Draw a digit; the same digit, view and generator state give the same picture.
 
     Args:
@@ -149,7 +151,7 @@ def to_input(picture: Array) -> Array:
     return np.asarray(grey)[:, :, np.newaxis]
 
 
-def _cells_of_pixels(view: View, rng: np.random.Generator) -> tuple[Array, Array]:
+def _cells_of_pixels(view: PaperView, rng: np.random.Generator) -> tuple[Array, Array]:
     """Return for every pixel the column and row of the 8x8 grid it shows, two (128, 128) float32 arrays."""
     turn = np.deg2rad(view.angle_deg)
     pixels_per_cell = SIDE_PX * view.size / CELLS
@@ -171,7 +173,7 @@ def _bend(wobble: float, rng: np.random.Generator) -> Array:
     return np.asarray(cv2.resize(knots, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC))
 
 
-def _glow(view: View) -> Array:
+def _glow(view: PaperView) -> Array:
     """Return the (128, 128) float64 unevenness of the light, grey levels."""
     ramp = np.linspace(-1.0, 1.0, SIDE_PX)
     return np.asarray(view.glow_right * ramp[np.newaxis, :] + view.glow_down * ramp[:, np.newaxis])

@@ -29,7 +29,7 @@ PLACE = r"<!-- begin {name}:[^\n]*-->\n.*?<!-- end {name} -->"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class GeneratedPart:
     """What `make` returns stands in `file` (below docs/), between the marks of `name`; "" for the whole file."""
 
     file: str
@@ -76,13 +76,13 @@ def board_table() -> str:
 
 
 PARTS = (
-    Part("mqtt.md", "topics", topic_table),
-    Part("mqtt.md", "metrics", metric_table),
-    Part("mqtt.md", "boards", board_table),
-    Part("mqtt.md", "requests", request_table),
-    Part("asyncapi.yaml", "", asyncapi),
-    Part("inferd.toml", "", sample),
-    Part("troubleshooting.md", "checks", page),
+    GeneratedPart("mqtt.md", "topics", topic_table),
+    GeneratedPart("mqtt.md", "metrics", metric_table),
+    GeneratedPart("mqtt.md", "boards", board_table),
+    GeneratedPart("mqtt.md", "requests", request_table),
+    GeneratedPart("asyncapi.yaml", "", asyncapi),
+    GeneratedPart("inferd.toml", "", sample),
+    GeneratedPart("troubleshooting.md", "checks", page),
 )
 
 

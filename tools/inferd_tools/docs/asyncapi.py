@@ -17,7 +17,7 @@ from inferd.telemetry.encryption.payload import Sealed
 from inferd.telemetry.metrics import GROUP_LABELS, LABEL_VALUES, METRICS, Group, Metric
 from inferd.telemetry.outgoing.batches import MOST_TOGETHER
 from inferd.wire import requests, telemetry, topics
-from inferd.wire.result import Inference, Whence
+from inferd.wire.result import Inference, ResultOrigin
 from inferd.wire.topics import TOPICS, Topic
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples.json"
@@ -31,7 +31,7 @@ BODIES: Mapping[str, tuple[type[msgspec.Struct], ...]] = {
     topics.EVENT.path: (telemetry.Event,),
     topics.PIPELINE_STATUS.path: (telemetry.PipelineStatus,),
     topics.STATE.path: (telemetry.State,),
-    topics.RESULT.path: (Whence, Inference),
+    topics.RESULT.path: (ResultOrigin, Inference),
     topics.MODEL.path: (telemetry.Model,),
 }
 DESCRIPTION = """\

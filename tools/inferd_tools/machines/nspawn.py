@@ -66,7 +66,7 @@ def run_at_boot(root: Path, name: str, unit: str) -> None:
     link.symlink_to(f"/etc/systemd/system/{name}.service")
 
 
-class Machine:
+class NspawnMachine:
     """A root that can be booted again and again. Owned by whoever removes it with `close()`."""
 
     def __init__(self, archive: Path, root: Path) -> None:

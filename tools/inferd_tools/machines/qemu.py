@@ -55,7 +55,7 @@ def root_archive(codename: str, cache: Path) -> Path:
     return nspawn.root_archive(codename, cache, f"{codename}-kernel", PACKAGES)
 
 
-class Machine:
+class QemuMachine:
     """A disk that can be booted again and again; what is written to it is forgotten. Whoever made it removes its folder."""
 
     def __init__(self, archive: Path, folder: Path, package: Path | None = None, files: Sequence[Path] = ()) -> None:

@@ -100,8 +100,10 @@ def answer(file: Path | None, verb: str, *arguments: str) -> str:
         InferdError: no agent runs, or it refuses.
     """
     told, _ = ask(_folder(file), ipc.AskModels(verb, arguments))
-    if not isinstance(told, ipc.ToldModels) or told.error:
-        part, _, why = (told.error if isinstance(told, ipc.ToldModels) else "agent: of another version").partition(": ")
+    if not isinstance(told, ipc.ModelsAnswer) or told.error:
+        part, _, why = (told.error if isinstance(told, ipc.ModelsAnswer) else "agent: of another version").partition(
+            ": "
+        )
         raise StoreError(part, why)
     return told.told
 

@@ -13,7 +13,7 @@ import click
 
 from inferd.catalogue.deliver import place
 from inferd.catalogue.download import Progress, fetch_from_web
-from inferd.catalogue.entries import Entry, entries, find_entry
+from inferd.catalogue.entries import CatalogueEntry, entries, find_entry
 from inferd.catalogue.pip import fetch_from_index
 from inferd.config.load import load, state_dir
 
@@ -75,7 +75,7 @@ def _from_web(url: str, sha256: str, name: str, folder: Path) -> Path:
     return place(folder, name or Path(urlsplit(url).path).stem, content, "")
 
 
-def _headed(entry: Entry) -> str:
+def _headed(entry: CatalogueEntry) -> str:
     """Return the manifest with where the model comes from on top."""
     return f"# {entry.source}, {entry.licence}, {entry.home}\n{entry.manifest.lstrip()}"
 

@@ -41,7 +41,7 @@ def show(model: Path, *, as_json: bool) -> None:
     MODEL is a .tflite file, or a folder that holds model.tflite. It is loaded and run once in a child process.
     """
     with quiet_seed() as seed:
-        verdict = examine(seed, ipc.Examine(str(model), settings.Overrides(), settings.Engine(), ""), LOAD_S)
+        verdict = examine(seed, ipc.Examine(str(model), settings.Overrides(), settings.EngineConfig(), ""), LOAD_S)
     if verdict.description is None:
         assert isinstance(verdict, Rejected)  # noqa: S101 - what is accepted is described
         raise verdict.error

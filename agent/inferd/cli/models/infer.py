@@ -20,8 +20,8 @@ from inferd.control.processes.vet_job import LOAD_S, Accepted, Rejected, examine
 from inferd.engine_choice import fitting_engine
 from inferd.errors import ModelError, WorkerError
 from inferd.records import Tick
-from inferd.system.processes.channel import Channel, Closed, channel_pair
-from inferd.system.processes.fork_server import Child, Seed
+from inferd.system.processes.channel import Channel, ChannelClosed, channel_pair
+from inferd.system.processes.fork_server import Child, ForkServer
 from inferd.wire.manifest import Activation, Decoder, ModelDescription, Task
 from inferd.wire.result import encode_inference, inference
 
@@ -103,7 +103,7 @@ def infer(
     if draw:
         _make_draw_dir(Path(draw), inputs)
     overrides = settings.Overrides(**said)  # type: ignore[arg-type]  # click has checked each by its option
-    engine = settings.Engine(threads=threads)
+    engine = settings.EngineConfig(threads=threads)
     with quiet_seed() as seed:
         accepted = [_accepted(seed, model, overrides, engine)]
         request = ipc.Infer(
@@ -111,17 +111,17 @@ def infer(
             fitting_engine(accepted[0].description, engine),
             tuple(sources),
             draw,
-            settings.Track(enabled=track),
+            settings.TrackConfig(enabled=track),
         )
         if closer is not None:
             accepted.append(_accepted(seed, closer, settings.Overrides(), engine))
             description = accepted[1].description
-            request = replace(request, closer=ipc.Closer(description, fitting_engine(description, engine)))
+            request = replace(request, closer=ipc.SecondModel(description, fitting_engine(description, engine)))
         failed = _show_all(seed, accepted, request, as_json=as_json)
     sys.exit(1 if failed else 0)
 
 
-def _accepted(seed: Seed, model: Path, overrides: settings.Overrides, engine: settings.Engine) -> Accepted:
+def _accepted(seed: ForkServer, model: Path, overrides: settings.Overrides, engine: settings.EngineConfig) -> Accepted:
     """Return a model that runs on pictures here, examined.
 
     Raises:
@@ -174,7 +174,7 @@ def source_of(text: str) -> settings.Source:
     return settings.ImagesSource(path=text)
 
 
-def _show_all(seed: Seed, models: Sequence[Accepted], request: ipc.Infer, *, as_json: bool) -> int:
+def _show_all(seed: ForkServer, models: Sequence[Accepted], request: ipc.Infer, *, as_json: bool) -> int:
     """Print every result; return how many inputs gave none."""
     needs_picture = any(not isinstance(source, settings.NpzSource) for source in request.sources)
     for one in (accepted.description for accepted in models):
@@ -191,7 +191,7 @@ def _show_all(seed: Seed, models: Sequence[Accepted], request: ipc.Infer, *, as_
     return failed
 
 
-def _answers(seed: Seed, models: Sequence[Accepted], request: ipc.Infer) -> Iterator[ipc.FromOneshot]:
+def _answers(seed: ForkServer, models: Sequence[Accepted], request: ipc.Infer) -> Iterator[ipc.FromOneshot]:
     """Yield what the one-shot child says until it is done.
 
     Raises:
@@ -205,7 +205,7 @@ def _answers(seed: Seed, models: Sequence[Accepted], request: ipc.Infer) -> Iter
     while True:
         try:
             received = channel.receive(None)
-        except Closed:
+        except ChannelClosed:
             raise WorkerError(request.description.ref.name, _death(seed, child)) from None
         assert received is not None  # noqa: S101 - without a timeout there is a message or an exception
         yield received[0]
@@ -213,7 +213,7 @@ def _answers(seed: Seed, models: Sequence[Accepted], request: ipc.Infer) -> Iter
             return
 
 
-def _death(seed: Seed, child: Child) -> str:
+def _death(seed: ForkServer, child: Child) -> str:
     ended = seed.wait_exit(child, 2.0)
     return f"the process that ran it {ended.sentence if ended else 'went silent'}; results after this are missing"
 

@@ -13,7 +13,7 @@ import msgspec
 from inferd import ipc
 from inferd.cli.quiet_child import quiet_seed
 from inferd.config import settings
-from inferd.config.telemetry import Metrics
+from inferd.config.telemetry import MetricsConfig
 from inferd.control.processes.vet_job import LOAD_S, Rejected, core_w, examine
 from inferd.wire.manifest import BudgetSection
 from inferd.wire.vetting import VetReport
@@ -57,12 +57,12 @@ def vet(model: Path, against: Path | None, limits: BudgetSection | None, threads
     request = ipc.Examine(
         str(model),
         settings.Overrides(),
-        settings.Engine(threads=threads),
+        settings.EngineConfig(threads=threads),
         "",
         gates=True,
         against=str(against or ""),
         budget=limits,
-        core_w=core_w(Metrics()),
+        core_w=core_w(MetricsConfig()),
     )
     with quiet_seed() as seed, tempfile.TemporaryDirectory() as store:
         verdict = examine(seed, msgspec.structs.replace(request, store_dir=store), LOAD_S)

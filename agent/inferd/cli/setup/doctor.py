@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from inferd.doctor.check import Report
+from inferd.doctor.check import DoctorReport
 from inferd.doctor.fixes import fix_all
 from inferd.doctor.readers.world import World, look_around
 from inferd.doctor.registry import CHECKS
@@ -50,7 +50,7 @@ def around(file: Path | None, within_s: float) -> World:
     return look_around(file, os.environ, SystemClock(), max(0.5, within_s - OWN_S))
 
 
-def show(report: Report, *, as_json: bool) -> None:
+def show(report: DoctorReport, *, as_json: bool) -> None:
     """Print a report, for a program or for people."""
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())

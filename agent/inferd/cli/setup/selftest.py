@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from inferd.errors import InferdError
-from inferd.selftest.report import Report, lines
+from inferd.selftest.report import SelftestReport, lines
 from inferd.selftest.runner import examine_board, wanted_here
 from inferd.system.clock import SystemClock
 from inferd.system.files.atomic import write_atomic
@@ -47,7 +47,7 @@ def selftest(seconds: float, output: Path | None, *, as_json: bool) -> None:
     sys.exit(0 if report.passed else 1)
 
 
-def write(place: Path, report: Report) -> None:
+def write(place: Path, report: SelftestReport) -> None:
     """Write the report for programs and for people.
 
     Raises:
@@ -60,6 +60,6 @@ def write(place: Path, report: Report) -> None:
         raise InferdError(str(place), f"cannot be written ({exc.strerror}); name another place with --output") from exc
 
 
-def encoded(report: Report) -> bytes:
+def encoded(report: SelftestReport) -> bytes:
     """Return the report as JSON text."""
     return msgspec.json.format(msgspec.json.encode(report), indent=2)

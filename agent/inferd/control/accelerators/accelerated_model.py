@@ -10,13 +10,13 @@ from pathlib import Path
 
 from inferd import ipc
 from inferd.config import settings
-from inferd.control.accelerators.fallback_rules import Standing, fell, rose
+from inferd.control.accelerators.fallback_rules import AcceleratorStatus, fell, rose
 from inferd.control.processes.vet_job import WRONG_PAIR, Accepted
 from inferd.engine_choice import fitting_engine
 from inferd.errors import WorkerError
 from inferd.system.memory import available_bytes
 from inferd.system.processes.channel import Channel, channel_pair
-from inferd.system.processes.fork_server import Child, Seed
+from inferd.system.processes.fork_server import Child, ForkServer
 from inferd.system.processes.process import Limits
 from inferd.vet.cpu_fallback import on_cpu
 
@@ -27,14 +27,14 @@ PROBE_LIMITS = Limits(nice=10, oom_score_adj=800)  # unlike a vet child: libusb 
 
 
 @dataclass(slots=True)
-class Asked:
+class PendingChild:
     """A child that was asked something, and when it has taken too long."""
 
     child: Child
-    channel: Channel[ipc.Mended | ipc.Probed, ipc.Mend | ipc.Probe]
+    channel: Channel[ipc.UsbRecovered | ipc.Probed, ipc.RecoverUsb | ipc.Probe]
     due_ns: int
 
-    def answer(self, now_ns: int) -> ipc.Mended | ipc.Probed | str | None:
+    def answer(self, now_ns: int) -> ipc.UsbRecovered | ipc.Probed | str | None:
         """Return what it said, or in words how it ended without saying it; None while it is at work."""
         if not self.child.wait_gone(0):
             if now_ns <= self.due_ns:
@@ -73,11 +73,11 @@ class Accelerated:
     """
 
     accepted: Accepted
-    asked: settings.Engine
-    standing: Standing = field(default_factory=Standing)
+    asked: settings.EngineConfig
+    standing: AcceleratorStatus = field(default_factory=AcceleratorStatus)
     known: bool = False
-    probe: Asked | None = None
-    mending: Asked | None = None
+    probe: PendingChild | None = None
+    mending: PendingChild | None = None
     started_ns: int = 0
     worker_fell: bool = False
     _mended_attempt: int = 0
@@ -97,7 +97,7 @@ class Accelerated:
         engine = fitting_engine(accepted.description, self.asked)
         if twin is None or available_bytes() < WARM_FACTOR * twin.facts.size_bytes + SPARE_BYTES:
             return ipc.Offer(key, accepted.description, engine), _fds(accepted.blob_fd)
-        warm = ipc.Twin(twin, on_cpu(self.asked))
+        warm = ipc.FallbackOffer(twin, on_cpu(self.asked))
         return ipc.Offer(key, accepted.description, engine, warm), _fds(accepted.blob_fd, accepted.twin_fd)
 
     def fall(self, why: str, now_ns: int) -> None:
@@ -108,7 +108,7 @@ class Accelerated:
         """Take it that the accelerator takes the model."""
         self.standing, self.known = rose(self.standing, now_ns), True
 
-    def ask(self, seed: Seed, due_ns: int) -> None:
+    def ask(self, seed: ForkServer, due_ns: int) -> None:
         """Have a child try the model on the accelerator.
 
         Raises:
@@ -125,7 +125,7 @@ class Accelerated:
             due_ns,
         )
 
-    def begin_step(self, seed: Seed, due_ns: int, root: Path) -> bool:
+    def begin_step(self, seed: ForkServer, due_ns: int, root: Path) -> bool:
         """Begin what comes before the next attempt; return whether there is such a step that was not done yet.
 
         Args:
@@ -141,7 +141,7 @@ class Accelerated:
             return False
         self._mended_attempt = self.standing.attempts
         self.mending = _fork(
-            seed, "inferd.worker.children.usb_recovery:main", "inferd-mend", ipc.Mend(step, str(root)), [], due_ns
+            seed, "inferd.worker.children.usb_recovery:main", "inferd-mend", ipc.RecoverUsb(step, str(root)), [], due_ns
         )
         return True
 
@@ -164,13 +164,15 @@ def _fds(*fds: int | None) -> list[int]:
     return [fd for fd in fds if fd is not None]
 
 
-def _fork(seed: Seed, entry: str, name: str, message: ipc.Mend | ipc.Probe, fds: list[int], due_ns: int) -> Asked:
+def _fork(
+    seed: ForkServer, entry: str, name: str, message: ipc.RecoverUsb | ipc.Probe, fds: list[int], due_ns: int
+) -> PendingChild:
     ours, theirs = channel_pair()
-    channel: Channel[ipc.Mended | ipc.Probed, ipc.Mend | ipc.Probe]
-    channel = Channel(ours, ipc.Mended | ipc.Probed)  # type: ignore[arg-type]  # a union is no class
+    channel: Channel[ipc.UsbRecovered | ipc.Probed, ipc.RecoverUsb | ipc.Probe]
+    channel = Channel(ours, ipc.UsbRecovered | ipc.Probed)  # type: ignore[arg-type]  # a union is no class
     try:
         child = seed.fork(entry, name, [theirs.fileno()], PROBE_LIMITS)
     finally:
         theirs.close()
     channel.send(message, fds)
-    return Asked(child, channel, due_ns)
+    return PendingChild(child, channel, due_ns)

@@ -16,14 +16,14 @@ from inferd.control.accelerators.fallback_rules import LADDER
 from inferd.control.processes.vet_job import Accepted
 from inferd.engine_choice import fitting_engine
 from inferd.system.clock import Clock
-from inferd.system.processes.fork_server import Seed
+from inferd.system.processes.fork_server import ForkServer
 
 NS = 1_000_000_000
 MEND_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class AcceleratorEvent:
     """What happened to the accelerator of an engine key.
 
     Attributes:
@@ -53,7 +53,7 @@ class Accelerators:
         self._root = root
         self._held: dict[str, Accelerated] = {}
 
-    def follow(self, models: Iterable[tuple[str, Accepted, settings.Engine]]) -> None:
+    def follow(self, models: Iterable[tuple[str, Accepted, settings.EngineConfig]]) -> None:
         """Take what is to serve by engine key; those that need no accelerator are none of ours."""
         wanted = {
             key: (accepted, asked)
@@ -80,7 +80,7 @@ class Accelerators:
             return msgspec.structs.replace(offer, replay_mb=plain.replay_mb), fds
         return plain, [fd] if fd is not None else []
 
-    def fell(self, key: str, why: str) -> list[News]:
+    def fell(self, key: str, why: str) -> list[AcceleratorEvent]:
         """Take it that the accelerator of a key failed in the worker; nothing where the key is not on one."""
         held = self._held.get(key)
         if held is None or held.standing.down or not held.known:
@@ -88,7 +88,7 @@ class Accelerators:
         held.worker_fell = True
         return self._fall(key, held, why)
 
-    def turn(self, seed: Seed, patience_s: float, load_s: float) -> list[News]:
+    def turn(self, seed: ForkServer, patience_s: float, load_s: float) -> list[AcceleratorEvent]:
         """Do what has become possible, and return what happened.
 
         Args:
@@ -100,7 +100,7 @@ class Accelerators:
             WorkerError: the seed is gone.
         """
         now_ns = self._clock.monotonic_ns()
-        news: list[News] = []
+        news: list[AcceleratorEvent] = []
         for key, held in self._held.items():
             if held.mending is not None:
                 news += self._hear_mending(key, held, now_ns)
@@ -128,7 +128,7 @@ class Accelerators:
         elif held.accepted.twin is None:  # the vet child had to ask the accelerator itself
             held.rise(self._clock.monotonic_ns())
 
-    def _try(self, key: str, held: Accelerated, seed: Seed, load_s: float) -> list[News]:
+    def _try(self, key: str, held: Accelerated, seed: ForkServer, load_s: float) -> list[AcceleratorEvent]:
         """Ask the accelerator, unless the worker holds it for another key, or something is to be done first."""
         now_ns = self._clock.monotonic_ns()
         if any(other.probe or other.mending for other in self._held.values()):
@@ -137,7 +137,7 @@ class Accelerators:
             return []
         if self._is_held_by_worker(key, held):
             held.rise(now_ns)  # it answers to the worker, which alone can try this model on it
-            return [News(key, "back" if held.worker_fell else "ready", "", held.accepted.twin is not None)]
+            return [AcceleratorEvent(key, "back" if held.worker_fell else "ready", "", held.accepted.twin is not None)]
         held.ask(seed, now_ns + int(load_s * NS))
         return []
 
@@ -152,16 +152,16 @@ class Accelerators:
             if name != key
         )
 
-    def _hear_mending(self, key: str, held: Accelerated, now_ns: int) -> list[News]:
+    def _hear_mending(self, key: str, held: Accelerated, now_ns: int) -> list[AcceleratorEvent]:
         assert held.mending is not None  # noqa: S101 - asked only then
         answer = held.mending.answer(now_ns)
         if answer is None:
             return []
         held.mending = None
-        told = answer.told if isinstance(answer, ipc.Mended) else str(answer)
-        return [News(key, "mending", f"{held.standing.step}: {told}", held.accepted.twin is not None)]
+        told = answer.told if isinstance(answer, ipc.UsbRecovered) else str(answer)
+        return [AcceleratorEvent(key, "mending", f"{held.standing.step}: {told}", held.accepted.twin is not None)]
 
-    def _hear_probe(self, key: str, held: Accelerated, now_ns: int, patience_s: float) -> list[News]:
+    def _hear_probe(self, key: str, held: Accelerated, now_ns: int, patience_s: float) -> list[AcceleratorEvent]:
         assert held.probe is not None  # noqa: S101 - asked only then
         answer = held.probe.answer(now_ns)
         if answer is None:
@@ -172,16 +172,16 @@ class Accelerators:
         if why:
             return self._fall(key, held, why)
         held.rise(now_ns)
-        return [News(key, "back" if held.worker_fell else "ready", "", held.accepted.twin is not None)]
+        return [AcceleratorEvent(key, "back" if held.worker_fell else "ready", "", held.accepted.twin is not None)]
 
-    def _fall(self, key: str, held: Accelerated, why: str) -> list[News]:
+    def _fall(self, key: str, held: Accelerated, why: str) -> list[AcceleratorEvent]:
         """Take a failure; it is told once, and again where a step of the ladder did not help."""
         step = held.standing.step if held.standing.down else None
         climbing = held.standing.attempts < len(LADDER)
         held.fall(why, self._clock.monotonic_ns())
         has_twin = held.accepted.twin is not None
         if held.standing.step == "alert":
-            return [News(key, "wedged", why, has_twin)]
+            return [AcceleratorEvent(key, "wedged", why, has_twin)]
         if step == "reopen" and climbing:
-            return [News(key, "mending", f"reopen: {why}", has_twin)]
-        return [] if step else [News(key, "failed", why, has_twin)]
+            return [AcceleratorEvent(key, "mending", f"reopen: {why}", has_twin)]
+        return [] if step else [AcceleratorEvent(key, "failed", why, has_twin)]

@@ -14,7 +14,7 @@ LADDER: tuple[Step, ...] = ("reopen", "reopen", "usb_reset", "port_power", "aler
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AcceleratorStatus:
     """Whether the accelerator serves, and if not, why, and how often it was tried since.
 
     Attributes:
@@ -45,14 +45,14 @@ class Standing:
         return LADDER[index] if 0 <= index < len(LADDER) else "reopen"
 
 
-def fell(before: Standing, why: str, now_ns: int) -> Standing:
+def fell(before: AcceleratorStatus, why: str, now_ns: int) -> AcceleratorStatus:
     """Return how it stands after a failure: the pause doubles unless the accelerator had served for long."""
     healthy = before.up_ns > 0 and now_ns - before.up_ns > HEALTHY_S * 1e9
     attempts = 1 if healthy else before.attempts + 1
     pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempts - 1))
-    return Standing(why, attempts, now_ns + int(pause_s * 1e9))
+    return AcceleratorStatus(why, attempts, now_ns + int(pause_s * 1e9))
 
 
-def rose(before: Standing, now_ns: int) -> Standing:
+def rose(before: AcceleratorStatus, now_ns: int) -> AcceleratorStatus:
     """Return how it stands when the accelerator serves again; attempts count on until it has served for long."""
-    return Standing("", before.attempts, 0, now_ns)
+    return AcceleratorStatus("", before.attempts, 0, now_ns)

@@ -29,13 +29,13 @@ Client = Channel[ipc.FromViewer, ipc.ToViewer]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LocalRequest:
     """A request, and the connection that waits for its answer; whoever serves it closes that."""
 
     request: ipc.FromViewer
     connection: socket.socket
 
-    def tell(self, told: ipc.ToldModels) -> None:
+    def tell(self, told: ipc.ModelsAnswer) -> None:
         """Answer, and close."""
         client: Client = Channel(self.connection, ipc.AskFrame)
         with suppress(WorkerError):
@@ -46,7 +46,7 @@ class Asked:
         """Answer with a sentence, and close."""
         client: Client = Channel(self.connection, ipc.AskFrame)
         with suppress(WorkerError):
-            client.offer(ipc.NotShown(why))
+            client.offer(ipc.SnapshotRefused(why))
         client.close()
 
 
@@ -77,7 +77,7 @@ class ControlSocket:
         """Return the descriptor, for a selector."""
         return self._socket.fileno()
 
-    def take(self) -> list[Asked]:
+    def take(self) -> list[LocalRequest]:
         """Return what was asked since the last time."""
         with suppress(BlockingIOError):
             while True:
@@ -95,7 +95,7 @@ class ControlSocket:
                 for fd in received[1]:
                     os.close(fd)
                 self._waiting.remove(connection)
-                asked.append(Asked(received[0], connection))
+                asked.append(LocalRequest(received[0], connection))
         while len(self._waiting) > MOST_WAITING:  # who connects and says nothing makes room for others
             self._drop(self._waiting[0])
         return asked

@@ -11,7 +11,7 @@ from inferd.control.models.engine_keys import Followed
 from inferd.control.models.models import Models, names
 from inferd.errors import InferdError, StoreError
 from inferd.store.lifecycle import operator_commands
-from inferd.store.lifecycle.state import LogLine, Slots, State, Version
+from inferd.store.lifecycle.state import KeySlots, LifecycleState, LogLine, Version
 
 SHORTEST = 4  # characters of a digest that are enough, where they name one model only
 
@@ -62,12 +62,12 @@ class Requests:
             "release": self.release,
         }
 
-    def answer(self, request: ipc.AskModels) -> ipc.ToldModels:
+    def answer(self, request: ipc.AskModels) -> ipc.ModelsAnswer:
         """Answer a request, if only by a sentence why not."""
         try:
-            return ipc.ToldModels(told=self.serve(request))
+            return ipc.ModelsAnswer(told=self.serve(request))
         except InferdError as exc:
-            return ipc.ToldModels(error=str(exc))
+            return ipc.ModelsAnswer(error=str(exc))
 
     def serve(self, request: ipc.AskModels) -> str:
         """Answer a request.
@@ -133,7 +133,7 @@ class Requests:
         return f"{self._state.title(digest)} may be tried again"
 
     @property
-    def _state(self) -> State:
+    def _state(self) -> LifecycleState:
         return self._models.life.state
 
     @property
@@ -176,7 +176,7 @@ class Requests:
         order = sorted(models, key=lambda model: -model.arrived)
         return ListedKey(one.key, tuple(names(one.pipelines)), follows, one.serves, tuple(order))
 
-    def _listed_model(self, version: Version, slots: Slots) -> ListedModel:
+    def _listed_model(self, version: Version, slots: KeySlots) -> ListedModel:
         digest = version.digest
         roles = {slots.previous: "previous", slots.active: "active"}
         if slots.trial is not None:

@@ -10,14 +10,14 @@ import msgspec
 from inferd import __version__, ipc
 from inferd.control.commands.model_commands import Requests
 from inferd.control.commands.mqtt_requests import Answer
-from inferd.control.commands.remote_snapshot import Look
+from inferd.control.commands.remote_snapshot import SnapshotRequest
 from inferd.errors import ConfigError
 from inferd.wire import requests
-from inferd.wire.requests import Arguments, Interval, OfModel, OfPipeline, Pin
+from inferd.wire.requests import Arguments, Interval, ModelArguments, Pin, PipelineArguments
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class AgentControl:
     """What control lends to requests.
 
     Attributes:
@@ -34,13 +34,13 @@ class Control:
     set_interval: Callable[[float], None]
     reload: Callable[[], str]
     models: Requests
-    look: Callable[[str], Look]
+    look: Callable[[str], SnapshotRequest]
 
 
-class Answers:
+class MqttCommands:
     """One method for each verb; each returns JSON and may raise InferdError. Owned by control's main thread."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: AgentControl) -> None:
         """Answer by what control can do."""
         self._control = control
         self.table: dict[str, Answer] = {
@@ -85,11 +85,11 @@ class Answers:
         """Answer which models there are."""
         return self._ask("list")
 
-    def activate(self, asked: OfModel) -> str:
+    def activate(self, asked: ModelArguments) -> str:
         """Have a pipeline try a model."""
         return self._ask("activate", asked.pipeline, asked.model)
 
-    def roll_back(self, asked: OfPipeline) -> str:
+    def roll_back(self, asked: PipelineArguments) -> str:
         """Have a pipeline use the model it had before."""
         return self._ask("rollback", asked.pipeline)
 
@@ -97,11 +97,11 @@ class Answers:
         """Have a pipeline keep to a model."""
         return self._ask("pin", asked.pipeline, *([asked.model] if asked.model else []))
 
-    def unpin(self, asked: OfPipeline) -> str:
+    def unpin(self, asked: PipelineArguments) -> str:
         """Have a pipeline follow newer models again."""
         return self._ask("unpin", asked.pipeline)
 
-    def snapshot(self, asked: requests.Look) -> Look:
+    def snapshot(self, asked: requests.SnapshotArguments) -> SnapshotRequest:
         """Have a frame shown, which takes a moment."""
         return self._control.look(asked.pipeline)
 

@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import msgspec
 
 from inferd.config.settings import Mqtt
-from inferd.control.reporting.publisher import Announcer
+from inferd.control.reporting.publisher import Publisher
 from inferd.errors import InferdError
 from inferd.records import Incoming
 from inferd.system.clock import Clock
-from inferd.telemetry.encryption.requests import Opener
-from inferd.telemetry.remote.request_filter import Asked, Gate
+from inferd.telemetry.encryption.requests import RequestDecryptor
+from inferd.telemetry.remote.request_filter import AcceptedRequest, RequestFilter
 from inferd.wire.requests import VERBS, Response
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ MOST_BYTES = 19_000  # of an answer; header, id and keys around it stay under 20
 MOST_WAITING = 4  # requests whose answer takes its time
 
 
-class Later(Protocol):
+class DeferredAnswer(Protocol):
     """An answer that takes its time; it bounds itself, in bytes and in time."""
 
     def told(self) -> str | None:
@@ -34,20 +34,20 @@ class Later(Protocol):
         """Wait no longer. Twice is fine."""
 
 
-Answer = Callable[[Any], "str | Later"]  # Any: each verb has arguments of its own, which the gate has checked
+Answer = Callable[[Any], "str | DeferredAnswer"]  # Any: each verb has arguments of its own, which the gate has checked
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     incoming: Incoming
-    asked: Asked
-    later: Later
+    asked: AcceptedRequest
+    later: DeferredAnswer
 
 
-class Remote:
+class MqttRequests:
     """Owned by control's main thread."""
 
-    def __init__(self, say: Announcer, mqtt: Mqtt, clock: Clock, answers: Mapping[str, Answer]) -> None:
+    def __init__(self, say: Publisher, mqtt: Mqtt, clock: Clock, answers: Mapping[str, Answer]) -> None:
         """Answer by these functions, one for each verb of the table.
 
         Args:
@@ -60,7 +60,7 @@ class Remote:
         self._say = say
         self._clock = clock
         self._answers = answers
-        self._gate = Gate(mqtt.prefix, say.device, Opener(say, mqtt.seal_key_file))
+        self._gate = RequestFilter(mqtt.prefix, say.device, RequestDecryptor(say, mqtt.seal_key_file))
         self._waiting: list[_Waiting] = []
 
     def heard(self, incoming: Incoming) -> None:
@@ -68,7 +68,7 @@ class Remote:
         asked = self._gate.admit(incoming, self._clock.monotonic_ns() / 1e9)
         if asked is None:
             return
-        if not isinstance(asked, Asked):
+        if not isinstance(asked, AcceptedRequest):
             self._respond(incoming, asked.verb, Response(asked.id, "error", error=asked.why))
             return
         log.info("request %s, id %r", asked.verb, asked.id)

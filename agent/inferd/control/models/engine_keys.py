@@ -16,11 +16,11 @@ import msgspec
 
 from inferd import ipc
 from inferd.config import settings
-from inferd.control.processes.vet_job import Accepted, Examination
+from inferd.control.processes.vet_job import Accepted, VetJob
 from inferd.store.description.bundle import SUFFIXES
 from inferd.store.drop_folder.items import Item, followed_name
-from inferd.store.lifecycle.slots import Wish
-from inferd.store.lifecycle.trial import Usual, Watched
+from inferd.store.lifecycle.slots import ModelSelection
+from inferd.store.lifecycle.trial import TrialCounts, UsualTurnTime
 
 NEWEST = "newest"  # the key of pipelines that name no model
 
@@ -71,14 +71,14 @@ class Followed:
     held: dict[str, Accepted] = field(default_factory=dict)
     serves: str = ""
     job: Job = field(default_factory=Job)
-    examination: Examination | None = None
+    examination: VetJob | None = None
     due_ns: int = 0
     todo: dict[str, Item] = field(default_factory=dict)
     look_again_ns: int = 0
     wait_until_ns: int = 0
     offer_again_ns: int = 0
-    watched: Watched | None = None
-    usual: Usual = field(default_factory=Usual)
+    watched: TrialCounts | None = None
+    usual: UsualTurnTime = field(default_factory=UsualTurnTime)
     replay_mb: float = 0.0
     mixed: set[str] = field(default_factory=set)
     later: dict[str, Item] = field(default_factory=dict)
@@ -131,16 +131,16 @@ class Followed:
         """Whether an item of the drop folder may serve it."""
         return not self.path and self.named.model in ("", item.followed)
 
-    def wish(self, items: Iterable[str]) -> Wish:
+    def wish(self, items: Iterable[str]) -> ModelSelection:
         """Return what it follows, among the items that the store knows."""
         if self.path:
-            return Wish(frozenset({self.path}))
+            return ModelSelection(frozenset({self.path}))
         period_ms = max((1e3 / each.pace.fps for each in self.pipelines if each.pace.mode == "fixed"), default=0.0)
         if self.named.model:
-            return Wish(
+            return ModelSelection(
                 frozenset(item for item in items if followed_name(item) == self.named.model), period_ms=period_ms
             )
-        return Wish(None, self.named.overrides.task, period_ms)
+        return ModelSelection(None, self.named.overrides.task, period_ms)
 
     def repurpose(self, pipelines: tuple[settings.Pipeline, ...]) -> bool:
         """Take other pipelines; return whether they run models in another way, so that each is to be described anew."""

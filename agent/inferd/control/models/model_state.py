@@ -15,8 +15,8 @@ from inferd.config import settings
 from inferd.errors import StoreError
 from inferd.store.lifecycle.operator_commands import bound
 from inferd.store.lifecycle.slots import wake
-from inferd.store.lifecycle.state import LogLine, State
-from inferd.store.storage.bundle_store import Shelf
+from inferd.store.lifecycle.state import LifecycleState, LogLine
+from inferd.store.storage.bundle_store import BundleStore
 from inferd.store.storage.state_file import StateFile
 from inferd.system.clock import Clock
 from inferd.system.files.atomic import DISK, Disk, is_read_only
@@ -24,7 +24,7 @@ from inferd.system.files.atomic import DISK, Disk, is_read_only
 log = logging.getLogger(__name__)
 
 Arguments = ParamSpec("Arguments")
-Rule = Callable[Concatenate[State, Arguments], State]
+Rule = Callable[Concatenate[LifecycleState, Arguments], LifecycleState]
 READ_ONLY = (
     "the disk is mounted read-only: what it holds goes on serving, but no new model is taken and nothing is remembered;"
     " remount it writable, or move state_dir (`inferd doctor` says more)"
@@ -32,11 +32,11 @@ READ_ONLY = (
 AGAIN_NS = 10_000_000_000  # after a disk refused
 
 
-class Life:
+class PersistentModelState:
     """Owned by control's main thread."""
 
     def __init__(
-        self, state_dir: Path, options: settings.Models, clock: Clock, boot_id: str, disk: Disk = DISK
+        self, state_dir: Path, options: settings.ModelsConfig, clock: Clock, boot_id: str, disk: Disk = DISK
     ) -> None:
         """Read what is remembered, and count what an interruption cost.
 
@@ -45,7 +45,7 @@ class Life:
         """
         self.state_dir = state_dir
         self.boot_id = boot_id
-        self.shelf = Shelf(state_dir, disk)
+        self.shelf = BundleStore(state_dir, disk)
         self._options = options
         self._clock = clock
         self._file = StateFile(state_dir, disk)

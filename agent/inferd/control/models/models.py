@@ -11,15 +11,15 @@ from collections.abc import Sequence
 
 from inferd.config import settings
 from inferd.control.models.engine_keys import Followed, group, names
-from inferd.control.models.serving import Place
+from inferd.control.models.serving import ModelEnvironment
 from inferd.control.models.vetting import Concluded, Vetting, note_refused
 from inferd.store.drop_folder.items import Item
 from inferd.store.lifecycle import slots
 from inferd.store.lifecycle.state import FACTORY
-from inferd.system.processes.fork_server import Seed
+from inferd.system.processes.fork_server import ForkServer
 from inferd.system.processes.heartbeats import SLOTS
 
-__all__ = ["Concluded", "Followed", "Models", "Place", "names"]
+__all__ = ["Concluded", "Followed", "ModelEnvironment", "Models", "names"]
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 class Models(Vetting):
     """All engine keys of the configuration, and where their models come from. Owned by control's main thread."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ModelEnvironment) -> None:
         """Follow nothing yet."""
         super().__init__(place)
         self._retired_old = False
@@ -64,7 +64,7 @@ class Models(Vetting):
         self._drop.all_again()
         self.look_again()
 
-    def turn(self, seed: Seed) -> None:
+    def turn(self, seed: ForkServer) -> None:
         """Do what has become possible.
 
         Raises:

@@ -13,16 +13,16 @@ from inferd import ipc
 from inferd.config import settings
 from inferd.control.models.drop_folder import DropFolder
 from inferd.control.models.engine_keys import Followed, names, release
-from inferd.control.models.model_state import Life
+from inferd.control.models.model_state import PersistentModelState
 from inferd.control.models.shadow_replay import as_meant, count, question
 from inferd.control.processes.supervisor import LOOP, Death
 from inferd.control.processes.vet_job import Accepted
 from inferd.errors import StoreError
 from inferd.store.description.bundle import variant_of
 from inferd.store.lifecycle import slots
-from inferd.store.lifecycle.slots import Wish
-from inferd.store.lifecycle.state import FACTORY, Slots
-from inferd.store.lifecycle.trial import SLOW, Failed, Passed, Terms, Watched
+from inferd.store.lifecycle.slots import ModelSelection
+from inferd.store.lifecycle.state import FACTORY, KeySlots
+from inferd.store.lifecycle.trial import SLOW, TrialCounts, TrialFailed, TrialPassed, TrialTerms
 from inferd.system.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ FAULTS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ModelEnvironment:
     """Where models live and what is asked of them there.
 
     Attributes:
@@ -45,9 +45,9 @@ class Place:
         core_w: what a busy core of this board draws; 0 where nobody knows.
     """
 
-    life: Life
+    life: PersistentModelState
     drop: DropFolder
-    options: settings.Models
+    options: settings.ModelsConfig
     circumstances: str
     clock: Clock
     core_w: float = 0.0
@@ -56,7 +56,7 @@ class Place:
 class Serving:
     """All engine keys and the model of each. Owned by control's main thread."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ModelEnvironment) -> None:
         """Serve nothing yet."""
         self.life = place.life
         self.followed: dict[str, Followed] = {}
@@ -71,13 +71,13 @@ class Serving:
     def heard(self, message: ipc.FromWorker) -> None:
         """Take what the worker says of models."""
         match message:
-            case ipc.Taken():
+            case ipc.OfferTaken():
                 self.taken(message.engine_key, message.ref.digest)
             case ipc.Counts():
                 self.counted(message)
-            case ipc.Refused():
+            case ipc.OfferRefused():
                 self.not_loaded(message.engine_key, message.ref.digest, message.why)
-            case ipc.Replayed():
+            case ipc.ShadowReplayDone():
                 self.replayed(message)
 
     def taken(self, key: str, digest: str) -> None:
@@ -89,8 +89,8 @@ class Serving:
         trial = self._slots(one).trial
         if trial is not None and trial.digest == digest and one.accepted is not None:
             options, budget = self._options, one.accepted.description.manifest.budget
-            terms = Terms(options.trial_s, options.trial_results, options.trial_errors, budget.latency_p95_ms)
-            one.watched = Watched(terms, self._clock.monotonic_ns())
+            terms = TrialTerms(options.trial_s, options.trial_results, options.trial_errors, budget.latency_p95_ms)
+            one.watched = TrialCounts(terms, self._clock.monotonic_ns())
             one.mixed = set(names(one.pipelines))
 
     def counted(self, counts: ipc.Counts) -> None:
@@ -101,7 +101,7 @@ class Serving:
                     count(one, name, told)
             self._mind_trial(one)
 
-    def replayed(self, told: ipc.Replayed) -> None:
+    def replayed(self, told: ipc.ShadowReplayDone) -> None:
         """Take what came of showing the model on trial and the one before the same frames."""
         one = self.followed.get(told.engine_key)
         trial = self._slots(one).trial if one else None
@@ -111,7 +111,7 @@ class Serving:
         if (ended := one.watched.settle(self._clock.monotonic_ns(), told, one.usual.took)) is not None:
             self._end_trial(one, ended)
 
-    def take_questions(self) -> list[tuple[ipc.Replay, list[int]]]:
+    def take_questions(self) -> list[tuple[ipc.ShadowReplay, list[int]]]:
         """Return what the worker is to be asked about models on trial, with the descriptor of the model before."""
         asked, self._questions = self._questions, []
         now_ns, followed = self._clock.monotonic_ns(), [self.followed[key] for key in asked if key in self.followed]
@@ -122,7 +122,7 @@ class Serving:
         one = self.followed.get(key)
         if one is not None and one.serves:
             one.serves = ""
-            one.watched = one.watched and Watched(one.watched.terms, self._clock.monotonic_ns())
+            one.watched = one.watched and TrialCounts(one.watched.terms, self._clock.monotonic_ns())
 
     def not_loaded(self, key: str, digest: str, why: str) -> None:
         """Take it that the worker could not load a model that it was offered."""
@@ -169,7 +169,7 @@ class Serving:
         for one in trials:
             if one.watched is not None and one.watched.asked_ns:
                 self._end_trial(
-                    one, Passed(doubt=f"the worker {death.how} while the model before was shown its frames")
+                    one, TrialPassed(doubt=f"the worker {death.how} while the model before was shown its frames")
                 )
 
     def _blame_for_memory(self, trials: Sequence[Followed], death: Death) -> None:
@@ -201,7 +201,7 @@ class Serving:
         changed, self._changed = self._changed, set()
         return changed
 
-    def _slots(self, one: Followed) -> Slots:
+    def _slots(self, one: Followed) -> KeySlots:
         return self.life.state.of(one.key)
 
     def _choice(self, one: Followed) -> str:
@@ -210,7 +210,7 @@ class Serving:
         wish = self._wish(one)
         return slots.choose(self.life.state, one.key, wish, self.verdict_key(one))
 
-    def _wish(self, one: Followed) -> Wish:
+    def _wish(self, one: Followed) -> ModelSelection:
         return one.wish(item for version in self.life.state.versions.values() for item in version.items)
 
     def _begin(self, one: Followed, digest: str) -> None:
@@ -260,9 +260,9 @@ class Serving:
         if ended is not None and not self._awaits_replay(one, one.watched, ended):
             self._end_trial(one, ended)
 
-    def _awaits_replay(self, one: Followed, watched: Watched, ended: Passed | Failed) -> bool:
+    def _awaits_replay(self, one: Followed, watched: TrialCounts, ended: TrialPassed | TrialFailed) -> bool:
         """Whether both models are to be shown the same frames first, because what was seen may be the world's doing."""
-        if (isinstance(ended, Failed) and ended.code != SLOW) or not self._has_before(one):
+        if (isinstance(ended, TrialFailed) and ended.code != SLOW) or not self._has_before(one):
             return False
         now_ns = self._clock.monotonic_ns()
         if not watched.asked_ns:
@@ -276,15 +276,15 @@ class Serving:
         factory = now.active in versions and FACTORY in versions[now.active].items
         return now.trial is not None and now.active not in ("", now.trial.digest) and not factory
 
-    def _end_trial(self, one: Followed, ended: Passed | Failed) -> None:
+    def _end_trial(self, one: Followed, ended: TrialPassed | TrialFailed) -> None:
         one.watched = None
         match ended:
-            case Passed(why, doubt):
+            case TrialPassed(why, doubt):
                 self.life.take(slots.commit, one.key, self.life.wall_s(), why)
                 if doubt:
                     self.life.take(slots.doubt, one.key, doubt, self.life.wall_s())
                 self._serve(one)
-            case Failed(code, why):
+            case TrialFailed(code, why):
                 self._fail(one, code, why)
 
     def _fail(self, one: Followed, code: str, why: str) -> None:

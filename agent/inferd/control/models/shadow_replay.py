@@ -8,8 +8,8 @@ from inferd import ipc
 from inferd.control.models.engine_keys import Followed
 from inferd.engine_choice import fitting_engine
 from inferd.histogram import HistogramData
-from inferd.store.lifecycle.state import Slots
-from inferd.store.lifecycle.trial import Failed
+from inferd.store.lifecycle.state import KeySlots
+from inferd.store.lifecycle.trial import TrialFailed
 from inferd.vet.cpu_fallback import on_cpu
 from inferd.wire.manifest import ModelDescription
 
@@ -25,23 +25,23 @@ def count(one: Followed, pipeline: str, told: ipc.PipelineCounts) -> None:
         one.watched.add(told.frames_inferred, told.frames_dropped, told.latency["total"])
 
 
-def question(one: Followed, now: Slots, now_ns: int) -> tuple[ipc.Replay, list[int]]:
+def question(one: Followed, now: KeySlots, now_ns: int) -> tuple[ipc.ShadowReplay, list[int]]:
     """Return what is asked about the model on trial, and the descriptor of the model before.
 
     An accelerator belongs to the one that serves: the model before runs as its CPU twin, and is not timed.
     """
     before, engine = one.held.get(now.active), on_cpu(one.named.engine)
     if before is None or (fitting_engine(before.description, one.named.engine).delegate and before.twin is None):
-        return ipc.Replay(one.key, now.serving, None, engine), []
-    slow = one.watched is not None and isinstance(one.watched.verdict(now_ns), Failed)
+        return ipc.ShadowReplay(one.key, now.serving, None, engine), []
+    slow = one.watched is not None and isinstance(one.watched.verdict(now_ns), TrialFailed)
     timed = slow and before.twin is None
     before = before.on_cpu()
     engine = fitting_engine(before.description, engine)
-    asked = ipc.Replay(one.key, now.serving, before.description, engine, before.private_mb, timed)
+    asked = ipc.ShadowReplay(one.key, now.serving, before.description, engine, before.private_mb, timed)
     return asked, [before.blob_fd] if before.blob_fd is not None else []
 
 
-def as_meant(told: ipc.Replayed, one: Followed, now: Slots) -> ipc.Replayed:
+def as_meant(told: ipc.ShadowReplayDone, one: Followed, now: KeySlots) -> ipc.ShadowReplayDone:
     """Return what came of a replay, of a model that may be meant to answer otherwise: it says so, or looks for other things.
 
     Of one that looks for other things, what the model before tells apart is no measure; it is only told.

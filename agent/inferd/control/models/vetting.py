@@ -14,13 +14,13 @@ from inferd import ipc
 from inferd.bundled_files import bundled
 from inferd.control.models.engine_keys import Followed, Job, release
 from inferd.control.models.serving import AGAIN_NS, Serving
-from inferd.control.processes.vet_job import KILLED, LIMITS, Accepted, Examination, Rejected
+from inferd.control.processes.vet_job import KILLED, LIMITS, Accepted, Rejected, VetJob
 from inferd.errors import ModelRefused
 from inferd.store.drop_folder.items import Item
 from inferd.store.lifecycle import slots
-from inferd.store.lifecycle.state import FACTORY, Figures, State, Verdict, Version
+from inferd.store.lifecycle.state import FACTORY, LifecycleState, Measurements, Version, VetVerdict
 from inferd.store.lifecycle.variants import told, version_of
-from inferd.system.processes.fork_server import Seed
+from inferd.system.processes.fork_server import ForkServer
 from inferd.system.processes.process import Exit
 from inferd.wire.vetting import VetReport
 
@@ -68,7 +68,7 @@ class Vetting(Serving):
         one.killed = None
         return verdict
 
-    def _next(self, one: Followed, seed: Seed) -> None:
+    def _next(self, one: Followed, seed: ForkServer) -> None:
         """Start the vet child that this key needs first, if it needs one."""
         now = self._slots(one)
         if now.serving and now.serving not in one.held:
@@ -88,7 +88,7 @@ class Vetting(Serving):
         task = one.named.overrides.task
         return not one.named.model and one.named.engine.kind != "fake" and task in (None, "classify")
 
-    def _examine_stored(self, one: Followed, digest: str, seed: Seed) -> None:
+    def _examine_stored(self, one: Followed, digest: str, seed: ForkServer) -> None:
         """Have a stored model loaded once; all gates again where its verdict was found under other circumstances."""
         version = self.life.state.versions.get(digest)
         if version is None or not self.life.shelf.has(digest):
@@ -99,7 +99,7 @@ class Vetting(Serving):
         request = self._request(one, str(self.life.shelf.path(digest, version.root)), gates=stale)
         self._start(one, Job(digest=digest), msgspec.structs.replace(request, store_dir=""), seed)
 
-    def _examine_new(self, one: Followed, seed: Seed) -> None:
+    def _examine_new(self, one: Followed, seed: ForkServer) -> None:
         """Have the next new model vetted: what was dropped, or the configured path."""
         if any(other.examination is not None and not other.job.digest for other in self.followed.values()):
             return  # one at a time: a small board has no room for two
@@ -149,14 +149,14 @@ class Vetting(Serving):
             trusted=tuple(trusted),
         )
 
-    def _start(self, one: Followed, job: Job, request: ipc.Examine, seed: Seed) -> None:
+    def _start(self, one: Followed, job: Job, request: ipc.Examine, seed: ForkServer) -> None:
         limits = LIMITS
         if request.gates:
             limits = msgspec.structs.replace(
                 LIMITS, memory_mb=self._options.vet_memory_mb, cpu_s=int(2 * self._options.vet_deadline_s)
             )
         one.job = job
-        one.examination = Examination(seed, request, limits)
+        one.examination = VetJob(seed, request, limits)
         one.due_ns = self._clock.monotonic_ns() + int(self._options.vet_deadline_s * 1e9)
 
     def _accepted(self, one: Followed, verdict: Accepted) -> None:
@@ -203,7 +203,7 @@ class Vetting(Serving):
         else:
             digest = verdict.description.ref.digest if verdict.description else ""
             if digest:
-                said = Verdict(self.verdict_key(one), False, verdict.code, verdict.error.message, at)
+                said = VetVerdict(self.verdict_key(one), False, verdict.code, verdict.error.message, at)
                 title = verdict.description.ref.title if verdict.description else ""
                 self.life.take(slots.judge, one.key, digest, said, title)
             else:
@@ -240,7 +240,7 @@ class Vetting(Serving):
             one.look_again_ns = 1
             self._serve(one)
         else:
-            said = Verdict(self.verdict_key(one), False, "lost", why, self.life.wall_s())
+            said = VetVerdict(self.verdict_key(one), False, "lost", why, self.life.wall_s())
             self.life.take(slots.judge, one.key, digest, said)
 
 
@@ -258,15 +258,15 @@ def _version(verdict: Accepted) -> Version:
     )
 
 
-def _accepting(verdict: Accepted, report: VetReport, key: str, at: float) -> Verdict:
+def _accepting(verdict: Accepted, report: VetReport, key: str, at: float) -> VetVerdict:
     """Return the verdict that accepts a model, with what the choice between variants needs; of a variant that is told."""
     found = {name: value for gate in report.gates for name, value in gate.figures.items()}
-    figures = Figures(found.get("invoke_min_ms", 0.0), found.get("private_mb", 0.0), found.get("accuracy"))
+    figures = Measurements(found.get("invoke_min_ms", 0.0), found.get("private_mb", 0.0), found.get("accuracy"))
     variant = verdict.description.manifest.model.variant
-    return Verdict(key, True, why=told(variant, figures) if variant else "", at=at, figures=figures)
+    return VetVerdict(key, True, why=told(variant, figures) if variant else "", at=at, figures=figures)
 
 
-def note_refused(state: State, what: str, why: str, at: float, key: str = "") -> State:
+def note_refused(state: LifecycleState, what: str, why: str, at: float, key: str = "") -> LifecycleState:
     """Note that something was refused before it could be identified."""
     return state.noted("model.refused", "", at, why, key, what)
 

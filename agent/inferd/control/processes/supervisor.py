@@ -1,6 +1,6 @@
 """Keeps one worker alive: starts it, sees that it turns, says whose fault a death or a hang was, starts it again.
 
-The rules (`Patience`, `Pauses`) are values in, verdict out; `Supervisor` reads the world and calls them.
+The rules (`StallClock`, `RestartBackoff`) are values in, verdict out; `Supervisor` reads the world and calls them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Literal
 
 from inferd import ipc
 from inferd.system.clock import Clock
-from inferd.system.processes.channel import Channel, Closed, channel_pair
-from inferd.system.processes.fork_server import Child, Seed
-from inferd.system.processes.heartbeats import Busy, Progress, Reading
+from inferd.system.processes.channel import Channel, ChannelClosed, channel_pair
+from inferd.system.processes.fork_server import Child, ForkServer
+from inferd.system.processes.heartbeats import Busy, Heartbeats, Reading
 from inferd.system.processes.process import Exit, Limits
 
 WORKER_LIMITS = Limits(oom_score_adj=400)  # killed before control, after a vet child
@@ -27,7 +27,7 @@ LOOP = "its loop"  # begins what is said of an engine that hangs
 Cause = Literal["died", "hung", "grown", "starved"]
 
 
-class Patience:
+class StallClock:
     """How long each slot has not turned, in time that control itself was awake to see.
 
     A suspended or swapping board stops control as well as the worker; such time is not held against anybody.
@@ -49,7 +49,7 @@ class Patience:
         return {slot: self._awake_ns - self._seen[slot][1] for slot in readings}
 
 
-class Pauses:
+class RestartBackoff:
     """How long to wait before a worker that died is started again: not at all, then twice as long each time."""
 
     def __init__(self, longest_s: float) -> None:
@@ -93,8 +93,8 @@ class Supervisor:
         self._clock = clock
         self._child: Child | None = None
         self._channel: Channel[ipc.FromWorker, ipc.ToWorker] | None = None
-        self._progress: Progress | None = None
-        self._patience = Patience()
+        self._progress: Heartbeats | None = None
+        self._patience = StallClock()
         self._slots: dict[str, int] = {}
         self.started_ns = 0
 
@@ -113,14 +113,14 @@ class Supervisor:
         assert self._channel is not None  # noqa: S101 - asked only while running
         return self._channel.fileno()
 
-    def start(self, seed: Seed) -> int:
+    def start(self, seed: ForkServer) -> int:
         """Fork a worker and return its process number.
 
         Raises:
             WorkerError: the seed is gone.
         """
         ours, theirs = channel_pair()
-        progress = Progress.create()
+        progress = Heartbeats.create()
         try:
             self._child = seed.fork(
                 "inferd.worker.process:main", "inferd-worker", [theirs.fileno(), progress.fd], WORKER_LIMITS
@@ -129,7 +129,7 @@ class Supervisor:
             theirs.close()
         self._channel = Channel(ours, ipc.FromWorker)  # type: ignore[arg-type]  # a union is no class
         self._progress = progress
-        self._patience = Patience()
+        self._patience = StallClock()
         self.started_ns = self._clock.monotonic_ns()
         return self._child.pid
 
@@ -142,11 +142,11 @@ class Supervisor:
         """Offer the worker a model."""
         self._send(offer, blob_fds)
 
-    def replay(self, question: ipc.Replay, blob_fds: Sequence[int]) -> None:
+    def replay(self, question: ipc.ShadowReplay, blob_fds: Sequence[int]) -> None:
         """Have the worker show the model before what the one on trial was shown."""
         self._send(question, blob_fds)
 
-    def show(self, show: ipc.Show, connection_fd: int) -> None:
+    def show(self, show: ipc.ShowFrame, connection_fd: int) -> None:
         """Have the worker answer somebody who wants to see a frame."""
         self._send(show, [connection_fd])
 
@@ -160,7 +160,7 @@ class Supervisor:
             return None
         try:
             received = self._channel.receive(0)
-        except Closed:
+        except ChannelClosed:
             return None
         return received[0] if received else None
 

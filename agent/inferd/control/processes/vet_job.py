@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 
 from inferd import ipc
-from inferd.config.telemetry import Metrics
+from inferd.config.telemetry import MetricsConfig
 from inferd.errors import ModelRefused, WorkerError
 from inferd.meters.power.estimate import find_coefficients
 from inferd.records import EngineInfo, Unavailable
 from inferd.system import machine
-from inferd.system.processes.channel import Channel, Closed, channel_pair
-from inferd.system.processes.fork_server import Child, Seed
+from inferd.system.processes.channel import Channel, ChannelClosed, channel_pair
+from inferd.system.processes.fork_server import Child, ForkServer
 from inferd.system.processes.process import Exit, Limits
 from inferd.wire.manifest import ModelDescription
-from inferd.wire.vetting import GATES, Gate, VetReport
+from inferd.wire.vetting import GATES, GateResult, VetReport
 
 # What a seed imports once, so that no child has to: whatever is not installed is left out and told.
 PRELOAD = (
@@ -59,7 +59,7 @@ def circumstances() -> str:
     return ", ".join([*installed, here.architecture, here.board or "no board"])
 
 
-def core_w(metrics: Metrics) -> float:
+def core_w(metrics: MetricsConfig) -> float:
     """Return what a busy core of this board draws, by configuration or by what is known of it; 0 where nobody knows."""
     known = find_coefficients(machine.describe().board or "", metrics.idle_w, metrics.core_w)
     return 0.0 if isinstance(known, Unavailable) else known.core_w
@@ -115,10 +115,10 @@ class Rejected:
     report: VetReport | None = None
 
 
-class Examination:
+class VetJob:
     """A vet child at work. Owned by the asker's thread, which waits for the child's end and then asks for the verdict."""
 
-    def __init__(self, seed: Seed, request: ipc.Examine, limits: Limits = LIMITS) -> None:
+    def __init__(self, seed: ForkServer, request: ipc.Examine, limits: Limits = LIMITS) -> None:
         """Fork the child and put the question.
 
         Raises:
@@ -127,13 +127,13 @@ class Examination:
         ours, theirs = channel_pair()
         self._request = request
         self._timed_out = False
-        self._gates: list[Gate] = []
+        self._gates: list[GateResult] = []
         self._channel: Channel[ipc.FromVet, ipc.Examine] = Channel(ours, ipc.FromVet)  # type: ignore[arg-type]  # a union
         try:
             self.child: Child = seed.fork("inferd.vet.child:main", "inferd-vet", [theirs.fileno()], limits)
         finally:
             theirs.close()
-        with contextlib.suppress(Closed):  # a child that is dead already tells by its end
+        with contextlib.suppress(ChannelClosed):  # a child that is dead already tells by its end
             self._channel.send(request)
 
     @property
@@ -184,7 +184,7 @@ class Examination:
         try:
             while (received := self._channel.receive(0)) is not None:
                 message, fds = received
-                if not isinstance(message, ipc.Gated):
+                if not isinstance(message, ipc.GateJudged):
                     return message, fds
                 self._gates.append(message.gate)
         except WorkerError:
@@ -232,7 +232,7 @@ class Examination:
         gates = tuple(self._gates)
         if code and not any(gate.finding == "fail" for gate in gates):
             name = GATES[min(len(gates), len(GATES) - 1)] if description or gates else "integrity"
-            gates = (*gates, Gate(name, "fail", code, why))
+            gates = (*gates, GateResult(name, "fail", code, why))
         title = description.ref.title if description else os.path.basename(self._request.path)  # noqa: PTH119 - a name
         digest = description.ref.digest if description else ""
         against = os.path.basename(self._request.against)  # noqa: PTH119 - a name
@@ -244,13 +244,13 @@ def _close(fds: list[int]) -> None:
         os.close(fd)
 
 
-def examine(seed: Seed, request: ipc.Examine, timeout_s: float, limits: Limits = LIMITS) -> Accepted | Rejected:
+def examine(seed: ForkServer, request: ipc.Examine, timeout_s: float, limits: Limits = LIMITS) -> Accepted | Rejected:
     """Examine a model and wait for the verdict.
 
     Raises:
         WorkerError: the seed died.
     """
-    examination = Examination(seed, request, limits)
+    examination = VetJob(seed, request, limits)
     ended = seed.wait_exit(examination.child, timeout_s)
     if ended is None:
         examination.give_up()

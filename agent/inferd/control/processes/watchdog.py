@@ -31,7 +31,7 @@ VERDICTS = ("failed", "ended")  # states that last until someone changes somethi
 
 
 @dataclass(slots=True)
-class Account:
+class PipelineLiveness:
     """What is known of one pipeline.
 
     Attributes:
@@ -57,14 +57,14 @@ class Account:
     inferred: int = 0
 
 
-def answered(account: Account, now_ns: int) -> bool:
+def answered(account: PipelineLiveness, now_ns: int) -> bool:
     """Whether this pipeline has inferred, or it is known and told why it cannot."""
     if account.state != "waiting" or account.by == "control":
         return True
     return bool(account.taken_ns) and now_ns - account.taken_ns > FIRST_FRAME_S * 1e9
 
 
-def overdue(account: Account, now_ns: int, deadline_s: float, trial_s: float) -> str:
+def overdue(account: PipelineLiveness, now_ns: int, deadline_s: float, trial_s: float) -> str:
     """Return what this pipeline owes; "" where it infers or is in a named state within its deadline.
 
     Args:
@@ -95,7 +95,7 @@ class Watchdog:
     def __init__(self, notifier: Notifier, clock: Clock) -> None:
         self._notifier = notifier
         self._clock = clock
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, PipelineLiveness] = {}
         self._ready = False
         self._fed_ns = 0
         self._status_ns = clock.monotonic_ns()
@@ -103,7 +103,7 @@ class Watchdog:
 
     def said(self, pipeline: str, state: PipelineState, why: str, by: Teller) -> None:
         """Take what a pipeline's state is, and who says so; the first time, the pipeline is new."""
-        account = self._accounts.setdefault(pipeline, Account())
+        account = self._accounts.setdefault(pipeline, PipelineLiveness())
         account.state, account.why, account.by, account.said_ns = state, why, by, self._clock.monotonic_ns()
 
     def taken(self, pipeline: str, title: str) -> None:
@@ -185,7 +185,7 @@ class Watchdog:
         return "; ".join([*told, *([f"watchdog not fed: {self._note}"] if self._note else [])])
 
 
-def _sentence(name: str, account: Account, elapsed_s: float) -> str:
+def _sentence(name: str, account: PipelineLiveness, elapsed_s: float) -> str:
     if account.state == "running":
         fps = f"{account.inferred / elapsed_s:.1f} fps" if elapsed_s >= 1 else "first inference done"
         return f"{name}: running, {account.title}, {fps}"

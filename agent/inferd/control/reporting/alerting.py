@@ -6,8 +6,8 @@ import logging
 from collections.abc import Collection
 
 from inferd.config import settings
-from inferd.control.reporting.metrics import Figures
-from inferd.control.reporting.publisher import Announcer
+from inferd.control.reporting.metrics import MetricsReporter
+from inferd.control.reporting.publisher import Publisher
 from inferd.health.alerts import Alerts, Change
 from inferd.system.clock import Clock
 
@@ -19,7 +19,7 @@ LOOK_S = 1.0
 class Alerting:
     """Owned by control's main thread."""
 
-    def __init__(self, say: Announcer, figures: Figures, clock: Clock) -> None:
+    def __init__(self, say: Publisher, figures: MetricsReporter, clock: Clock) -> None:
         self._say = say
         self._figures = figures
         self._clock = clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from inferd.control.reporting.publisher import Announcer
+from inferd.control.reporting.publisher import Publisher
 from inferd.system.clock import Clock, Jumps, is_unsynchronised
 
 log = logging.getLogger(__name__)
@@ -13,11 +13,11 @@ log = logging.getLogger(__name__)
 LOOK_S = 1.0
 
 
-class Timekeeper:
+class ClockWatch:
     """Owned by control's main thread."""
 
     def __init__(
-        self, say: Announcer, clock: Clock, unsynchronised: Callable[[float], bool] = is_unsynchronised
+        self, say: Publisher, clock: Clock, unsynchronised: Callable[[float], bool] = is_unsynchronised
     ) -> None:
         """Judge the clock as it is now.
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from inferd import __version__, ipc
 from inferd.config import settings
 from inferd.config.mqtt import at_start
-from inferd.control.accelerators.accelerators import News
+from inferd.control.accelerators.accelerators import AcceleratorEvent
 from inferd.control.models.models import Concluded, Followed, Models, names
 from inferd.control.processes.supervisor import Death
 from inferd.control.processes.vet_job import Accepted
 from inferd.control.processes.watchdog import Teller, Watchdog
-from inferd.control.reporting.metrics import Figures
-from inferd.control.reporting.publisher import Announcer
+from inferd.control.reporting.metrics import MetricsReporter
+from inferd.control.reporting.publisher import Publisher
 from inferd.records import PipelineState
 from inferd.store.lifecycle.state import LogKind, LogLine
 from inferd.system import machine
@@ -59,10 +59,10 @@ EVENT_OF: dict[PipelineState, tuple[telemetry.EventKind, telemetry.Severity]] = 
 AT_START = ("device", "state_dir", "log_level")  # what is read once, beside most of [mqtt]
 
 
-class Narrator:
+class EventReporter:
     """Owned by control's main thread."""
 
-    def __init__(self, say: Announcer, models: Models, figures: Figures, watchdog: Watchdog) -> None:
+    def __init__(self, say: Publisher, models: Models, figures: MetricsReporter, watchdog: Watchdog) -> None:
         self._say = say
         self._models = models
         self._figures = figures
@@ -151,7 +151,7 @@ class Narrator:
                     self._without.add(name)
                     self._state(name, "waiting", "there is no model for it yet; copy one into the drop folder")
 
-    def accelerator(self, news: News) -> None:
+    def accelerator(self, news: AcceleratorEvent) -> None:
         """Tell what happened to the accelerator of an engine key."""
         one = self._models.followed.get(news.key)
         if one is None or news.kind == "ready":
@@ -174,7 +174,7 @@ class Narrator:
     def heard(self, message: ipc.FromWorker) -> None:  # noqa: C901 - a flat table of what may be said
         """Pass on what the worker said."""
         match message:
-            case ipc.Reported():
+            case ipc.ResultReported():
                 if not self._config.metrics.metered and message.pipeline in names(self._config.pipeline):
                     self._say.result(message, self._task_of(message.pipeline), kept=message.pipeline in self._kept)
             case ipc.Counts():
@@ -185,11 +185,11 @@ class Narrator:
             case ipc.Settled():
                 if not self._config.metrics.metered and message.pipeline in names(self._config.pipeline):
                     self._say.settled(message.pipeline, message.answer)
-            case ipc.Taken():
+            case ipc.OfferTaken():
                 self._taken(message)
-            case ipc.Refused():
+            case ipc.OfferRefused():
                 self._not_loaded(message)
-            case ipc.Fault():
+            case ipc.PipelineFault():
                 log.warning("%s: %s: %s", message.pipeline, message.kind, message.why)
                 self._say.event("source.failed", "warning", message.why, message.pipeline)
             case ipc.Stopped():
@@ -266,7 +266,7 @@ class Narrator:
         """Whether nothing more is to be expected of any pipeline."""
         return all(state in ("ended", "failed") for state in self._states.values())
 
-    def _taken(self, taken: ipc.Taken) -> None:
+    def _taken(self, taken: ipc.OfferTaken) -> None:
         one = self._models.followed.get(taken.engine_key)
         if one is None or one.accepted is None:
             return
@@ -288,7 +288,7 @@ class Narrator:
             self._figures.engine_taken(name, swapped=taken.swapped)
             self._watchdog.taken(name, taken.ref.title)
 
-    def _not_loaded(self, refused: ipc.Refused) -> None:
+    def _not_loaded(self, refused: ipc.OfferRefused) -> None:
         log.error("model refused by the worker: %s", refused.why)
         one = self._models.followed.get(refused.engine_key)
         for name in names(one.pipelines) if one else ():

@@ -14,11 +14,11 @@ from pathlib import Path
 import msgspec
 
 from inferd.config import settings
-from inferd.records import Incoming, LinkNews, Message
+from inferd.records import Incoming, LinkEvent, Message
 from inferd.system.clock import Clock
 from inferd.system.files.atomic import write_atomic
 from inferd.telemetry.homeassistant.discovery import messages, removals
-from inferd.telemetry.homeassistant.facts import Facts
+from inferd.telemetry.homeassistant.facts import DeviceFacts
 from inferd.wire import telemetry
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ QUIET_S = 1.0  # what changes several times in a second is told once
 COMMITTED = ("model.committed", "model.rolled_back")
 
 
-class Discovery:
+class HomeAssistantDiscovery:
     """A `parts.Link` to nowhere that hears all messages, and a speaker of its own. Owned by control's main thread."""
 
     connected = True
@@ -51,7 +51,7 @@ class Discovery:
         self._publish = publish
         self._jitter = jitter
         # Home Assistant cannot seal what it asks.
-        self._facts = Facts(device, mqtt.prefix, obeys=mqtt.requests and not mqtt.seal_key_file)
+        self._facts = DeviceFacts(device, mqtt.prefix, obeys=mqtt.requests and not mqtt.seal_key_file)
         self._told = _remembered(memory)
         self._due_ns: int | None = None
 
@@ -106,7 +106,7 @@ class Discovery:
         """Return nothing: nobody speaks here."""
         return []
 
-    def news(self) -> list[LinkNews]:
+    def news(self) -> list[LinkEvent]:
         """Return nothing."""
         return []
 

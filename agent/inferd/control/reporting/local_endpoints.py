@@ -10,12 +10,12 @@ import msgspec
 
 from inferd import ipc
 from inferd.config import settings
-from inferd.control.reporting.homeassistant import Discovery
+from inferd.control.reporting.homeassistant import HomeAssistantDiscovery
 from inferd.errors import LinkError
 from inferd.plugins import Link
-from inferd.records import Incoming, LinkNews, Message
+from inferd.records import Incoming, LinkEvent, Message
 from inferd.system.clock import Clock
-from inferd.telemetry.prometheus.last_messages import Echo
+from inferd.telemetry.prometheus.last_messages import LastMessages
 from inferd.telemetry.prometheus.server import HttpDoor
 
 log = logging.getLogger(__name__)
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 MEMORY = "homeassistant.json"
 
 
-class Doors:
+class LocalEndpoints:
     """Owned by control's main thread. `links` are for the announcer; `open` comes after it exists."""
 
     def __init__(self) -> None:
-        self._echo = Echo()
-        self._discovery: Discovery | None = None
+        self._echo = LastMessages()
+        self._discovery: HomeAssistantDiscovery | None = None
         self._http: HttpDoor | None = None
         self._said = settings.Http()
 
@@ -44,7 +44,7 @@ class Doors:
     ) -> None:
         """Be able to speak: `folder` is where is remembered what Home Assistant was told."""
         if mqtt.enabled:
-            self._discovery = Discovery(mqtt, device, folder / MEMORY, clock, publish)
+            self._discovery = HomeAssistantDiscovery(mqtt, device, folder / MEMORY, clock, publish)
 
     def follow(self, config: settings.Config, basis: str) -> None:
         """Open and close what this configuration says; `basis` says how power is known: "measured", "estimated" or ""."""
@@ -65,9 +65,9 @@ class Doors:
         if self._discovery is not None:
             self._discovery.turn()
 
-    def status(self) -> ipc.ToldModels:
+    def status(self) -> ipc.ModelsAnswer:
         """Return what `inferd status` asks for."""
-        return ipc.ToldModels(msgspec.json.encode(self._echo.status()).decode())
+        return ipc.ModelsAnswer(msgspec.json.encode(self._echo.status()).decode())
 
     def publish(self, message: Message) -> None:
         """Take a message of ours."""
@@ -82,7 +82,7 @@ class Doors:
         """Return nothing: nobody speaks here."""
         return []
 
-    def news(self) -> list[LinkNews]:
+    def news(self) -> list[LinkEvent]:
         """Return nothing."""
         return []
 

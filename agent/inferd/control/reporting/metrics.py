@@ -13,7 +13,7 @@ import msgspec
 from inferd import ipc
 from inferd.config import settings
 from inferd.histogram import HistogramData, merge, quantile
-from inferd.meters.background import Background, Slowly
+from inferd.meters.background import BackgroundReader, ReaderFactory
 from inferd.meters.device_meters import DeviceMeter
 from inferd.meters.power.meter import Energy
 from inferd.meters.process import PSS_EVERY_S, ProcessMeter
@@ -87,16 +87,16 @@ class PipelineFigures:
         }
 
 
-class Figures:
+class MetricsReporter:
     """Owned by control's main thread."""
 
     def __init__(
         self,
         clock: Clock,
-        metrics: settings.Metrics = settings.Metrics(),  # noqa: B008 - frozen
+        metrics: settings.MetricsConfig = settings.MetricsConfig(),  # noqa: B008 - frozen
         folder: Path = Path(),
         root: Path = Path("/"),
-        slowly: Slowly = Background,
+        slowly: ReaderFactory = BackgroundReader,
     ) -> None:
         """Start to measure.
 
@@ -125,7 +125,7 @@ class Figures:
         self.unwatch(process)
         self._processes[process] = ProcessMeter(pid, self._clock, pss_every_s=PSS_EVERY_S if self._metrics.pss else 0)
 
-    def configure(self, metrics: settings.Metrics) -> None:
+    def configure(self, metrics: settings.MetricsConfig) -> None:
         """Use these meters from now on; those that are as they were go on counting."""
         before, self._metrics = self._metrics, metrics
         if measuring(before) != measuring(metrics):
@@ -244,7 +244,7 @@ class Figures:
         self._device.close()
 
 
-def measuring(metrics: settings.Metrics) -> settings.Metrics:
+def measuring(metrics: settings.MetricsConfig) -> settings.MetricsConfig:
     """Return the settings without what only says when figures are told."""
     return msgspec.structs.replace(metrics, interval_s=0.0, metered=False)
 

@@ -10,14 +10,14 @@ from msgspec import UNSET, UnsetType
 
 from inferd import ipc
 from inferd.plugins import Link
-from inferd.records import Answer, Incoming, Message, PipelineState
+from inferd.records import Incoming, LabelSummary, Message, PipelineState
 from inferd.system.clock import Clock
 from inferd.wire import telemetry, topics
 from inferd.wire.requests import Response, encode_response
-from inferd.wire.result import Whence, encode_result, inference
+from inferd.wire.result import ResultOrigin, encode_result, inference
 
 
-class Announcer:
+class Publisher:
     """Speaks for this device; every message gets the next sequence number. Owned by control's main thread.
 
     Attributes:
@@ -60,16 +60,16 @@ class Announcer:
         since = telemetry.iso_time(self._clock.wall_s())
         self.say(topics.PIPELINE_STATUS, telemetry.PipelineStatus(state, why, since), pipeline)
 
-    def settled(self, pipeline: str, answer: Answer) -> None:
+    def settled(self, pipeline: str, answer: LabelSummary) -> None:
         """Tell a pipeline's settled answer, from now on."""
         since = telemetry.iso_time(self._clock.wall_s())
         self.say(topics.STATE, telemetry.settled_state(answer, since), pipeline)
 
-    def result(self, message: ipc.Reported, task: str, *, kept: bool = False) -> None:
+    def result(self, message: ipc.ResultReported, task: str, *, kept: bool = False) -> None:
         """Tell a result, with the time at which its frame was captured; `kept` results wait on disk for the broker."""
         turn = message.tick
         told = inference(turn.origin or message.pipeline, message.ref.name, task, turn.result, turn.times, turn.crop)
-        whence = Whence(message.pipeline, message.ref.version, turn.seq)
+        whence = ResultOrigin(message.pipeline, message.ref.version, turn.seq)
         payload = encode_result(self._header(turn.taken_at), whence, told)
         topic = topics.KEPT_RESULT if kept else topics.RESULT
         self._publish(topic.message(payload, message.pipeline))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from inferd.doctor.check import Check, Fault
+from inferd.doctor.check import Check, Problem
 from inferd.doctor.readers.hardware import USB3_MBPS, Holder, Tpu, find_tpus, has_usb3, holders, may_use
-from inferd.doctor.readers.probe_client import Steps, ask
+from inferd.doctor.readers.probe_client import ProbeSteps, ask
 from inferd.doctor.readers.requirements import needs_edgetpu
 from inferd.doctor.readers.shared_libraries import Library, find_library
 from inferd.doctor.readers.world import USER, World, group_name
@@ -69,97 +69,97 @@ def read_tpus(world: World) -> TpuFacts:
     )
 
 
-def read_library(world: World) -> Steps | Unavailable:
+def read_library(world: World) -> ProbeSteps | Unavailable:
     """Load the library in a child and have it list its devices; no steps where there is none that fits."""
     library = find_library(world, LIBRARY)
     if library is None or library.architecture != world.python.architecture:
-        return Steps({})
+        return ProbeSteps({})
     return ask(world, "edgetpu", str(world.at(library.path)))
 
 
-def judge_missing_library(facts: TpuFacts) -> Iterator[Fault]:
+def judge_missing_library(facts: TpuFacts) -> Iterator[Problem]:
     """Yield a fault where there is an Edge TPU, but no library for it."""
     if facts.tpus and facts.library is None:
-        yield Fault(f"there is an Edge TPU, but no {LIBRARY}", facts.tpus[0].place, _install_library(facts))
+        yield Problem(f"there is an Edge TPU, but no {LIBRARY}", facts.tpus[0].place, _install_library(facts))
 
 
-def judge_architecture(facts: TpuFacts) -> Iterator[Fault]:
+def judge_architecture(facts: TpuFacts) -> Iterator[Problem]:
     """Yield a fault where the library was built for another machine than our Python."""
     library = facts.library
     if library and not facts.loadable and (facts.tpus or facts.wanted):
         built = f"is built for {library.architecture}" if library.architecture else "is no library at all"
-        yield Fault(
+        yield Problem(
             f"{LIBRARY} {built}, but this Python is {facts.architecture}", library.path, _install_library(facts)
         )
 
 
-def judge_libusb(facts: TpuFacts, steps: Steps) -> Iterator[Fault]:
+def judge_libusb(facts: TpuFacts, steps: ProbeSteps) -> Iterator[Problem]:
     """Yield a fault where the library cannot be loaded for want of libusb."""
     step = steps.get("library")
     if facts.library and step and step.failed and "libusb" in step.why:
-        yield Fault(
+        yield Problem(
             f"{LIBRARY} needs libusb-1.0.so.0, which is not there",
             facts.library.path,
             "sudo apt-get install libusb-1.0-0",
         )
 
 
-def judge_library(facts: TpuFacts, steps: Steps) -> Iterator[Fault]:
+def judge_library(facts: TpuFacts, steps: ProbeSteps) -> Iterator[Problem]:
     """Yield a fault where the library cannot be loaded or asked for another reason."""
     step = next((one for one in steps.taken.values() if one.failed and "libusb" not in one.why), None)
     if facts.library and step:
         mend = f"sudo apt-get install --reinstall libedgetpu1-std  # {facts.library.path}"
-        yield Fault(f"{LIBRARY} cannot be used ({step.reason})", facts.library.path, mend)
+        yield Problem(f"{LIBRARY} cannot be used ({step.reason})", facts.library.path, mend)
 
 
-def judge_device(facts: TpuFacts) -> Iterator[Fault]:
+def judge_device(facts: TpuFacts) -> Iterator[Problem]:
     """Yield a fault where a pipeline wants an Edge TPU, or its library is there, but no device."""
     mend = "plug the Coral in, then: lsusb -d 18d1:9302 || lsusb -d 1a6e:089a || lspci -d 1ac1:"
     if facts.tpus:
         return
     if facts.wanted:
-        yield Fault(f"no Edge TPU is there for pipeline {', '.join(facts.wanted)}", "USB and PCIe", mend)
+        yield Problem(f"no Edge TPU is there for pipeline {', '.join(facts.wanted)}", "USB and PCIe", mend)
     elif facts.loadable and facts.library:
-        yield Fault(f"{LIBRARY} is installed, but no Edge TPU is there", facts.library.path, mend, "warning")
+        yield Problem(f"{LIBRARY} is installed, but no Edge TPU is there", facts.library.path, mend, "warning")
 
 
-def judge_driver(facts: TpuFacts) -> Iterator[Fault]:
+def judge_driver(facts: TpuFacts) -> Iterator[Problem]:
     """Yield a fault where a PCIe Edge TPU has no device file."""
     for tpu in facts.tpus:
         if tpu.kind == "pci" and not tpu.node:
             mend = "sudo apt-get install gasket-dkms && sudo modprobe apex"
-            yield Fault("a PCIe Edge TPU has no /dev/apex_0: its driver is not loaded", tpu.place, mend)
+            yield Problem("a PCIe Edge TPU has no /dev/apex_0: its driver is not loaded", tpu.place, mend)
 
 
-def judge_firmware(facts: TpuFacts, steps: Steps) -> Iterator[Fault]:
+def judge_firmware(facts: TpuFacts, steps: ProbeSteps) -> Iterator[Problem]:
     """Yield a note where a USB Edge TPU waits for its firmware."""
     for tpu in facts.tpus:
         if not tpu.ready:
             usable = facts.loadable and not any(step.failed for step in steps.taken.values())
             fact = "the Edge TPU shows as 1a6e:089a: its firmware is not loaded; the first inference does that"
             mend = "run one inference; if it stays 1a6e:089a, unplug it and plug it in again"
-            yield Fault(fact, f"USB {tpu.place}", mend, "note" if usable else "warning")
+            yield Problem(fact, f"USB {tpu.place}", mend, "note" if usable else "warning")
 
 
-def judge_rights(facts: TpuFacts) -> Iterator[Fault]:
+def judge_rights(facts: TpuFacts) -> Iterator[Problem]:
     """Yield a fault for each device file that the user may not use."""
     for node, group in facts.closed.items():
         mend = _open_by_rule(facts.user) if group == "root" else _join(group, facts.user)
-        yield Fault(f"user {facts.user} may not use the Edge TPU", node, mend)
+        yield Problem(f"user {facts.user} may not use the Edge TPU", node, mend)
 
 
-def judge_busy(facts: TpuFacts) -> Iterator[Fault]:
+def judge_busy(facts: TpuFacts) -> Iterator[Problem]:
     """Yield a fault for each device file that another program holds."""
     for node, holder in facts.held.items():
-        yield Fault(f"{holder.name} (process {holder.pid}) holds the Edge TPU", node, f"kill {holder.pid}")
+        yield Problem(f"{holder.name} (process {holder.pid}) holds the Edge TPU", node, f"kill {holder.pid}")
 
 
-def judge_speed(facts: TpuFacts) -> Iterator[Fault]:
+def judge_speed(facts: TpuFacts) -> Iterator[Problem]:
     """Yield a fault where a USB Edge TPU is in a slow port, and there are fast ones."""
     for tpu in facts.tpus:
         if tpu.kind == "usb" and facts.usb3 and 0 < tpu.speed_mbps < USB3_MBPS:
             fact = f"the Edge TPU runs at {tpu.speed_mbps} Mbit/s: a USB 2 port or cable"
-            yield Fault(fact, f"USB {tpu.place}", "plug it into a blue USB 3 port, with its own cable", "warning")
+            yield Problem(fact, f"USB {tpu.place}", "plug it into a blue USB 3 port, with its own cable", "warning")
 
 
 def _join(group: str, user: str) -> str:

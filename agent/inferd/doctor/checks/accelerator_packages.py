@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
-from inferd.doctor.check import Check, Fault
+from inferd.doctor.check import Check, Problem
 from inferd.doctor.checks.accelerator import LIBRARY, TpuFacts, read_library, read_tpus
 from inferd.doctor.checks.runtime import RuntimeFacts, read_runtime
-from inferd.doctor.readers.probe_client import Steps
+from inferd.doctor.readers.probe_client import ProbeSteps
 from inferd.doctor.readers.world import World
 from inferd.runtime import edgetpu
 
@@ -32,19 +32,19 @@ def read_pycoral(world: World) -> PycoralFacts | None:
     return PycoralFacts(found.version, googles, world.python.pip("uninstall --yes pycoral"))
 
 
-def judge_pairing(facts: TpuFacts, steps: Steps, runtime: RuntimeFacts) -> Iterator[Fault]:
+def judge_pairing(facts: TpuFacts, steps: ProbeSteps, runtime: RuntimeFacts) -> Iterator[Problem]:
     """Yield a fault where the library is known to crash in this runtime; each may be well by itself."""
     built, name, version = steps.version("library"), runtime.name, runtime.steps.version("import")
     if built and name and edgetpu.judge_pair(built, name, version) is False and facts.library:
         mend = f"install a libedgetpu that was built for {name} {version}: docs/accelerators.md says which are known"
-        yield Fault(f"this build of {LIBRARY} crashes with {name} {version}", facts.library.path, mend)
+        yield Problem(f"this build of {LIBRARY} crashes with {name} {version}", facts.library.path, mend)
 
 
-def judge_pycoral(facts: PycoralFacts | None) -> Iterator[Fault]:
+def judge_pycoral(facts: PycoralFacts | None) -> Iterator[Problem]:
     """Yield a fault where PyPI's pycoral is installed."""
     if facts and not facts.googles:
         fact = f"pycoral {facts.version} is not Google's library, but a tool of that name for coral reefs"
-        yield Fault(fact, "Python packages", facts.remove, "warning")
+        yield Problem(fact, "Python packages", facts.remove, "warning")
 
 
 CHECKS = (

@@ -7,9 +7,9 @@ from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 
 from inferd.config.load import device_id
-from inferd.doctor.check import Check, Fault
-from inferd.doctor.readers.mqtt_handshake import Greeting, Outcome, greet
-from inferd.doctor.readers.requirements import Broker, Tls, tls_of
+from inferd.doctor.check import Check, Problem
+from inferd.doctor.readers.mqtt_handshake import Handshake, Outcome, greet
+from inferd.doctor.readers.requirements import BrokerAddress, Tls, tls_of
 from inferd.doctor.readers.world import World
 from inferd.records import Unavailable
 from inferd.wire.topics import client_id
@@ -28,8 +28,8 @@ class BrokerFacts:
         today: the date that this device believes in.
     """
 
-    broker: Broker | None
-    greeting: Greeting
+    broker: BrokerAddress | None
+    greeting: Handshake
     file: str
     mosquitto: bool
     today: str
@@ -52,14 +52,14 @@ def read_broker(world: World) -> BrokerFacts | Unavailable:
         return Unavailable(f"{closed}: cannot be read; run the doctor with sudo")
     return BrokerFacts(
         broker=broker,
-        greeting=_greet(world, broker) if broker else Greeting("welcome"),
+        greeting=_greet(world, broker) if broker else Handshake("welcome"),
         file=world.config_file,
         mosquitto=world.which("mosquitto") is not None,
         today=datetime.fromtimestamp(world.clock.wall_s(), UTC).strftime("%Y-%m-%d"),
     )
 
 
-def judge_reachable(facts: BrokerFacts) -> Iterator[Fault]:
+def judge_reachable(facts: BrokerFacts) -> Iterator[Problem]:
     """Yield a fault where nothing answers."""
     said = facts.greeting.said
     match facts.greeting.outcome:
@@ -67,7 +67,7 @@ def judge_reachable(facts: BrokerFacts) -> Iterator[Fault]:
             yield _fault(facts, f"the name {facts.broker.host if facts.broker else ''} cannot be resolved", "host")
         case "refused" if facts.local:
             mend = "sudo systemctl start mosquitto" if facts.mosquitto else "sudo apt-get install mosquitto"
-            yield Fault("no broker listens on this device", facts.address, mend)
+            yield Problem("no broker listens on this device", facts.address, mend)
         case "refused":
             yield _fault(facts, "nothing listens there", "host and port")
         case "unreachable":
@@ -76,15 +76,15 @@ def judge_reachable(facts: BrokerFacts) -> Iterator[Fault]:
             yield _fault(facts, f"what listens there is no broker for us: {said}", "host and port")
 
 
-def judge_login(facts: BrokerFacts) -> Iterator[Fault]:
+def judge_login(facts: BrokerFacts) -> Iterator[Problem]:
     """Yield a fault where the broker knows us not."""
     if facts.greeting.outcome == "login" and facts.broker:
         who = f"user {facts.broker.username!r}" if facts.broker.username else "anyone without a user name"
         key = facts.broker.password_file or "username and password_file under [mqtt]"
-        yield Fault(f"the broker refuses {who} ({facts.greeting.said})", facts.address, _correct(facts, key))
+        yield Problem(f"the broker refuses {who} ({facts.greeting.said})", facts.address, _correct(facts, key))
 
 
-def judge_expired(facts: BrokerFacts) -> Iterator[Fault]:
+def judge_expired(facts: BrokerFacts) -> Iterator[Problem]:
     """Yield a fault where the broker's certificate has expired."""
     yield from _when(
         facts,
@@ -94,7 +94,7 @@ def judge_expired(facts: BrokerFacts) -> Iterator[Fault]:
     )
 
 
-def judge_clock(facts: BrokerFacts) -> Iterator[Fault]:
+def judge_clock(facts: BrokerFacts) -> Iterator[Problem]:
     """Yield a fault where the device's clock stands before the certificate begins."""
     yield from _when(
         facts,
@@ -104,7 +104,7 @@ def judge_clock(facts: BrokerFacts) -> Iterator[Fault]:
     )
 
 
-def judge_name(facts: BrokerFacts) -> Iterator[Fault]:
+def judge_name(facts: BrokerFacts) -> Iterator[Problem]:
     """Yield a fault where the certificate is for another name."""
     said = facts.greeting.said.rstrip(".")
     yield from _when(
@@ -115,7 +115,7 @@ def judge_name(facts: BrokerFacts) -> Iterator[Fault]:
     )
 
 
-def judge_authority(facts: BrokerFacts) -> Iterator[Fault]:
+def judge_authority(facts: BrokerFacts) -> Iterator[Problem]:
     """Yield a fault where nobody we trust has signed the certificate, or the handshake fails otherwise."""
     yield from _when(
         facts,
@@ -125,7 +125,7 @@ def judge_authority(facts: BrokerFacts) -> Iterator[Fault]:
     )
 
 
-def judge_own(facts: BrokerFacts) -> Iterator[Fault]:
+def judge_own(facts: BrokerFacts) -> Iterator[Problem]:
     """Yield a fault where the broker wants a certificate of us, or another than ours."""
     mend = f"set mqtt.cert_file and mqtt.key_file in {facts.file} to a pair that the broker's authority has signed"
     yield from _when(
@@ -133,29 +133,29 @@ def judge_own(facts: BrokerFacts) -> Iterator[Fault]:
     )
 
 
-def _when(facts: BrokerFacts, outcomes: Iterable[Outcome], what: str, mend: str) -> Iterator[Fault]:
+def _when(facts: BrokerFacts, outcomes: Iterable[Outcome], what: str, mend: str) -> Iterator[Problem]:
     if facts.greeting.outcome in outcomes:
-        yield Fault(what, facts.address, mend)
+        yield Problem(what, facts.address, mend)
 
 
-def _fault(facts: BrokerFacts, what: str, keys: str) -> Fault:
-    return Fault(what, facts.address, f"start the broker, or correct {keys} under [mqtt] in {facts.file}")
+def _fault(facts: BrokerFacts, what: str, keys: str) -> Problem:
+    return Problem(what, facts.address, f"start the broker, or correct {keys} under [mqtt] in {facts.file}")
 
 
 def _correct(facts: BrokerFacts, key: str) -> str:
     return f"correct {key} in {facts.file}" if " " in key else f"write the right password into {key}"
 
 
-def _configured(world: World) -> Broker | None:
+def _configured(world: World) -> BrokerAddress | None:
     """Return the broker that is to be used, None where none is."""
     mqtt = world.configured.mqtt
     if not mqtt.enabled:
         return None
     own_id = f"{client_id(mqtt.prefix, device_id(world.configured))}-doctor"
-    return Broker(mqtt.host, mqtt.port, mqtt.username, mqtt.password_file, own_id, tls_of(mqtt))
+    return BrokerAddress(mqtt.host, mqtt.port, mqtt.username, mqtt.password_file, own_id, tls_of(mqtt))
 
 
-def _greet(world: World, broker: Broker) -> Greeting:
+def _greet(world: World, broker: BrokerAddress) -> Handshake:
     placed = replace(broker, tls=broker.tls and _placed(world, broker.tls))
     return greet(placed, _password(world, broker.password_file), min(REPLY_S, world.left_s()))
 

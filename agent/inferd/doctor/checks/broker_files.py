@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferd.config.mqtt import FILES, SERVICE_CREDENTIALS
-from inferd.doctor.check import Check, Fault
+from inferd.doctor.check import Check, Problem
 from inferd.doctor.readers.hardware import may_read
 from inferd.doctor.readers.world import World
 from inferd.records import Unavailable
@@ -18,7 +18,7 @@ SECRET = ("key_file", "seal_key_file")
 
 
 @dataclass(frozen=True, slots=True)
-class FileFacts:
+class MqttFileFacts:
     """A file that the table [mqtt] names.
 
     Attributes:
@@ -40,7 +40,7 @@ class FileFacts:
     config: str
 
 
-def read_files(world: World) -> tuple[FileFacts, ...] | Unavailable:
+def read_files(world: World) -> tuple[MqttFileFacts, ...] | Unavailable:
     """Look at each file that is configured; systemd's credentials are there only while the service runs."""
     named = {key: str(getattr(world.configured.mqtt, key)) for key in FILES}
     named = {key: path for key, path in named.items() if path}
@@ -50,7 +50,7 @@ def read_files(world: World) -> tuple[FileFacts, ...] | Unavailable:
     return tuple(_facts(world, key, path) for key, path in named.items())
 
 
-def judge_password(files: tuple[FileFacts, ...]) -> Iterator[Fault]:
+def judge_password(files: tuple[MqttFileFacts, ...]) -> Iterator[Problem]:
     """Yield a fault where the password file is missing, closed to us, or open to everybody."""
     for one in files:
         if one.key == PASSWORD:
@@ -58,30 +58,30 @@ def judge_password(files: tuple[FileFacts, ...]) -> Iterator[Fault]:
             yield from _judge(one, "the broker's password", "the broker's password file", typed)
 
 
-def judge_tls(files: tuple[FileFacts, ...]) -> Iterator[Fault]:
+def judge_tls(files: tuple[MqttFileFacts, ...]) -> Iterator[Problem]:
     """Yield a fault where a certificate or key is missing or closed to us, or a key is open to everybody."""
     for one in files:
         if one.key != PASSWORD:
             yield from _judge(one, f"mqtt.{one.key}", f"mqtt.{one.key}", f"correct mqtt.{one.key} in {one.config}")
 
 
-def _judge(one: FileFacts, what: str, file: str, missing: str) -> Iterator[Fault]:
+def _judge(one: MqttFileFacts, what: str, file: str, missing: str) -> Iterator[Problem]:
     lent = one.path.startswith(SERVICE_CREDENTIALS)
     if not one.there and lent:
         mend = f"sudo systemctl edit inferd  # [Service] LoadCredential={Path(one.path).name}:FILE"
-        yield Fault(f"{file} names a credential that systemd does not give", one.path, mend)
+        yield Problem(f"{file} names a credential that systemd does not give", one.path, mend)
     elif not one.there:
-        yield Fault(f"{file} is not there", one.path, missing)
+        yield Problem(f"{file} is not there", one.path, missing)
     elif not one.readable:
-        yield Fault(f"user {one.user} may not read {what}", one.path, f"sudo chown {one.user} {one.path}")
+        yield Problem(f"user {one.user} may not read {what}", one.path, f"sudo chown {one.user} {one.path}")
     elif one.open_to_all and one.key in (PASSWORD, *SECRET):
-        yield Fault(f"everybody on this device may read {what}", one.path, f"chmod o-rwx {one.path}", "warning")
+        yield Problem(f"everybody on this device may read {what}", one.path, f"chmod o-rwx {one.path}", "warning")
 
 
-def _facts(world: World, key: str, path: str) -> FileFacts:
+def _facts(world: World, key: str, path: str) -> MqttFileFacts:
     file, lent = world.at(path), path.startswith(SERVICE_CREDENTIALS)  # those belong to the service, by ACL
     there = file.is_file()
-    return FileFacts(
+    return MqttFileFacts(
         key=key,
         path=path,
         there=there,

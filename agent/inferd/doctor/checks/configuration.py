@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferd.config import settings
-from inferd.doctor.check import Check, Fault
+from inferd.doctor.check import Check, Problem
 from inferd.doctor.readers.requirements import EDGETPU_FILE, needs_edgetpu
 from inferd.doctor.readers.world import World
 from inferd.errors import ConfigError, InferdError, ModelError
@@ -68,52 +68,52 @@ def read_models(world: World) -> tuple[ModelFacts, ...] | Unavailable:
     return tuple(_model_facts(world, one) for one in pipelines.values())
 
 
-def judge_config(facts: ConfigFacts) -> Iterator[Fault]:
+def judge_config(facts: ConfigFacts) -> Iterator[Problem]:
     """Yield a fault where the configuration cannot be used."""
     if facts.error:
         fact, _, remedy = facts.error.message.partition("; ")
-        yield Fault(fact, facts.error.part, _mend(facts.error) or remedy or f"inferd config check {facts.error.part}")
+        yield Problem(fact, facts.error.part, _mend(facts.error) or remedy or f"inferd config check {facts.error.part}")
 
 
-def judge_empty(facts: ConfigFacts) -> Iterator[Fault]:
+def judge_empty(facts: ConfigFacts) -> Iterator[Problem]:
     """Yield a note where nothing is configured."""
     if facts.error is None and not facts.pipelines:
         where = facts.files[0] if facts.files else "/etc/inferd/inferd.toml"
         fact = "no pipeline is configured" if facts.files else "there is no configuration"
         mend = f"sudo inferd init --force {where}" if facts.files else "sudo inferd init"
-        yield Fault(f"{fact}; the digits example runs instead", where, mend, "note")
+        yield Problem(f"{fact}; the digits example runs instead", where, mend, "note")
 
 
-def judge_models(facts: tuple[ModelFacts, ...]) -> Iterator[Fault]:
+def judge_models(facts: tuple[ModelFacts, ...]) -> Iterator[Problem]:
     """Yield a fault for each model that is missing, damaged or contradicts itself."""
     for one in facts:
         if one.error and not LABEL_COUNT.search(one.error.message):
             fact, _, remedy = one.error.message.partition("; ")
-            yield Fault(f"{one.error.part} {fact}", one.path, remedy or f"inferd models show {one.path}")
+            yield Problem(f"{one.error.part} {fact}", one.path, remedy or f"inferd models show {one.path}")
 
 
-def judge_labels(facts: tuple[ModelFacts, ...]) -> Iterator[Fault]:
+def judge_labels(facts: tuple[ModelFacts, ...]) -> Iterator[Problem]:
     """Yield a fault for each label file whose length does not fit its model."""
     for one in facts:
         if one.error and LABEL_COUNT.search(one.error.message):
             fact, _, remedy = one.error.message.partition("; ")
-            yield Fault(f"{one.error.part} {fact}", one.path, remedy)
+            yield Problem(f"{one.error.part} {fact}", one.path, remedy)
 
 
-def judge_told(facts: tuple[ModelFacts, ...]) -> Iterator[Fault]:
+def judge_told(facts: tuple[ModelFacts, ...]) -> Iterator[Problem]:
     """Yield a fault for each thing that must be said of a model before it can run."""
     for one in facts:
         for sentence in one.missing:
             fact, _, remedy = sentence.partition("; ")
-            yield Fault(fact, one.path, remedy or f"inferd models show {one.path}")
+            yield Problem(fact, one.path, remedy or f"inferd models show {one.path}")
 
 
-def judge_twins(facts: tuple[ModelFacts, ...]) -> Iterator[Fault]:
+def judge_twins(facts: tuple[ModelFacts, ...]) -> Iterator[Problem]:
     """Yield a fault for each Edge TPU model without its CPU twin."""
     for one in facts:
         if one.for_edgetpu and not one.has_twin:
             mend = f"copy the model that edgetpu_compiler was given to {one.twin}"
-            yield Fault("an Edge TPU model has no CPU twin beside it", one.path, mend, "warning")
+            yield Problem("an Edge TPU model has no CPU twin beside it", one.path, mend, "warning")
 
 
 def _is_open(path: Path) -> bool:

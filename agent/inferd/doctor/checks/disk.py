@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from inferd import __version__
 from inferd.config.load import SYSTEM_STATE_DIR, state_dir
 from inferd.control.state_version import written_by_newer
-from inferd.doctor.check import Check, Fault, Severity
+from inferd.doctor.check import Check, Problem, Severity
 from inferd.doctor.checks.system import find_unit
 from inferd.doctor.readers.hardware import may_fill
 from inferd.doctor.readers.mounts import Mount, is_sd_card, mount_of, swaps
@@ -120,15 +120,15 @@ def read_swaps(world: World) -> tuple[SwapFacts, ...]:
     return tuple(SwapFacts(one.path, one.used_kib) for one in swaps(world) if is_sd_card(world, one.device))
 
 
-def judge_missing(facts: tuple[FolderFacts, ...]) -> Iterator[Fault]:
+def judge_missing(facts: tuple[FolderFacts, ...]) -> Iterator[Problem]:
     """Yield a note for each configured folder that is not there yet."""
     for one in facts:
         if not one.there and one.writable and one.configured:
             mend = f"sudo install -d -o {one.user} {one.path}"
-            yield Fault("the folder is not there yet; the service makes it when it starts", one.path, mend, "note")
+            yield Problem("the folder is not there yet; the service makes it when it starts", one.path, mend, "note")
 
 
-def judge_writable(facts: tuple[FolderFacts, ...]) -> Iterator[Fault]:
+def judge_writable(facts: tuple[FolderFacts, ...]) -> Iterator[Problem]:
     """Yield a fault for each folder that the user may not write to."""
     for one in facts:
         if not one.writable and not one.read_only and not (one.expected and not one.there):
@@ -137,59 +137,59 @@ def judge_writable(facts: tuple[FolderFacts, ...]) -> Iterator[Fault]:
                 if one.there
                 else f"user {one.user} may not make it in {one.nearest}"
             )
-            yield Fault(fact, one.path, f"sudo install -d -o {one.user} {one.path}")
+            yield Problem(fact, one.path, f"sudo install -d -o {one.user} {one.path}")
 
 
-def judge_read_only(facts: tuple[FolderFacts, ...]) -> Iterator[Fault]:
+def judge_read_only(facts: tuple[FolderFacts, ...]) -> Iterator[Problem]:
     """Yield a fault for each folder on a file system that is mounted read-only."""
     for one in facts:
         if one.read_only:
             mount = one.mount or Mount("the disk", one.nearest, "", frozenset())
             fact = f"{mount.source} is mounted read-only; the kernel does that when a card or disk fails"
-            yield Fault(fact, one.path, f"sudo mount -o remount,rw {mount.point}")
+            yield Problem(fact, one.path, f"sudo mount -o remount,rw {mount.point}")
 
 
-def judge_full(facts: tuple[FolderFacts, ...]) -> Iterator[Fault]:
+def judge_full(facts: tuple[FolderFacts, ...]) -> Iterator[Problem]:
     """Yield a fault for each folder on a full file system."""
     for one in facts:
         if not one.read_only and (one.free_bytes < FULL_BYTES or one.free_files == 0):
             point = one.mount.point if one.mount else one.nearest
             left = f"{one.free_bytes / 1e6:.0f} MB" if one.free_files else "no inode"
             mend = f"sudo du -xh --max-depth=2 {point} | sort -h | tail"
-            yield Fault(f"the disk is full: {left} left on {point}", one.path, mend)
+            yield Problem(f"the disk is full: {left} left on {point}", one.path, mend)
 
 
-def judge_memory(facts: tuple[FolderFacts, ...]) -> Iterator[Fault]:
+def judge_memory(facts: tuple[FolderFacts, ...]) -> Iterator[Problem]:
     """Yield a fault for each folder that lies in memory."""
     for one in facts:
         if one.mount and one.mount.kind in IN_MEMORY:
             fact = f"it lies in memory ({one.mount.kind} on {one.mount.point})"
-            yield Fault(fact, one.path, 'set state_dir to a folder on a disk, such as "/var/lib/inferd"', "warning")
+            yield Problem(fact, one.path, 'set state_dir to a folder on a disk, such as "/var/lib/inferd"', "warning")
 
 
-def judge_state(facts: StateFacts | None) -> Iterator[Fault]:
+def judge_state(facts: StateFacts | None) -> Iterator[Problem]:
     """Yield a fault where the state of models is damaged; the copy before heals it."""
     if facts and facts.complaint:
         healing = "the copy before it is whole and heals it" if facts.has_before else "there is no copy before it"
         severity: Severity = "warning" if facts.has_before else "error"
-        yield Fault(f"{facts.complaint}; {healing}", facts.path, "sudo inferd doctor --fix", severity)
+        yield Problem(f"{facts.complaint}; {healing}", facts.path, "sudo inferd doctor --fix", severity)
 
 
-def judge_format(facts: FormatFacts) -> Iterator[Fault]:
+def judge_format(facts: FormatFacts) -> Iterator[Problem]:
     """Yield a fault where a newer inferd has written the state."""
     if facts.newer:
         fact = f"inferd {facts.newer} has written it in a format that inferd {__version__} does not know"
-        yield Fault(
+        yield Problem(
             fact, facts.path, f"install inferd {facts.newer} again, or: sudo mv {facts.path} {facts.path}.newer"
         )
 
 
-def judge_swap(facts: tuple[SwapFacts, ...]) -> Iterator[Fault]:
+def judge_swap(facts: tuple[SwapFacts, ...]) -> Iterator[Problem]:
     """Yield a fault for each swap space on an SD card; a note while nothing is in it."""
     for one in facts:
         used = f"{one.used_kib / 1024:.0f} MB of it in use" if one.used_kib else "not in use"
         mend = "sudo apt-get install zram-tools && sudo swapoff " + one.path
-        yield Fault(f"swap lies on the SD card, {used}", one.path, mend, "warning" if one.used_kib else "note")
+        yield Problem(f"swap lies on the SD card, {used}", one.path, mend, "warning" if one.used_kib else "note")
 
 
 def _folder_facts(world: World, path: str) -> FolderFacts:

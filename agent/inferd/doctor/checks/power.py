@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from inferd.doctor.check import Check, Fault
+from inferd.doctor.check import Check, Problem
 from inferd.doctor.readers.world import World
 from inferd.records import Unavailable
 
@@ -43,15 +43,15 @@ def read_power(world: World) -> PowerFacts | Unavailable:
     return PowerFacts(int(found[1], 16))
 
 
-def judge_voltage(facts: PowerFacts) -> Iterator[Fault]:
+def judge_voltage(facts: PowerFacts) -> Iterator[Problem]:
     """Yield a fault where the voltage is too low, or was."""
     if facts.now(UNDER_VOLTAGE):
-        yield Fault("the voltage is too low now", "power supply", SUPPLY)
+        yield Problem("the voltage is too low now", "power supply", SUPPLY)
     elif facts.seen(UNDER_VOLTAGE):
-        yield Fault("the voltage has been too low since boot", "power supply", SUPPLY, "warning")
+        yield Problem("the voltage has been too low since boot", "power supply", SUPPLY, "warning")
 
 
-def judge_throttling(facts: PowerFacts) -> Iterator[Fault]:
+def judge_throttling(facts: PowerFacts) -> Iterator[Problem]:
     """Yield a fault where the processor is slowed down now, for another reason than the voltage."""
     if facts.now(CAPPED | SLOWED | SOFT_LIMIT) and not facts.now(UNDER_VOLTAGE):
         words = {
@@ -60,7 +60,7 @@ def judge_throttling(facts: PowerFacts) -> Iterator[Fault]:
             SOFT_LIMIT: "it is at its soft temperature limit",
         }
         told = ", ".join(text for bit, text in words.items() if facts.now(bit))
-        yield Fault(f"the processor is slowed down now: {told}", "processor", "fit a heat sink or a fan", "warning")
+        yield Problem(f"the processor is slowed down now: {told}", "processor", "fit a heat sink or a fan", "warning")
 
 
 CHECKS = (

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from inferd.doctor.check import Check, Fault
-from inferd.doctor.readers.probe_client import Step, Steps, ask
+from inferd.doctor.check import Check, Problem
+from inferd.doctor.readers.probe_client import ProbeStep, ProbeSteps, ask
 from inferd.doctor.readers.requirements import needs_edgetpu
 from inferd.doctor.readers.world import Python, World
 from inferd.records import Unavailable
@@ -26,7 +26,7 @@ class RuntimeFacts:
     """A Python, what its runtime did in a child, and whether pip believes that there is one."""
 
     python: Python
-    steps: Steps
+    steps: ProbeSteps
     installed: bool
 
     @property
@@ -35,11 +35,11 @@ class RuntimeFacts:
         step = self.steps.get("import")
         return step.name if step else ""
 
-    def step(self, name: str) -> Step | None:
+    def step(self, name: str) -> ProbeStep | None:
         """Return a step of the child, None where it was not reached."""
         return self.steps.get(name)
 
-    def first_failed(self, *names: str) -> Step | None:
+    def first_failed(self, *names: str) -> ProbeStep | None:
         """Return the first of these steps that failed, None where none has."""
         return next((step for step in map(self.steps.get, names) if step and step.failed), None)
 
@@ -63,7 +63,7 @@ def read_runtime(world: World) -> RuntimeFacts | Unavailable:
     return steps if isinstance(steps, Unavailable) else RuntimeFacts(world.python, steps, installed)
 
 
-def read_opencv(world: World) -> Steps | Unavailable:
+def read_opencv(world: World) -> ProbeSteps | Unavailable:
     """Import OpenCV in a child."""
     return ask(world, "opencv")
 
@@ -84,35 +84,35 @@ def wheel(python: Python) -> str:
     return ""
 
 
-def judge_wheels(facts: RuntimeFacts) -> Iterator[Fault]:
+def judge_wheels(facts: RuntimeFacts) -> Iterator[Problem]:
     """Yield a fault where there is no runtime and none can be installed here."""
     if _is_missing(facts) and not wheel(facts.python):
-        yield Fault(
+        yield Problem(
             f"no TensorFlow Lite runtime exists for {facts.python.title}", facts.python.executable, _other(facts.python)
         )
 
 
-def judge_missing(facts: RuntimeFacts) -> Iterator[Fault]:
+def judge_missing(facts: RuntimeFacts) -> Iterator[Problem]:
     """Yield a fault where there is no runtime, but one can be installed."""
     step, named = facts.step("import"), wheel(facts.python)
     if _is_missing(facts) and named and step:
         fact = f"no TensorFlow Lite runtime can be imported ({step.reason})"
-        yield Fault(fact, facts.python.executable, facts.python.pip(f"install {named}"))
+        yield Problem(fact, facts.python.executable, facts.python.pip(f"install {named}"))
 
 
-def judge_numpy(facts: RuntimeFacts) -> Iterator[Fault]:
+def judge_numpy(facts: RuntimeFacts) -> Iterator[Problem]:
     """Yield a fault where numpy is missing, or too new for tflite-runtime."""
     step = facts.step("numpy")
     if step and step.failed:
-        yield Fault(
+        yield Problem(
             f"numpy cannot be imported ({step.reason})", facts.python.executable, facts.python.pip("install numpy")
         )
     if _is_numpy_too_new(facts):
         fact = f"tflite-runtime {facts.steps.version('import')} cannot work with numpy {facts.steps.version('numpy')}"
-        yield Fault(fact, facts.python.executable, facts.python.pip("install 'numpy<2'"))
+        yield Problem(fact, facts.python.executable, facts.python.pip("install 'numpy<2'"))
 
 
-def judge_broken(facts: RuntimeFacts) -> Iterator[Fault]:
+def judge_broken(facts: RuntimeFacts) -> Iterator[Problem]:
     """Yield a fault where the runtime imports and then cannot run the smallest model, or crashes."""
     numpy, step = facts.step("numpy"), facts.first_failed("import", "construct")
     if step is None or _is_missing(facts) or _is_numpy_too_new(facts) or (numpy and numpy.failed):
@@ -120,30 +120,30 @@ def judge_broken(facts: RuntimeFacts) -> Iterator[Fault]:
     name = f"{facts.name} {facts.steps.version('import')}".strip() or "the runtime"
     doing = "be imported" if step.step == "import" else "run a model"
     again = facts.python.pip(f"install --force-reinstall --no-deps {wheel(facts.python) or facts.name}")
-    yield Fault(f"{name} cannot {doing} ({step.reason})", facts.python.executable, again)
+    yield Problem(f"{name} cannot {doing} ({step.reason})", facts.python.executable, again)
 
 
-def judge_paho(facts: Packages) -> Iterator[Fault]:
+def judge_paho(facts: Packages) -> Iterator[Problem]:
     """Yield a fault where paho-mqtt is missing or of the old kind, and a broker is to be used."""
     version = facts.versions["paho-mqtt"]
     mend = facts.python.pip("install 'paho-mqtt>=2.1'")
     if facts.broker and version is None:
-        yield Fault("paho-mqtt is not installed", facts.python.executable, mend)
+        yield Problem("paho-mqtt is not installed", facts.python.executable, mend)
     elif facts.broker and version and int(version.partition(".")[0]) < PAHO_OLDEST:
-        yield Fault(f"paho-mqtt {version} is too old; 2.1 or newer is needed", facts.python.executable, mend)
+        yield Problem(f"paho-mqtt {version} is too old; 2.1 or newer is needed", facts.python.executable, mend)
 
 
-def judge_engines(facts: RuntimeFacts) -> Iterator[Fault]:
+def judge_engines(facts: RuntimeFacts) -> Iterator[Problem]:
     """Yield a fault for each configured model that the runtime refuses."""
     for step in facts.steps.taken.values():
         if step.step.startswith(MODEL) and step.failed:
             fact, _, remedy = (
                 step.reason.partition(": ")[2].partition("; ") if step.kind == "EngineError" else (step.reason, "", "")
             )
-            yield Fault(f"it does not run here: {fact}", _path(step), remedy or f"inferd models show {_path(step)}")
+            yield Problem(f"it does not run here: {fact}", _path(step), remedy or f"inferd models show {_path(step)}")
 
 
-def judge_delegation(facts: RuntimeFacts) -> Iterator[Fault]:
+def judge_delegation(facts: RuntimeFacts) -> Iterator[Problem]:
     """Yield a fault for each quantised model of which no delegate takes a single operator."""
     for step in facts.steps.taken.values():
         if step.step.startswith(MODEL) and step.warning:
@@ -153,7 +153,7 @@ def judge_delegation(facts: RuntimeFacts) -> Iterator[Fault]:
                 if better
                 else f"use the float model instead of {_path(step)}"
             )
-            yield Fault(step.warning.partition(";")[0], _path(step), mend, "warning")
+            yield Problem(step.warning.partition(";")[0], _path(step), mend, "warning")
 
 
 def _is_missing(facts: RuntimeFacts) -> bool:
@@ -167,7 +167,7 @@ def _is_numpy_too_new(facts: RuntimeFacts) -> bool:
     return bool(step and step.kind == "SystemError" and facts.name == "tflite-runtime" and new)
 
 
-def _path(step: Step) -> str:
+def _path(step: ProbeStep) -> str:
     return step.step.removeprefix(MODEL)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferd.doctor.check import Check, Fault
+from inferd.doctor.check import Check, Problem
 from inferd.doctor.checks.runtime import read_opencv
 from inferd.doctor.readers.hardware import Holder, find_cameras, find_sensors, holders, may_read, may_use
-from inferd.doctor.readers.probe_client import Steps
+from inferd.doctor.readers.probe_client import ProbeSteps
 from inferd.doctor.readers.requirements import camera, file, program, takes_pictures
 from inferd.doctor.readers.world import World, group_name
 
@@ -21,7 +21,7 @@ WATCHERS = frozenset({"pipewire", "wireplumber"})
 
 
 @dataclass(frozen=True, slots=True)
-class FileFacts:
+class SourceFileFacts:
     """A file, folder or pattern that a pipeline reads: whether anything is there, and whether the user may read it."""
 
     pipeline: str
@@ -69,7 +69,7 @@ class PictureFacts:
     install: str
 
 
-def read_files(world: World) -> tuple[FileFacts, ...]:
+def read_files(world: World) -> tuple[SourceFileFacts, ...]:
     """Look for the files that pipelines read."""
     return tuple(_file_facts(world, one.name, path) for one in world.pipelines if (path := file(one)))
 
@@ -93,74 +93,78 @@ def read_pictures(world: World) -> PictureFacts:
     return PictureFacts(tuple(one.name for one in world.pipelines if takes_pictures(one)), install)
 
 
-def judge_opencv(facts: PictureFacts, steps: Steps) -> Iterator[Fault]:
+def judge_opencv(facts: PictureFacts, steps: ProbeSteps) -> Iterator[Problem]:
     """Yield a fault where pictures are to be read without OpenCV."""
     step = steps.get("opencv")
     if facts.pipelines and step and step.failed:
         fact = f"OpenCV cannot be imported ({step.reason}), but pipeline {', '.join(facts.pipelines)} takes pictures"
-        yield Fault(fact, "Python packages", facts.install)
+        yield Problem(fact, "Python packages", facts.install)
 
 
-def judge_files(facts: tuple[FileFacts, ...]) -> Iterator[Fault]:
+def judge_files(facts: tuple[SourceFileFacts, ...]) -> Iterator[Problem]:
     """Yield a fault for each input that is not there or may not be read."""
     for one in facts:
         if not one.there:
-            yield Fault(f"pipeline {one.pipeline} reads what is not there", one.path, f"put it there: ls -l {one.path}")
+            yield Problem(
+                f"pipeline {one.pipeline} reads what is not there", one.path, f"put it there: ls -l {one.path}"
+            )
         elif not one.readable:
-            yield Fault(f"user {one.user} may not read it", one.path, f"sudo chmod -R a+rX {one.path}")
+            yield Problem(f"user {one.user} may not read it", one.path, f"sudo chmod -R a+rX {one.path}")
 
 
-def judge_camera_missing(facts: tuple[CameraFacts, ...]) -> Iterator[Fault]:
+def judge_camera_missing(facts: tuple[CameraFacts, ...]) -> Iterator[Problem]:
     """Yield a fault for each camera that is not there."""
     for one in facts:
         if not one.there:
             mend = f'set path = "{one.others[0]}"' if one.others else "plug the camera in, then: ls -l /dev/v4l/by-id"
-            yield Fault(f"the camera of pipeline {one.pipeline} is not there", one.device, mend)
+            yield Problem(f"the camera of pipeline {one.pipeline} is not there", one.device, mend)
 
 
-def judge_camera_rights(facts: tuple[CameraFacts, ...]) -> Iterator[Fault]:
+def judge_camera_rights(facts: tuple[CameraFacts, ...]) -> Iterator[Problem]:
     """Yield a fault for each camera that the user may not use."""
     for one in facts:
         if one.group:
             group = "video" if one.group == "root" else one.group
             mend = f"sudo usermod --append --groups {group} {one.user}"
-            yield Fault(f"user {one.user} may not use the camera of pipeline {one.pipeline}", one.device, mend)
+            yield Problem(f"user {one.user} may not use the camera of pipeline {one.pipeline}", one.device, mend)
 
 
-def judge_camera_busy(facts: tuple[CameraFacts, ...]) -> Iterator[Fault]:
+def judge_camera_busy(facts: tuple[CameraFacts, ...]) -> Iterator[Problem]:
     """Yield a fault for each camera that another program has."""
     for one in facts:
         if one.holder:
             fact = f"{one.holder.name} (process {one.holder.pid}) has the camera of pipeline {one.pipeline}"
-            yield Fault(fact, one.device, f"kill {one.holder.pid}")
+            yield Problem(fact, one.device, f"kill {one.holder.pid}")
 
 
-def judge_programs(facts: ProgramFacts) -> Iterator[Fault]:
+def judge_programs(facts: ProgramFacts) -> Iterator[Problem]:
     """Yield a fault for each program that a pipeline starts and that is not there."""
     for pipeline, name in facts.wanted.items():
         if name not in facts.found and name not in RPICAM:
             mend = f"sudo apt-get install {PACKAGES.get(name, name)}"
-            yield Fault(f"pipeline {pipeline} starts {name}, which is not there", name, mend)
+            yield Problem(f"pipeline {pipeline} starts {name}, which is not there", name, mend)
 
 
-def judge_rpicam(facts: ProgramFacts) -> Iterator[Fault]:
+def judge_rpicam(facts: ProgramFacts) -> Iterator[Problem]:
     """Yield a fault where a CSI camera, or a pipeline, needs rpicam-vid."""
     users = [pipeline for pipeline, name in facts.wanted.items() if name in RPICAM and name not in facts.found]
     if users:
-        yield Fault(f"rpicam-vid is not there, but pipeline {', '.join(users)} starts it", "rpicam-vid", INSTALL_RPICAM)
+        yield Problem(
+            f"rpicam-vid is not there, but pipeline {', '.join(users)} starts it", "rpicam-vid", INSTALL_RPICAM
+        )
     elif facts.sensors and not facts.found.intersection(RPICAM):
         fact = f"a CSI camera ({', '.join(facts.sensors)}) is there, but not rpicam-vid, which reads it"
-        yield Fault(fact, "rpicam-vid", INSTALL_RPICAM, "warning")
+        yield Problem(fact, "rpicam-vid", INSTALL_RPICAM, "warning")
 
 
-def _file_facts(world: World, pipeline: str, path: str) -> FileFacts:
+def _file_facts(world: World, pipeline: str, path: str) -> SourceFileFacts:
     found = world.at(path)
     if "*" in path or "?" in path:
         first = next(iter(sorted(found.parent.glob(found.name))), None)
     else:
         first = found if found.exists() else None
     readable = first is not None and may_read(first, world.user)
-    return FileFacts(pipeline, path, first is not None, readable, world.user.name)
+    return SourceFileFacts(pipeline, path, first is not None, readable, world.user.name)
 
 
 def _camera_facts(world: World, pipeline: str, device: str) -> CameraFacts:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from inferd import __version__
-from inferd.doctor.check import Check, Fault
-from inferd.doctor.readers.listening_ports import Listener, listeners
+from inferd.doctor.check import Check, Problem
+from inferd.doctor.readers.listening_ports import ListeningSocket, listeners
 from inferd.doctor.readers.requirements import Listening, ports
 from inferd.doctor.readers.world import SYSTEM_FILE, World
 from inferd.install.layout import UNIT, source_dir
@@ -75,7 +75,7 @@ class PortFacts:
     """The ports that inferd is to listen on, and who listens on them now."""
 
     wanted: tuple[Listening, ...]
-    taken: tuple[Listener, ...]
+    taken: tuple[ListeningSocket, ...]
 
 
 def read_time(world: World) -> TimeFacts | Unavailable:
@@ -119,50 +119,50 @@ def find_unit(world: World) -> Unit | None:
     return None
 
 
-def judge_clock(facts: TimeFacts) -> Iterator[Fault]:
+def judge_clock(facts: TimeFacts) -> Iterator[Problem]:
     """Yield a fault where the clock cannot be right, or a board's is not synchronised."""
     if facts.wall_s < BUILT_S:
-        yield Fault("the clock is years behind", "system clock", "sudo timedatectl set-ntp true")
+        yield Problem("the clock is years behind", "system clock", "sudo timedatectl set-ntp true")
     elif facts.is_board and facts.synchronised is False:
-        yield Fault("the clock is not synchronised", "system clock", "sudo timedatectl set-ntp true", "warning")
+        yield Problem("the clock is not synchronised", "system clock", "sudo timedatectl set-ntp true", "warning")
 
 
-def judge_unit(facts: ServiceFacts) -> Iterator[Fault]:
+def judge_unit(facts: ServiceFacts) -> Iterator[Problem]:
     """Yield a fault where there is a configuration for a service, but no service."""
     if facts.systemd and facts.configured and facts.unit is None:
         fact = "/etc/inferd/inferd.toml is there, but no service is installed that uses it"
-        yield Fault(fact, f"/etc/systemd/system/{UNIT}", "sudo inferd install", "warning")
+        yield Problem(fact, f"/etc/systemd/system/{UNIT}", "sudo inferd install", "warning")
 
 
-def judge_unit_age(facts: ServiceFacts) -> Iterator[Fault]:
+def judge_unit_age(facts: ServiceFacts) -> Iterator[Problem]:
     """Yield a fault where the unit is not the one that came with this inferd."""
     if facts.unit and not facts.unit.current:
         mend = "sudo apt-get install --reinstall inferd" if facts.unit.packaged else "sudo inferd install"
-        yield Fault(f"the unit is not the one of inferd {__version__}", facts.unit.path, mend, "warning")
+        yield Problem(f"the unit is not the one of inferd {__version__}", facts.unit.path, mend, "warning")
 
 
-def judge_watchdog(facts: ServiceFacts) -> Iterator[Fault]:
+def judge_watchdog(facts: ServiceFacts) -> Iterator[Problem]:
     """Yield a fault where a service runs beside a hardware watchdog that nobody feeds."""
     if facts.unit and facts.has_watchdog and not facts.fed:
         example = source_dir() / "examples/hardware-watchdog.conf"
         mend = f"sudo install -D -m 0644 {example} {WATCHDOG_FILE} && sudo systemctl daemon-reexec"
-        yield Fault("the hardware watchdog is off", "/dev/watchdog", mend, "warning")
+        yield Problem("the hardware watchdog is off", "/dev/watchdog", mend, "warning")
 
 
-def judge_memory_group(facts: ServiceFacts) -> Iterator[Fault]:
+def judge_memory_group(facts: ServiceFacts) -> Iterator[Problem]:
     """Yield a note where the kernel keeps no account of memory."""
     if facts.unit and facts.has_cgroups and not facts.memory:
         mend = "sudo sed -i 's/$/ cgroup_enable=memory/' /boot/firmware/cmdline.txt && sudo reboot"
-        yield Fault("the memory control group is off", "/sys/fs/cgroup/cgroup.controllers", mend, "note")
+        yield Problem("the memory control group is off", "/sys/fs/cgroup/cgroup.controllers", mend, "note")
 
 
-def judge_ports(facts: PortFacts) -> Iterator[Fault]:
+def judge_ports(facts: PortFacts) -> Iterator[Problem]:
     """Yield a fault for each wanted port that another program has."""
     for one in facts.wanted:
         for taken in facts.taken:
             if taken.port == one.port:
                 who = f"{taken.name} (process {taken.pid})" if taken.pid else "another program"
-                yield Fault(f"{who} listens on port {one.port} already", one.key, f"set {one.key} to a free port")
+                yield Problem(f"{who} listens on port {one.port} already", one.key, f"set {one.key} to a free port")
 
 
 def _is_fed(world: World) -> bool:

@@ -12,7 +12,7 @@ LISTEN = "0A"
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class ListeningSocket:
     """A listening socket; `pid` is 0 where we may not see whose it is."""
 
     port: int
@@ -25,11 +25,11 @@ class Listener:
         return self.name.startswith(OURS)
 
 
-def listeners(world: World, wanted: Collection[int]) -> tuple[Listener, ...]:
+def listeners(world: World, wanted: Collection[int]) -> tuple[ListeningSocket, ...]:
     """Return who listens on one of the wanted ports; nobody is looked for where nothing is wanted."""
     inodes = dict(_sockets(world, wanted)) if wanted else {}
     owners = dict(_owners(world, inodes)) if inodes else {}
-    return tuple(Listener(port, *owners.get(inode, (0, ""))) for inode, port in inodes.items())
+    return tuple(ListeningSocket(port, *owners.get(inode, (0, ""))) for inode, port in inodes.items())
 
 
 def _sockets(world: World, wanted: Collection[int]) -> Iterator[tuple[str, int]]:

@@ -12,7 +12,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Literal
 
-from inferd.doctor.readers.requirements import Broker, Tls
+from inferd.doctor.readers.requirements import BrokerAddress, Tls
 
 Outcome = Literal[
     "welcome",
@@ -43,14 +43,14 @@ OWN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class Handshake:
     """How the greeting went, and what was said in the end."""
 
     outcome: Outcome
     said: str = ""
 
 
-def greet(broker: Broker, password: str, timeout_s: float) -> Greeting:
+def greet(broker: BrokerAddress, password: str, timeout_s: float) -> Handshake:
     """Connect to a broker, log in, and leave. Files that are named are there and can be read."""
     try:
         with socket.create_connection((broker.host, broker.port), timeout_s) as plain:
@@ -59,7 +59,7 @@ def greet(broker: Broker, password: str, timeout_s: float) -> Greeting:
             with _context(broker.tls).wrap_socket(plain, server_hostname=broker.host) as secure:
                 return _log_in_encrypted(secure, broker, password)
     except OSError as exc:  # every error of sockets and of TLS is one
-        return Greeting(outcome_of(exc), _said(exc))
+        return Handshake(outcome_of(exc), _said(exc))
 
 
 def outcome_of(error: OSError) -> Outcome:
@@ -93,24 +93,24 @@ def connect_packet(client_id: str, username: str, password: str) -> bytes:
     return bytes([CONNECT]) + _length(len(body)) + body
 
 
-def _log_in_encrypted(stream: ssl.SSLSocket, broker: Broker, password: str) -> Greeting:
+def _log_in_encrypted(stream: ssl.SSLSocket, broker: BrokerAddress, password: str) -> Handshake:
     """Log in; with TLS 1.3 a broker judges our certificate after the handshake, and may be gone before we hear why."""
     try:
         return _log_in(stream, broker, password)
     except (ssl.SSLEOFError, ConnectionError):
-        return Greeting("own", GONE)
+        return Handshake("own", GONE)
 
 
-def _log_in(stream: socket.socket, broker: Broker, password: str) -> Greeting:
+def _log_in(stream: socket.socket, broker: BrokerAddress, password: str) -> Handshake:
     stream.sendall(connect_packet(broker.client_id, broker.username, password))
     answer = _receive(stream)
     if len(answer) < CONNACK_BYTES or answer[0] != CONNACK:
         gone: Outcome = "own" if broker.tls else "other"
-        return Greeting("other", "it does not speak MQTT") if answer else Greeting(gone, GONE)
+        return Handshake("other", "it does not speak MQTT") if answer else Handshake(gone, GONE)
     if answer[3] == 0:
         stream.sendall(DISCONNECT)
-        return Greeting("welcome")
-    return Greeting("login" if answer[3] in BAD_LOGIN else "other", f"CONNACK return code {answer[3]}")
+        return Handshake("welcome")
+    return Handshake("login" if answer[3] in BAD_LOGIN else "other", f"CONNACK return code {answer[3]}")
 
 
 def _receive(stream: socket.socket) -> bytes:

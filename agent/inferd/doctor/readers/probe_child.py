@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 
-from inferd.config.settings import Engine
+from inferd.config.settings import EngineConfig
 from inferd.runtime import edgetpu
 from inferd.system.clock import SystemClock
 
@@ -88,7 +88,9 @@ def construct(model: str) -> dict[str, object]:
 
 def load(model: str) -> dict[str, object]:
     """Load a configured model as the worker would on the CPU, and tell what its engine warns of."""
-    engine = import_module("inferd.runtime.litert").LiteRt(model, Engine(), SystemClock(), model.rpartition("/")[2])
+    engine = import_module("inferd.runtime.litert").LiteRt(
+        model, EngineConfig(), SystemClock(), model.rpartition("/")[2]
+    )
     try:
         return {"warning": engine.info.warning}
     finally:

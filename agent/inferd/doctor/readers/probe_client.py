@@ -11,7 +11,7 @@ from inferd.doctor.readers.world import World
 from inferd.records import Unavailable
 
 
-class Step(msgspec.Struct, frozen=True):
+class ProbeStep(msgspec.Struct, frozen=True):
     """One step of the child: `state` is "begun", "done" or "failed"; the rest as far as the step tells it."""
 
     step: str
@@ -36,12 +36,12 @@ class Step(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class ProbeSteps:
     """The steps that were taken, by name; one that killed the child has failed."""
 
-    taken: dict[str, Step]
+    taken: dict[str, ProbeStep]
 
-    def get(self, name: str) -> Step | None:
+    def get(self, name: str) -> ProbeStep | None:
         """Return a step, None where it was never reached."""
         return self.taken.get(name)
 
@@ -51,7 +51,7 @@ class Steps:
         return step.version if step else ""
 
 
-def ask(world: World, *arguments: str) -> Steps | Unavailable:
+def ask(world: World, *arguments: str) -> ProbeSteps | Unavailable:
     """Run the probe with these arguments and return what it told; Unavailable where it could not be waited for."""
     ran = world.run_python("-m", "inferd.doctor.readers.probe_child", *arguments)
     taken = {step.step: step for step in _steps(ran.out)}
@@ -60,19 +60,19 @@ def ask(world: World, *arguments: str) -> Steps | Unavailable:
         return Unavailable(f"the child that tries it was still at {at!r}; give it more time: inferd doctor --within 20")
     if not taken:
         return Unavailable(f"the child that tries it {ran.ended}: {_last_line(ran.err)}")
-    return Steps({name: _settle(step, ran.ended) for name, step in taken.items()})
+    return ProbeSteps({name: _settle(step, ran.ended) for name, step in taken.items()})
 
 
-def _steps(out: str) -> Iterator[Step]:
+def _steps(out: str) -> Iterator[ProbeStep]:
     for line in out.splitlines():
         if line.startswith("{"):
             try:
-                yield msgspec.json.decode(line, type=Step)
+                yield msgspec.json.decode(line, type=ProbeStep)
             except msgspec.DecodeError:
                 continue  # native code may print what it likes
 
 
-def _settle(step: Step, ended: str) -> Step:
+def _settle(step: ProbeStep, ended: str) -> ProbeStep:
     """Make a failure of a step that was begun and never ended."""
     if step.state != "begun":
         return step

@@ -34,7 +34,7 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
-class Broker:
+class BrokerAddress:
     """The broker that is to be used. `tls` is None for a plain connection."""
 
     host: str

@@ -15,7 +15,7 @@ KILLED_S = 0.2  # what a killed program may still hold its output open
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class ProgramRun:
     """How a program ran.
 
     Attributes:
@@ -36,7 +36,7 @@ class Ran:
         return Exit(-self.code if self.code < 0 else self.code << 8).sentence
 
 
-def run(command: Sequence[str], timeout_s: float, environment: Mapping[str, str]) -> Ran:
+def run(command: Sequence[str], timeout_s: float, environment: Mapping[str, str]) -> ProgramRun:
     """Run a program without input, in a session of its own, and kill it and its children when time is up.
 
     Raises:
@@ -55,8 +55,8 @@ def run(command: Sequence[str], timeout_s: float, environment: Mapping[str, str]
             out, err = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             out, err = _kill(process)
-            return Ran(-signal.SIGKILL, _text(out), _text(err), timed_out=True)
-    return Ran(process.returncode, _text(out), _text(err))
+            return ProgramRun(-signal.SIGKILL, _text(out), _text(err), timed_out=True)
+    return ProgramRun(process.returncode, _text(out), _text(err))
 
 
 def _kill(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:

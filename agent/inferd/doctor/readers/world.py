@@ -17,9 +17,9 @@ from pathlib import Path
 
 from inferd.bundled_files import bundled, digits_pipeline
 from inferd.config import settings
-from inferd.config.load import SYSTEM_STATE_DIR, Loaded, load
+from inferd.config.load import SYSTEM_STATE_DIR, LoadedConfig, load
 from inferd.config.mqtt import SERVICE_CREDENTIALS
-from inferd.doctor.readers.run_program import Ran, run
+from inferd.doctor.readers.run_program import ProgramRun, run
 from inferd.errors import ConfigError
 from inferd.system.clock import Clock
 
@@ -92,7 +92,7 @@ class World:
     environment: Mapping[str, str]
     python: Python
     config_path: Path | None
-    config: Loaded | ConfigError
+    config: LoadedConfig | ConfigError
     user: User
     clock: Clock
     ends_ns: int
@@ -121,12 +121,12 @@ class World:
         places = [program] if program.startswith("/") else [f"{folder}/{program}" for folder in folders if folder]
         return next((file for place in places if os.access(file := self.at(place), os.X_OK) and file.is_file()), None)
 
-    def run(self, program: str, *arguments: str) -> Ran | None:
+    def run(self, program: str, *arguments: str) -> ProgramRun | None:
         """Run a program until it ends or time is up; None where there is no such program."""
         found = self.which(program)
         return run([str(found), *arguments], self.left_s(), self.environment) if found else None
 
-    def run_python(self, *arguments: str) -> Ran:
+    def run_python(self, *arguments: str) -> ProgramRun:
         """Run our own interpreter until it ends or time is up."""
         return run([self.python.executable, *arguments], self.left_s(), self.environment)
 
@@ -142,7 +142,7 @@ class World:
     @property
     def configured(self) -> settings.Config:
         """The configuration; the defaults where it cannot be read."""
-        return self.config.config if isinstance(self.config, Loaded) else settings.Config()
+        return self.config.config if isinstance(self.config, LoadedConfig) else settings.Config()
 
     @property
     def sees_all(self) -> bool:
@@ -152,7 +152,7 @@ class World:
     @property
     def is_configured(self) -> bool:
         """Whether there is a configuration, and it is right."""
-        return isinstance(self.config, Loaded) and bool(self.config.files)
+        return isinstance(self.config, LoadedConfig) and bool(self.config.files)
 
     @property
     def config_file(self) -> str:
@@ -162,7 +162,7 @@ class World:
     @property
     def pipelines(self) -> tuple[settings.Pipeline, ...]:
         """What would run: as configured, the built-in example without any; nothing where the configuration is wrong."""
-        if not isinstance(self.config, Loaded):
+        if not isinstance(self.config, LoadedConfig):
             return ()
         return self.config.config.pipeline or (digits_pipeline(),)
 
@@ -193,10 +193,10 @@ def configuration_file(root: Path, explicit: Path | None, environment: Mapping[s
     return root / SYSTEM_FILE if (root / SYSTEM_FILE).exists() else None
 
 
-def configuration(file: Path | None) -> Loaded | ConfigError:
+def configuration(file: Path | None) -> LoadedConfig | ConfigError:
     """Return what is configured, as the service would read it, or what is wrong with it."""
     try:
-        return load(file, OF_SERVICE) if file else Loaded(settings.Config(), ())
+        return load(file, OF_SERVICE) if file else LoadedConfig(settings.Config(), ())
     except ConfigError as exc:
         return exc
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from inferd.meters.background import Background, Reader, Slowly
+from inferd.meters.background import BackgroundReader, Reader, ReaderFactory
 from inferd.meters.open_file import HeldFile
 from inferd.meters.read_file import text
 from inferd.meters.vcgencmd import Vcgencmd
@@ -34,7 +34,9 @@ _KERNEL_WORD = "sys/devices/platform/soc/soc:firmware/get_throttled"
 class ThrottleMeter:
     """Adds up seconds by reason. `tick` comes about once a second; one thread uses it; `close` lets go of everything."""
 
-    def __init__(self, clock: Clock, root: Path = Path("/"), slow_s: float = 5.0, slowly: Slowly = Background) -> None:
+    def __init__(
+        self, clock: Clock, root: Path = Path("/"), slow_s: float = 5.0, slowly: ReaderFactory = BackgroundReader
+    ) -> None:
         """Find out what can be asked below `root`; the firmware is asked every `slow_s` seconds."""
         self._clock = clock
         self._firmware = _firmware(clock, root, slow_s, slowly)
@@ -150,7 +152,7 @@ def flags_of(word: int) -> Flags:
     return {reason: bool(word >> bit & 1) for bit, reason in enumerate(REASONS)}
 
 
-def _firmware(clock: Clock, root: Path, slow_s: float, slowly: Slowly) -> Reader[Flags] | None:
+def _firmware(clock: Clock, root: Path, slow_s: float, slowly: ReaderFactory) -> Reader[Flags] | None:
     program, word = Vcgencmd(root), root / _KERNEL_WORD
     if program.present:
         return slowly("vcgencmd get_throttled", lambda: _ask(program), slow_s, clock)

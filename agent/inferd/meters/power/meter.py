@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from inferd.config import settings
-from inferd.meters.background import Background, Slowly
+from inferd.meters.background import BackgroundReader, ReaderFactory
 from inferd.meters.power.estimate import PowerModel, find_coefficients
 from inferd.meters.power.firmware import read_pmic
 from inferd.meters.power.rapl import Rapl, find_zones
-from inferd.meters.power.sensors import Found, find_sensor, find_supply
+from inferd.meters.power.sensors import PowerSensor, find_sensor, find_supply
 from inferd.meters.read_file import text
 from inferd.meters.vcgencmd import Vcgencmd
 from inferd.records import Unavailable
@@ -58,7 +58,7 @@ class Energy:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PowerSource:
     """Where watts come from: how they are read, since the reading before, and how the reading ends."""
 
     basis: Basis
@@ -73,7 +73,11 @@ class PowerMeter:
     """Adds up energy. `tick` comes about once a second; one thread uses it; `close` lets go of everything."""
 
     def __init__(
-        self, clock: Clock, metrics: settings.Metrics, root: Path = Path("/"), slowly: Slowly = Background
+        self,
+        clock: Clock,
+        metrics: settings.MetricsConfig,
+        root: Path = Path("/"),
+        slowly: ReaderFactory = BackgroundReader,
     ) -> None:
         """Find the meter below `root`, as `metrics.power` says."""
         self._clock = clock
@@ -90,7 +94,7 @@ class PowerMeter:
     @property
     def basis(self) -> str:
         """Whether watts are "measured" or "estimated"; "" where there are none."""
-        return self._source.basis if isinstance(self._source, Source) else ""
+        return self._source.basis if isinstance(self._source, PowerSource) else ""
 
     @property
     def why(self) -> Unavailable | None:
@@ -119,21 +123,23 @@ class PowerMeter:
 
     def close(self) -> None:
         """Let go of everything. Twice is fine."""
-        if isinstance(self._source, Source):
+        if isinstance(self._source, PowerSource):
             self._source.close()
 
 
-def find_source(clock: Clock, metrics: settings.Metrics, root: Path, slowly: Slowly) -> Source | Unavailable:
+def find_source(
+    clock: Clock, metrics: settings.MetricsConfig, root: Path, slowly: ReaderFactory
+) -> PowerSource | Unavailable:
     """Return the meter that is wanted, or the first that is there."""
     idle_w = metrics.idle_w or None
 
-    def slow(found: Found | None) -> Source | None:
+    def slow(found: PowerSensor | None) -> PowerSource | None:
         if found is None:
             return None
         reader = slowly(f"power {found.name}", found.read, metrics.slow_s, clock)
-        return Source("measured", found.name, reader.latest, reader.close, idle_w=idle_w)
+        return PowerSource("measured", found.name, reader.latest, reader.close, idle_w=idle_w)
 
-    finders: dict[str, Callable[[], Source | Unavailable | None]] = {
+    finders: dict[str, Callable[[], PowerSource | Unavailable | None]] = {
         "sensor": lambda: slow(find_sensor(root)),
         "pmic": lambda: slow(_pmic(root)),
         "supply": lambda: slow(find_supply(root)),
@@ -141,22 +147,22 @@ def find_source(clock: Clock, metrics: settings.Metrics, root: Path, slowly: Slo
         "estimate": lambda: _model(metrics, root),
     }
     wanted = finders if metrics.power == "auto" else {metrics.power: finders[metrics.power]}
-    found: Source | Unavailable | None = None
+    found: PowerSource | Unavailable | None = None
     for find in wanted.values():
         found = find()
-        if isinstance(found, Source):
+        if isinstance(found, PowerSource):
             return found
     return found or Unavailable(f'there is no such meter here as metrics.power = "{metrics.power}" wants')
 
 
-def _pmic(root: Path) -> Found | None:
+def _pmic(root: Path) -> PowerSensor | None:
     program = Vcgencmd(root)
     if not (program.present and text(root / "proc/device-tree/model").startswith("Raspberry Pi 5")):
         return None
-    return Found("pmic", lambda: read_pmic(program))
+    return PowerSensor("pmic", lambda: read_pmic(program))
 
 
-def _rapl(clock: Clock, root: Path, idle_w: float | None) -> Source | Unavailable | None:
+def _rapl(clock: Clock, root: Path, idle_w: float | None) -> PowerSource | Unavailable | None:
     counted, zones = find_zones(root)
     if not zones:
         return None
@@ -165,12 +171,12 @@ def _rapl(clock: Clock, root: Path, idle_w: float | None) -> Source | Unavailabl
     if isinstance(refused, Unavailable):
         rapl.close()
         return refused
-    return Source("measured", f"rapl {counted}", rapl.watts, rapl.close, idle_w=idle_w)
+    return PowerSource("measured", f"rapl {counted}", rapl.watts, rapl.close, idle_w=idle_w)
 
 
-def _model(metrics: settings.Metrics, root: Path) -> Source | Unavailable:
+def _model(metrics: settings.MetricsConfig, root: Path) -> PowerSource | Unavailable:
     known = find_coefficients(text(root / "proc/device-tree/model"), metrics.idle_w, metrics.core_w)
     if isinstance(known, Unavailable):
         return known
     model = PowerModel(known, root)
-    return Source("estimated", f"model of {known.board}", model.watts, model.close, known.error, known.idle_w)
+    return PowerSource("estimated", f"model of {known.board}", model.watts, model.close, known.error, known.idle_w)

@@ -15,7 +15,7 @@ from inferd.system.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
-class Zone:
+class RaplZone:
     """A counter, and the value after which it begins again at 0."""
 
     held: HeldFile
@@ -25,7 +25,7 @@ class Zone:
 class Rapl:
     """Watts since the reading before. One thread uses it; `close` lets go of the descriptors."""
 
-    def __init__(self, zones: list[Zone], clock: Clock) -> None:
+    def __init__(self, zones: list[RaplZone], clock: Clock) -> None:
         self._zones = zones
         self._clock = clock
         self._before: list[int] = []
@@ -55,13 +55,13 @@ class Rapl:
             zone.held.close()
 
 
-def find_zones(root: Path) -> tuple[str, list[Zone]]:
+def find_zones(root: Path) -> tuple[str, list[RaplZone]]:
     """Return what is counted ("platform" or "packages") and its zones; none where there are no counters."""
     folders = [zone for zone in sorted((root / "sys/class/powercap").glob("intel-rapl:*")) if zone.name.count(":") == 1]
     whole = [zone for zone in folders if text(zone / "name") == "psys"]
     packages = [zone for zone in folders if text(zone / "name").startswith("package")]
     zones = [
-        Zone(HeldFile(zone / "energy_uj"), int(text(zone / "max_energy_range_uj") or 2**32))
+        RaplZone(HeldFile(zone / "energy_uj"), int(text(zone / "max_energy_range_uj") or 2**32))
         for zone in whole[:1] or packages
     ]
     return ("platform" if whole else "packages"), zones

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from inferd.meters.read_file import text
@@ -25,37 +26,37 @@ COUNTED_CHANNELS = 3  # of an INA3221; what it calls in4 to in6 are the shunts o
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PowerSensor:
     """A meter that is there: what it is called, and how it is read, in watts."""
 
     name: str
     read: Callable[[], float | Unavailable]
 
 
-def find_sensor(root: Path) -> Found | None:
+def find_sensor(root: Path) -> PowerSensor | None:
     """Return the board's power sensor, None where there is none."""
     for chip in sorted((root / "sys/class/hwmon").glob("hwmon*")):
         name = text(chip / "name")
         if name in CHIPS:
-            return Found(name, lambda chip=chip: _read(lambda: _single(chip), chip))  # type: ignore[misc]  # bound here
+            return PowerSensor(name, partial(_read, partial(_single, chip), chip))
         if name == "ina3221":
-            return Found(name, lambda chip=chip: _read(lambda: _triple(chip), chip))  # type: ignore[misc]  # as above
+            return PowerSensor(name, partial(_read, partial(_triple, chip), chip))
     for power in sorted(root.glob("sys/bus/iio/devices/iio:device*/in_power*_raw")):
         # Debian's kernel has ina2xx-adc and no hwmon driver for these chips.
         if (name := text(power.parent / "name")) in CHIPS:
-            return Found(name, lambda power=power: _read(lambda: _iio(power), power.parent))  # type: ignore[misc]  # as above
+            return PowerSensor(name, partial(_read, partial(_iio, power), power.parent))
     for chip in sorted(root.glob("sys/bus/i2c/drivers/ina3221x/*/iio:device*")):
-        return Found("ina3221x", lambda chip=chip: _read(lambda: _old_jetson(chip), chip))  # type: ignore[misc]  # as above
+        return PowerSensor("ina3221x", partial(_read, partial(_old_jetson, chip), chip))
     return None
 
 
-def find_supply(root: Path) -> Found | None:
+def find_supply(root: Path) -> PowerSensor | None:
     """Return a battery, or a USB supply that measures; None where there is none."""
     for supply in sorted((root / "sys/class/power_supply").glob("*")):
         kind = text(supply / "type")
         if kind not in ("Battery", "USB") or supply.name.startswith(NEGOTIATED) or not _measures(supply):
             continue
-        return Found(f"{kind.lower()} {supply.name}", lambda supply=supply: _read(lambda: _supply(supply), supply))  # type: ignore[misc]  # as above
+        return PowerSensor(f"{kind.lower()} {supply.name}", partial(_read, partial(_supply, supply), supply))
     return None
 
 

@@ -38,7 +38,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class ImageLayout:
     """How a picture is laid out on a model's input, and the way back."""
 
     y: Span
@@ -51,7 +51,7 @@ class Fit:
         return any((self.y.before, self.y.after, self.x.before, self.x.after))
 
 
-def fit(source: tuple[int, int], target: tuple[int, int], resize: Resize, roi: Roi) -> Fit:
+def fit(source: tuple[int, int], target: tuple[int, int], resize: Resize, roi: Roi) -> ImageLayout:
     """Lay a picture out on a model's input.
 
     Args:
@@ -69,7 +69,7 @@ def fit(source: tuple[int, int], target: tuple[int, int], resize: Resize, roi: R
     else:
         spans = [Span(*part, 0, 0, 0, wanted) for part, wanted in zip(used, target, strict=True)]
     y, x = spans
-    return Fit(y, x, Geometry(*y.way_back(source[0], target[0]), *x.way_back(source[1], target[1])))
+    return ImageLayout(y, x, Geometry(*y.way_back(source[0], target[0]), *x.way_back(source[1], target[1])))
 
 
 def _used(size: int, low: float, high: float) -> tuple[int, int]:

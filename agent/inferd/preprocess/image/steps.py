@@ -10,7 +10,7 @@ import numpy as np
 
 from inferd.errors import ModelError, SourceError
 from inferd.preprocess.denoise import picture_filter
-from inferd.preprocess.image.geometry import Fit, Roi, fit
+from inferd.preprocess.image.geometry import ImageLayout, Roi, fit
 from inferd.preprocess.image.pixels import OPENCV_DTYPES, applier, is_identity, pixel_table
 from inferd.preprocess.image.resize import resizer
 from inferd.records import Array, ColorOrder, Frame, Geometry, TensorSpec
@@ -44,7 +44,7 @@ Pass = Callable[[Array, Array], object]
 class _Plan:
     """What is done to pictures of one shape: passes, the array between each two of them, and the way back."""
 
-    fit: Fit
+    fit: ImageLayout
     passes: tuple[Pass, ...]
     between: tuple[Array, ...]
 
@@ -139,7 +139,7 @@ class ImagePreprocess:
             steps.append((_copy, np.empty(0)))
         return _Plan(laid, tuple(each for each, _ in steps), tuple(array for _, array in steps[:-1]))
 
-    def _barrer(self, laid: Fit, channels: int) -> tuple[Pass, Array]:
+    def _barrer(self, laid: ImageLayout, channels: int) -> tuple[Pass, Array]:
         """Return the pass that puts the picture between bars which are painted once, and the array for both."""
         y, x = laid.y, laid.x
         barred = np.full((y.before + y.size + y.after, x.before + x.size + x.after, channels), self._fill, np.uint8)
@@ -149,7 +149,7 @@ class ImagePreprocess:
 
         return place, barred
 
-    def _resizer(self, laid: Fit, channels: int) -> Pass:
+    def _resizer(self, laid: ImageLayout, channels: int) -> Pass:
         y, x = laid.y, laid.x
         source = (y.before + y.size + y.after, x.before + x.size + x.after)
         resize = resizer(self._filter, source, (y.to_size, x.to_size), channels)

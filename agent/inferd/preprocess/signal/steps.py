@@ -9,7 +9,7 @@ import numpy as np
 
 from inferd.array_math import quantize, saturate
 from inferd.errors import ModelError, SourceError
-from inferd.plugins import Remembers
+from inferd.plugins import Stateful
 from inferd.preprocess.denoise import signal_filter
 from inferd.preprocess.signal.features import computer
 from inferd.preprocess.signal.pca import projection
@@ -75,7 +75,7 @@ class SignalPreprocess:
     def forget(self) -> None:
         """Begin anew, where something is remembered."""
         compute: object = self._compute
-        if isinstance(compute, Remembers):
+        if isinstance(compute, Stateful):
             compute.forget()
 
     def features(self, frame: Frame) -> Array:

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult
 from inferd.errors import FrameError, FrameUnfinished, SourceError, SourceTimeout
 from inferd.records import Array, Frame
 from inferd.sources.camera.http_auth import Login
-from inferd.sources.decoding.mjpeg import Jpegs, decode_jpeg
+from inferd.sources.decoding.mjpeg import MjpegReader, decode_jpeg
 from inferd.system.clock import Clock
 
 READ_BYTES = 1 << 16
@@ -26,7 +26,7 @@ STREAM, SINGLE = "multipart/x-mixed-replace", "image/jpeg"
 ASKED = 401
 
 
-class Answer:
+class HttpBody:
     """An answer whose body is read as it comes. Owned by one source thread."""
 
     def __init__(self, part: str, url: SplitResult, login: Login, timeout_s: float) -> None:
@@ -106,7 +106,7 @@ class HttpJpeg:
 
     live = True
 
-    def __init__(self, part: str, answer: Answer, clock: Clock) -> None:
+    def __init__(self, part: str, answer: HttpBody, clock: Clock) -> None:
         """Take an answer over.
 
         Args:
@@ -117,7 +117,7 @@ class HttpJpeg:
         self._part = part
         self._answer = answer
         self._clock = clock
-        self._jpegs = Jpegs(part)
+        self._jpegs = MjpegReader(part)
         self._seq = 0
         self._lost = 0
         self._closed = False
@@ -185,7 +185,7 @@ class Snapshots:
 
     live = True
 
-    def __init__(self, part: str, ask: Callable[[], Answer], fps: float, clock: Clock) -> None:
+    def __init__(self, part: str, ask: Callable[[], HttpBody], fps: float, clock: Clock) -> None:
         """Ask for nothing yet.
 
         Args:

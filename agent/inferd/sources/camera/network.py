@@ -17,7 +17,7 @@ from inferd.errors import SourceError
 from inferd.plugins import Source
 from inferd.records import Frame
 from inferd.sources.camera.http_auth import Login
-from inferd.sources.camera.mjpeg_http import Answer, HttpJpeg, Snapshots
+from inferd.sources.camera.mjpeg_http import HttpBody, HttpJpeg, Snapshots
 from inferd.system.clock import Clock
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
@@ -39,7 +39,7 @@ def open_stream(options: settings.StreamSource, clock: Clock) -> Source:
         raise SourceError(plain(url), f"is no address of a camera; it begins with one of {', '.join(SCHEMES)} and ://")
     login = _login(options, url)
     if url.scheme in ("http", "https"):
-        ask = partial(Answer, plain(url), url, login, options.open_timeout_s)
+        ask = partial(HttpBody, plain(url), url, login, options.open_timeout_s)
         answer = ask()
         if answer.is_stream:
             return HttpJpeg(plain(url), answer, clock)

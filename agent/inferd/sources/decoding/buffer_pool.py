@@ -11,7 +11,7 @@ from inferd.records import Array
 SIZE = 4  # one that fills, one that waits, one in the model, one in somebody's hand
 
 
-class Pool:
+class BufferPool:
     """A few arrays of one shape. Owned by one source thread; frames may hold what it lends as long as they like."""
 
     def __init__(self, shape: tuple[int, ...], dtype: str = "uint8") -> None:

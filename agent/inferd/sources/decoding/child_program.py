@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from inferd.errors import SourceError, SourceTimeout
 from inferd.system.clock import Clock
-from inferd.system.processes.parent_death import Leashed
+from inferd.system.processes.parent_death import BoundProgram
 from inferd.system.processes.process import Exit
 
 TAIL_BYTES = 2048  # of what it says on standard error
@@ -52,7 +52,7 @@ class Program:
             remedy = f"sudo apt-get install {package}" if package else "install it, or name it with its folder"
             raise SourceError(command[0], f"there is no such program; {remedy}")
         self._clock = clock
-        self._leashed = Leashed(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._leashed = BoundProgram(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert self._leashed.stdout is not None and self._leashed.stderr is not None  # noqa: S101, PT018 - PIPEs give them
         self._out = self._leashed.stdout.fileno()
         self._err = self._leashed.stderr.fileno()

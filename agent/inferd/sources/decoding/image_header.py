@@ -20,7 +20,7 @@ _BMP_OS2_HEADER = 12  # bytes; the only header with 16-bit sizes
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class ImageHeader:
     """A picture's format, width and height in pixels, and whether its last byte is there."""
 
     format: str
@@ -29,14 +29,14 @@ class Header:
     whole: bool
 
 
-def read_header(data: bytes) -> Header | None:
+def read_header(data: bytes) -> ImageHeader | None:
     """Return what a picture file says of itself; None for an unknown format or a file that ends in its header."""
     try:
         if data.startswith(b"\xff\xd8\xff"):
             return _jpeg(data)
         if data.startswith(b"\x89PNG\r\n\x1a\n"):
             width, height = struct.unpack_from(">II", data, 16)
-            return Header("PNG", width, height, _PNG_END in data)
+            return ImageHeader("PNG", width, height, _PNG_END in data)
         if data.startswith(b"BM"):
             return _bmp(data)
         if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
@@ -46,7 +46,7 @@ def read_header(data: bytes) -> Header | None:
     return None
 
 
-def _jpeg(data: bytes) -> Header | None:
+def _jpeg(data: bytes) -> ImageHeader | None:
     """Walk the segments up to the first scan: a thumbnail inside one of them has an end mark of its own."""
     at = 2
     size: tuple[int, int] | None = None
@@ -62,30 +62,30 @@ def _jpeg(data: bytes) -> Header | None:
         at += 2 + length
         if marker == _JPEG_SCAN:
             break
-    return Header("JPEG", *size, whole=data.find(_JPEG_END, at) >= 0) if size else None
+    return ImageHeader("JPEG", *size, whole=data.find(_JPEG_END, at) >= 0) if size else None
 
 
-def _bmp(data: bytes) -> Header:
+def _bmp(data: bytes) -> ImageHeader:
     size, start, header_size = struct.unpack_from("<I4xII", data, 2)
     if header_size == _BMP_OS2_HEADER:
         width, height = struct.unpack_from("<HH", data, 18)
     else:
         width, height = struct.unpack_from("<ii", data, 18)
-    return Header("BMP", abs(width), abs(height), whole=len(data) >= max(size, start + 1))
+    return ImageHeader("BMP", abs(width), abs(height), whole=len(data) >= max(size, start + 1))
 
 
-def _webp(data: bytes) -> Header | None:
+def _webp(data: bytes) -> ImageHeader | None:
     (size,) = struct.unpack_from("<I", data, 4)
     whole = len(data) >= size + 8
     kind = data[12:16]
     if kind == b"VP8 ":
         width, height = struct.unpack_from("<HH", data, 26)
-        return Header("WebP", width & 0x3FFF, height & 0x3FFF, whole)
+        return ImageHeader("WebP", width & 0x3FFF, height & 0x3FFF, whole)
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
-        return Header("WebP", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, whole)
+        return ImageHeader("WebP", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, whole)
     if kind == b"VP8X":
         width = int.from_bytes(data[24:27], "little") + 1
         height = int.from_bytes(data[27:30], "little") + 1
-        return Header("WebP", width, height, whole)
+        return ImageHeader("WebP", width, height, whole)
     return None

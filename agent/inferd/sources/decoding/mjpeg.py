@@ -17,7 +17,7 @@ START, END, SCAN = b"\xff\xd8\xff", b"\xff\xd9", 0xDA
 MARK = 0xFF
 
 
-class Jpegs:
+class MjpegReader:
     """Owned by one source thread. What is fed is kept only until its picture is taken: 16 MiB at the most."""
 
     def __init__(self, part: str) -> None:

@@ -8,7 +8,7 @@ import cv2
 
 from inferd.errors import SourceError
 from inferd.records import Array, ColorOrder
-from inferd.sources.decoding.buffer_pool import Pool
+from inferd.sources.decoding.buffer_pool import BufferPool
 
 LARGEST_PX = 8192  # each side; a frame of BGR has 200 MB then
 
@@ -48,8 +48,8 @@ class RawPictures:
         self._check(kind, width, height)
         rows = height * self._format.rows_of_two // 2
         shape = (rows, width) if self._format.channels == 1 else (rows, width, self._format.channels)
-        self._raw = Pool(shape)
-        self._decoded = Pool((height, width, 3)) if self._planar else None
+        self._raw = BufferPool(shape)
+        self._decoded = BufferPool((height, width, 3)) if self._planar else None
         self._filling = self._raw.take()
         self._have = 0
 

@@ -13,7 +13,7 @@ from inferd.errors import FrameError, SourceError
 MOST_COLUMNS = 1024
 
 
-class Rows:
+class RowReader:
     """Reads lines of one format. The first CSV line that is no row of numbers names the columns."""
 
     def __init__(self, part: str, kind: str, columns: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from inferd.config import settings
 from inferd.errors import EndOfInput, FrameError, SourceError
 from inferd.records import Array, Frame
 from inferd.sources.decoding.filenames import readable
-from inferd.sources.decoding.image_header import SUFFIXES, Header, read_header
+from inferd.sources.decoding.image_header import SUFFIXES, ImageHeader, read_header
 from inferd.system.clock import Clock
 
 LARGEST_PIXELS = 100_000_000  # 300 MB decoded
@@ -107,7 +107,7 @@ def _read_bytes(file: Path) -> bytes:
         ) from exc
 
 
-def _check(file: Path, header: Header) -> None:
+def _check(file: Path, header: ImageHeader) -> None:
     """Refuse what would give half a picture or take all memory."""
     if not header.whole:
         raise FrameError(readable(file), f"is a {header.format} that breaks off before its end; copy it again")

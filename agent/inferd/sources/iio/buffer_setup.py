@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferd.sources.iio.scan_layout import Element, Place, lay_out, parse_type
+from inferd.sources.iio.scan_layout import Element, ElementLayout, lay_out, parse_type
 from inferd.sources.iio.sysfs import channel_names, kind_of, meaning, number, text
 
 LENGTH = 128  # scans that the kernel keeps at least: a second of most sensors
@@ -34,7 +34,7 @@ class Scan:
     """
 
     size: int
-    places: tuple[Place, ...]
+    places: tuple[ElementLayout, ...]
     rate_hz: float
 
     @property
@@ -133,7 +133,7 @@ def _take_rate(folder: Path, name: str, wanted_hz: float) -> float:
     raise NoBuffer("it does not say how fast it samples; say rate_hz")
 
 
-def _places(folder: Path, scans: Path, names: Sequence[str]) -> tuple[int, tuple[Place, ...]]:
+def _places(folder: Path, scans: Path, names: Sequence[str]) -> tuple[int, tuple[ElementLayout, ...]]:
     """Return the size of a scan, and where the channels lie in it; what else is enabled has its room too."""
     try:
         enabled = [_element(scans, name) for name in _elements(scans) if text(scans / f"in_{name}_en") == "1"]
@@ -143,7 +143,7 @@ def _places(folder: Path, scans: Path, names: Sequence[str]) -> tuple[int, tuple
     by_name = {element.name: element for element in enabled}
     if missing := [name for name in names if name not in by_name]:
         raise NoBuffer(f"{', '.join(missing)} cannot be enabled beside the others")
-    return size, tuple(Place(by_name[name], starts[name], *meaning(folder, name)) for name in names)
+    return size, tuple(ElementLayout(by_name[name], starts[name], *meaning(folder, name)) for name in names)
 
 
 def _element(scans: Path, name: str) -> Element:

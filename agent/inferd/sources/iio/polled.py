@@ -16,7 +16,7 @@ from inferd.config import settings
 from inferd.errors import FrameUnfinished, SourceError
 from inferd.records import Frame
 from inferd.sources.decoding.sliding_windows import Windows
-from inferd.sources.iio.sysfs import Channel, find_channels
+from inferd.sources.iio.sysfs import IioChannel, find_channels
 from inferd.system.clock import Clock
 
 DEFAULT_RATE_HZ = 50.0
@@ -117,7 +117,7 @@ class Polled:
         return values
 
 
-def _value(fd: int, channel: Channel) -> float:
+def _value(fd: int, channel: IioChannel) -> float:
     try:
         return (float(os.pread(fd, VALUE_BYTES, 0)) + channel.offset) * channel.scale
     except (OSError, ValueError):

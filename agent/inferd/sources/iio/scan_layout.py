@@ -48,7 +48,7 @@ class Element:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ElementLayout:
     """Where an element lies in a scan, and what its numbers mean: (raw + offset) * scale."""
 
     element: Element
@@ -84,7 +84,7 @@ def lay_out(elements: Sequence[Element]) -> tuple[dict[str, int], int]:
     return starts, _up(size, max((element.length for element in elements), default=1))
 
 
-def decode(scans: bytes, scan_bytes: int, places: Sequence[Place]) -> Array:
+def decode(scans: bytes, scan_bytes: int, places: Sequence[ElementLayout]) -> Array:
     """Return whole scans as (n, numbers) float64 in the kernel's units, the places in their order.
 
     Args:
@@ -96,7 +96,7 @@ def decode(scans: bytes, scan_bytes: int, places: Sequence[Place]) -> Array:
     return np.concatenate([_numbers(octets, place) for place in places], axis=1)
 
 
-def _numbers(octets: Array, place: Place) -> Array:
+def _numbers(octets: Array, place: ElementLayout) -> Array:
     element = place.element
     own = octets[:, place.start : place.start + element.length].reshape(len(octets), element.repeat, -1)
     order = range(element.storage_bytes)

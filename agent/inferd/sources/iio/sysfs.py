@@ -13,7 +13,7 @@ DEV = Path("/dev")
 
 
 @dataclass(frozen=True, slots=True)
-class Channel:
+class IioChannel:
     """One value of a sensor: its file, and what its number means."""
 
     name: str
@@ -47,7 +47,7 @@ def channel_names(folder: Path) -> dict[str, str]:
     }
 
 
-def find_channels(folder: Path, wanted: tuple[str, ...]) -> list[Channel]:
+def find_channels(folder: Path, wanted: tuple[str, ...]) -> list[IioChannel]:
     """Return the channels that are wanted, in this order; all, sorted by name, where none is named.
 
     Raises:
@@ -89,10 +89,10 @@ def text(file: Path) -> str:
         return ""
 
 
-def _channel(folder: Path, name: str, *, ready: bool) -> Channel:
+def _channel(folder: Path, name: str, *, ready: bool) -> IioChannel:
     if ready:
-        return Channel(name, folder / f"in_{name}_input", 1.0, 0.0)
-    return Channel(name, folder / f"in_{name}_raw", *meaning(folder, name))
+        return IioChannel(name, folder / f"in_{name}_input", 1.0, 0.0)
+    return IioChannel(name, folder / f"in_{name}_raw", *meaning(folder, name))
 
 
 def _number(folder: Path, name: str, what: str) -> float | None:

@@ -15,7 +15,7 @@ from inferd.errors import ModelError
 from inferd.records import ModelRef
 from inferd.store.description.bundle import Bundle, bundle_digest, find_bundle
 from inferd.store.description.inputs import describe_input, describe_signal, find_picture, missing_input
-from inferd.store.description.labels import LABELS_MAX_BYTES, Labels, given_labels, parse_labels
+from inferd.store.description.labels import LABELS_MAX_BYTES, ParsedLabels, given_labels, parse_labels
 from inferd.store.description.manifest_file import MANIFEST_MAX_BYTES, parse_manifest, require_output_bounds
 from inferd.store.description.outputs import (
     DECODERS,
@@ -25,14 +25,23 @@ from inferd.store.description.outputs import (
     missing_output,
     require_fitting_labels,
 )
-from inferd.store.description.precedence import FILE_NAME, FLAG, GRAPH, LABELS_FILE, MANIFEST, METADATA, Answers, Known
+from inferd.store.description.precedence import (
+    FILE_NAME,
+    FLAG,
+    GRAPH,
+    LABELS_FILE,
+    MANIFEST,
+    METADATA,
+    KnownDescriptions,
+    Precedence,
+)
 from inferd.store.formats.appended_zip import Archive, find_archive, require_plain_name, unpack
 from inferd.store.formats.bounded_file import ModelFile, read_small
 from inferd.store.formats.onnx_file import SUFFIX as ONNX_SUFFIX
 from inferd.store.formats.onnx_file import read_onnx
 from inferd.store.formats.tflite_file import read_tflite
-from inferd.store.formats.tflite_metadata import LabelFile, Metadata, read_metadata
-from inferd.wire.manifest import Decoder, FileFacts, Manifest, ModelDescription, OutputSection, Task
+from inferd.store.formats.tflite_metadata import LabelFile, ModelMetadata, read_metadata
+from inferd.wire.manifest import Decoder, Manifest, ModelDescription, ModelFileFacts, OutputSection, Task
 
 PREFERRED_LOCALES = ("", "en")
 
@@ -42,16 +51,16 @@ class ModelContents:
     """What the .tflite file holds: facts, metadata and the labels in it."""
 
     sha256: str
-    facts: FileFacts
-    metadata: Metadata | None
-    labels: Labels | None
+    facts: ModelFileFacts
+    metadata: ModelMetadata | None
+    labels: ParsedLabels | None
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenLabels:
     """The labels in use, who told them, and the file they came from where it is one beside the model."""
 
-    labels: Labels | None = None
+    labels: ParsedLabels | None = None
     told_by: str = ""
     file_content: bytes | None = None
     part: str = ""
@@ -73,8 +82,8 @@ def describe(path: Path, overrides: Overrides, name: str | None) -> ModelDescrip
     written = read_small(bundle.manifest, MANIFEST_MAX_BYTES) if bundle.manifest else None
     said = parse_manifest(bundle.manifest.name, written) if bundle.manifest and written is not None else Manifest()
     chosen = _choose_labels(bundle, overrides, said, contents)
-    known = Known(bundle.model.name, overrides, said, contents.metadata, contents.facts)
-    answers = Answers()
+    known = KnownDescriptions(bundle.model.name, overrides, said, contents.metadata, contents.facts)
+    answers = Precedence()
     filled, missing = _fill(known, chosen.labels is not None, answers)
     filled = _identify(filled, bundle, known, name, answers)
     if chosen.labels:
@@ -108,7 +117,7 @@ def read_contents(model: Path) -> ModelContents:
         return ModelContents(file.sha256(), read.facts, metadata, labels)
 
 
-def _labels_within(file: ModelFile, archive: Archive | None, metadata: Metadata) -> Labels | None:
+def _labels_within(file: ModelFile, archive: Archive | None, metadata: ModelMetadata) -> ParsedLabels | None:
     """Return the labels that the metadata attaches to an output; None where it names none or the zip was stripped."""
     named = [entry for tensor in metadata.outputs for entry in tensor.label_files]
     for entry in named:
@@ -147,7 +156,7 @@ def _from_file(file: Path, told_by: str) -> ChosenLabels:
     return ChosenLabels(parse_labels(file.name, content), told_by, content, file.name)
 
 
-def _fill(known: Known, has_labels: bool, answers: Answers) -> tuple[Manifest, list[str]]:  # noqa: FBT001  # a fact, not a flag
+def _fill(known: KnownDescriptions, has_labels: bool, answers: Precedence) -> tuple[Manifest, list[str]]:  # noqa: FBT001  # a fact, not a flag
     """Return the manifest with what is known of task, input and output filled in, and what is missing."""
     flags, said, facts = known.overrides, known.said, known.facts
     said_now = OutputSection(threshold=flags.threshold, top_k=flags.top_k, average=flags.average, limit=flags.limit)
@@ -169,7 +178,9 @@ def _fill(known: Known, has_labels: bool, answers: Answers) -> tuple[Manifest, l
     return filled, [] if task == "raw" else missing_input(picture, section) + missing_output(task, decoder)
 
 
-def _identify(filled: Manifest, bundle: Bundle, known: Known, name: str | None, answers: Answers) -> Manifest:
+def _identify(
+    filled: Manifest, bundle: Bundle, known: KnownDescriptions, name: str | None, answers: Precedence
+) -> Manifest:
     """Return the manifest with name, version and what is told of the model as a whole filled in."""
     said, told = filled.model, known.metadata
     version = told.version.removeprefix("v") or None if told else None

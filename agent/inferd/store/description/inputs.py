@@ -18,11 +18,11 @@ from inferd.store.description.precedence import (
     METADATA,
     OWN_RANGE,
     SHAPE,
-    Answers,
-    Known,
+    KnownDescriptions,
+    Precedence,
 )
 from inferd.store.formats.tflite_metadata import TensorMetadata
-from inferd.wire.manifest import Decoder, FileFacts, InputSection, Layout, Resize, SignalSection
+from inferd.wire.manifest import Decoder, InputSection, Layout, ModelFileFacts, Resize, SignalSection
 
 CHANNELS = (1, 3, 4)
 RANK = 4  # batch and the axes of a picture
@@ -52,7 +52,9 @@ class Picture:
     channels: int
 
 
-def describe_input(known: Known, picture: Picture | None, decoder: Decoder | None, answers: Answers) -> InputSection:
+def describe_input(
+    known: KnownDescriptions, picture: Picture | None, decoder: Decoder | None, answers: Precedence
+) -> InputSection:
     """Fill an [input] section; what is still None cannot be known.
 
     Args:
@@ -88,7 +90,7 @@ def describe_input(known: Known, picture: Picture | None, decoder: Decoder | Non
     )
 
 
-def describe_signal(known: Known, answers: Answers) -> SignalSection:
+def describe_signal(known: KnownDescriptions, answers: Precedence) -> SignalSection:
     """Fill a [signal] section with what the metadata tells of a sound."""
     said, inputs = known.said.signal, known.metadata.inputs if known.metadata else ()
     sound = inputs[0] if len(inputs) == 1 else None
@@ -109,7 +111,7 @@ def missing_input(picture: Picture | None, section: InputSection) -> list[str]:
     return [f"{tensor}, and nothing says what pixels 0 to 255 become; say it with {WAYS_TO_SAY}"]
 
 
-def find_picture(part: str, facts: FileFacts, said: Layout | None) -> Picture | None:
+def find_picture(part: str, facts: ModelFileFacts, said: Layout | None) -> Picture | None:
     """Return the picture input of a model, None where its one input has not the shape of a picture.
 
     Args:
@@ -165,7 +167,7 @@ def _guess(picture: Picture | None, decoder: Decoder | None) -> InputSection:
     )
 
 
-def _color_orders(known: Known, picture: Picture | None) -> tuple[tuple[str, ColorOrder | None], ...]:
+def _color_orders(known: KnownDescriptions, picture: Picture | None) -> tuple[tuple[str, ColorOrder | None], ...]:
     if picture is None:
         return ()
     if picture.channels == 1:
@@ -174,12 +176,12 @@ def _color_orders(known: Known, picture: Picture | None) -> tuple[tuple[str, Col
     return (METADATA, tensor.color_order if tensor else None), (ASSUMED, "rgb")
 
 
-def _picture_metadata(known: Known, picture: Picture | None) -> TensorMetadata | None:
+def _picture_metadata(known: KnownDescriptions, picture: Picture | None) -> TensorMetadata | None:
     return known.metadata.inputs[0] if picture and known.metadata and known.metadata.inputs else None
 
 
 def _normalization(
-    known: Known, picture: Picture | None, decoder: Decoder | None, answers: Answers
+    known: KnownDescriptions, picture: Picture | None, decoder: Decoder | None, answers: Precedence
 ) -> Normalization | None:
     """Return mean and std as one answer: half of it from here and half from there would fit nothing."""
     flags = InputSection(mean=known.overrides.mean, std=known.overrides.std)

@@ -21,14 +21,14 @@ NUMBERED = re.compile(r"(\d{1,9})(?:\s*:\s*|\s+)(\S.*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class ParsedLabels:
     """Labels by position; "" is a gap. `numbered` files may end before the model's last output."""
 
     texts: tuple[str, ...]
     numbered: bool = False
 
 
-def parse_labels(part: str, content: bytes) -> Labels:
+def parse_labels(part: str, content: bytes) -> ParsedLabels:
     """Read a label file.
 
     A file is numbered when every line that is not empty begins with a whole number, a label follows it, and the numbers
@@ -48,17 +48,17 @@ def parse_labels(part: str, content: bytes) -> Labels:
     texts = _spread(part, numbered) if numbered else tuple("" if is_gap(line) else line for line in lines)
     if not any(texts):
         raise ModelError(part, "holds no label; write one label per line")
-    return Labels(texts, bool(numbered))
+    return ParsedLabels(texts, bool(numbered))
 
 
-def given_labels(part: str, texts: Sequence[str]) -> Labels:
+def given_labels(part: str, texts: Sequence[str]) -> ParsedLabels:
     """Return labels that a manifest lists itself.
 
     Raises:
         ModelError: one is too long or cannot be printed.
     """
     cleaned = tuple(_clean(part, number, text) for number, text in enumerate(texts, 1))
-    return Labels(tuple("" if is_gap(text) else text for text in cleaned))
+    return ParsedLabels(tuple("" if is_gap(text) else text for text in cleaned))
 
 
 def is_gap(text: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from inferd.errors import ModelError
 from inferd.records import TensorSpec
 from inferd.store.description.inputs import LOWEST
-from inferd.store.description.labels import Labels
+from inferd.store.description.labels import ParsedLabels
 from inferd.store.description.precedence import (
     ASSUMED,
     DECODER,
@@ -16,11 +16,11 @@ from inferd.store.description.precedence import (
     MANIFEST,
     METADATA,
     QUANTISATION,
-    Answers,
-    Known,
+    KnownDescriptions,
+    Precedence,
 )
-from inferd.store.formats.tflite_metadata import Metadata
-from inferd.wire.manifest import Activation, Decoder, FileFacts, Manifest, OutputSection, Task, TensorFacts
+from inferd.store.formats.tflite_metadata import ModelMetadata
+from inferd.wire.manifest import Activation, Decoder, Manifest, ModelFileFacts, OutputSection, Task, TensorFacts
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ DECODERS: dict[Task, tuple[Decoder, ...]] = {
 LABEL_OFFSET = 0
 
 
-def guess_decoder(facts: FileFacts) -> Decoder | None:
+def guess_decoder(facts: ModelFileFacts) -> Decoder | None:
     """Return the decoder that the outputs are made for, None where they are not known."""
     if any(output.made_by == POSTPROCESS for output in facts.outputs):
         return "tflite_detection_postprocess"
@@ -59,7 +59,7 @@ def guess_decoder(facts: FileFacts) -> Decoder | None:
     return None
 
 
-def guess_task(facts: FileFacts, *, takes_picture: bool, has_labels: bool) -> Task:
+def guess_task(facts: ModelFileFacts, *, takes_picture: bool, has_labels: bool) -> Task:
     """Return what the model seems to be for; "raw" where that cannot be told."""
     if decoder := guess_decoder(facts):
         return next(task for task, decoders in DECODERS.items() if decoder in decoders)
@@ -73,7 +73,7 @@ def guess_task(facts: FileFacts, *, takes_picture: bool, has_labels: bool) -> Ta
     return "classify" if has_labels or (takes_picture and classes > 1 and looks_like_scores) else "raw"
 
 
-def class_count(facts: FileFacts) -> int | None:
+def class_count(facts: ModelFileFacts) -> int | None:
     """Return n where the first output is one row of n values (all other dimensions 1); None elsewhere."""
     if not facts.outputs:
         return None
@@ -87,7 +87,9 @@ def holds_scores(spec: TensorSpec) -> bool:
     return spec.scale == SCORE_SCALE and LOWEST.get(spec.dtype) == spec.zero_point
 
 
-def describe_output(known: Known, task: Task, decoder: Decoder | None, answers: Answers) -> OutputSection:
+def describe_output(
+    known: KnownDescriptions, task: Task, decoder: Decoder | None, answers: Precedence
+) -> OutputSection:
     """Fill an [output] section for a task; `labels` is left as the manifest says it.
 
     Args:
@@ -123,7 +125,7 @@ def describe_output(known: Known, task: Task, decoder: Decoder | None, answers: 
     )
 
 
-def guess_activation(facts: FileFacts, task: Task, decoder: Decoder | None) -> tuple[str, Activation | None]:
+def guess_activation(facts: ModelFileFacts, task: Task, decoder: Decoder | None) -> tuple[str, Activation | None]:
     """Return (who tells, what) turns the outputs into scores 0..1."""
     if task == "classify" and facts.outputs:
         return _classifier_activation(facts.outputs[0])
@@ -138,7 +140,7 @@ def guess_activation(facts: FileFacts, task: Task, decoder: Decoder | None) -> t
     return ASSUMED, None
 
 
-def _threshold(metadata: Metadata | None) -> float | None:
+def _threshold(metadata: ModelMetadata | None) -> float | None:
     told = (tensor.threshold for tensor in metadata.outputs) if metadata else ()
     return next((threshold for threshold in told if threshold is not None), None)
 
@@ -163,7 +165,7 @@ def missing_output(task: Task, decoder: Decoder | None) -> list[str]:
     return [f"nothing says how the outputs become {found}; {where}"]
 
 
-def require_fitting_labels(part: str, facts: FileFacts, manifest: Manifest, labels: Labels | None) -> None:
+def require_fitting_labels(part: str, facts: ModelFileFacts, manifest: Manifest, labels: ParsedLabels | None) -> None:
     """Make sure that a classifier has a label for each output: output i is labels[i + label_offset].
 
     Numbered label files may end early, as they may have gaps.
@@ -180,7 +182,7 @@ def require_fitting_labels(part: str, facts: FileFacts, manifest: Manifest, labe
         raise ModelError(part, _count_mismatch(len(labels.texts), classes, offset))
 
 
-def _fits(labels: Labels, wanted: int) -> bool:
+def _fits(labels: ParsedLabels, wanted: int) -> bool:
     count = len(labels.texts)
     return count == wanted or (labels.numbered and count < wanted)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from inferd.config.settings import Overrides
-from inferd.store.formats.tflite_metadata import Metadata
-from inferd.wire.manifest import FileFacts, Manifest
+from inferd.store.formats.tflite_metadata import ModelMetadata
+from inferd.wire.manifest import Manifest, ModelFileFacts
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ OWN_RANGE = "assumed from quantisation"
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownDescriptions:
     """All that is said about a model, by whom.
 
     Attributes:
@@ -39,11 +39,11 @@ class Known:
     part: str
     overrides: Overrides
     said: Manifest
-    metadata: Metadata | None
-    facts: FileFacts
+    metadata: ModelMetadata | None
+    facts: ModelFileFacts
 
 
-class Answers:
+class Precedence:
     """Who told what, while one description is put together."""
 
     def __init__(self) -> None:

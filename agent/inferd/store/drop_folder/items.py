@@ -29,7 +29,7 @@ PASSING = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FolderEntry:
     """One name in the drop folder, by its path below it.
 
     Attributes:
@@ -45,7 +45,7 @@ class Entry:
     inode: int
 
 
-Listing = Mapping[str, Entry]
+Listing = Mapping[str, FolderEntry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Item:
 
     name: str
     path: str
-    files: tuple[tuple[str, Entry], ...]
+    files: tuple[tuple[str, FolderEntry], ...]
 
     @property
     def followed(self) -> str:
@@ -80,7 +80,7 @@ def followed_name(item: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ListedItems:
     """What a listing holds: items by name, and what is refused, path → why."""
 
     items: dict[str, Item]
@@ -92,15 +92,15 @@ def passing(name: str) -> bool:
     return PASSING.fullmatch(name) is not None
 
 
-def find_items(listing: Listing) -> Found:
+def find_items(listing: Listing) -> ListedItems:
     """Find the models of a listing."""
     refused = {path: why for path, entry in listing.items() if (why := _complaint(path, entry))}
     files = {path: entry for path, entry in sorted(listing.items()) if entry.kind == "file" and path not in refused}
     items = _lying_open(files) + _in_folders(files)
-    return Found({item.name: item for item in items}, refused)
+    return ListedItems({item.name: item for item in items}, refused)
 
 
-def _complaint(path: str, entry: Entry) -> str:
+def _complaint(path: str, entry: FolderEntry) -> str:
     """Return why this is never opened; "" where it may be."""
     name = path.rsplit("/", maxsplit=1)[-1]
     if not name.isprintable() or "\udc80" <= max(name) <= "\udcff":
@@ -118,7 +118,7 @@ def _of_interest(path: str) -> bool:
     return "." not in path or path.endswith((*SUFFIXES, *BESIDE))
 
 
-def _lying_open(files: Mapping[str, Entry]) -> list[Item]:
+def _lying_open(files: Mapping[str, FolderEntry]) -> list[Item]:
     """Return the models that lie in the drop folder itself."""
     here = {path: entry for path, entry in files.items() if "/" not in path}
     models = {path.rpartition(".")[0]: path for path in here if path.endswith(SUFFIXES)}
@@ -138,7 +138,7 @@ def _owner(path: str, stems: set[str]) -> str:
     return max(fitting, key=len, default="")
 
 
-def _in_folders(files: Mapping[str, Entry]) -> list[Item]:
+def _in_folders(files: Mapping[str, FolderEntry]) -> list[Item]:
     """Return the models that have a folder of their own, with or without a version."""
     folders = dict.fromkeys(path.rpartition("/")[0] for path in files if path.rpartition("/")[2] in MODELS)
     return [

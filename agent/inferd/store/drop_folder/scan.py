@@ -10,13 +10,13 @@ import os
 import stat
 from pathlib import Path
 
-from inferd.store.drop_folder.items import Entry, Kind, Listing, passing
+from inferd.store.drop_folder.items import FolderEntry, Kind, Listing, passing
 
 ENTRIES_MAX = 1000  # of one folder; and of all
 DEPTH = 3  # name/version/file
 
 
-class TooMany(Exception):
+class TooManyEntries(Exception):
     """A folder has more entries than are looked at; the text is its path below the drop folder."""
 
 
@@ -27,28 +27,28 @@ def look(folder: Path) -> Listing:
         OSError: the folder is not there, or cannot be read now.
         TooMany: it, or a folder in it, has more entries than are looked at.
     """
-    listing: dict[str, Entry] = {}
+    listing: dict[str, FolderEntry] = {}
     _look(folder, "", 1, listing)
     return listing
 
 
-def _look(folder: Path, below: str, depth: int, listing: dict[str, Entry]) -> None:
+def _look(folder: Path, below: str, depth: int, listing: dict[str, FolderEntry]) -> None:
     with os.scandir(folder) as entries:
         for number, entry in enumerate(entries):
             if number >= ENTRIES_MAX or len(listing) >= ENTRIES_MAX:
-                raise TooMany(below or ".")
+                raise TooManyEntries(below or ".")
             try:
                 found = entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # gone since it was listed
                 continue
             kind = _kind(found.st_mode)
             path = f"{below}{entry.name}"
-            listing[path] = Entry(kind, found.st_size, found.st_mtime_ns, found.st_ino)
+            listing[path] = FolderEntry(kind, found.st_size, found.st_mtime_ns, found.st_ino)
             if kind == "folder" and depth < DEPTH and not passing(entry.name):
                 _look_into(folder / entry.name, f"{path}/", depth + 1, listing)
 
 
-def _look_into(folder: Path, below: str, depth: int, listing: dict[str, Entry]) -> None:
+def _look_into(folder: Path, below: str, depth: int, listing: dict[str, FolderEntry]) -> None:
     """Look into a folder of the drop folder; one that is gone or may not be entered holds nothing."""
     try:
         _look(folder, below, depth, listing)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inferd.store.drop_folder.items import Entry, Found, Item, Listing, find_items, passing
+from inferd.store.drop_folder.items import FolderEntry, Item, ListedItems, Listing, find_items, passing
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class FolderChanges:
     """What a look at the drop folder brought.
 
     Attributes:
@@ -27,7 +27,7 @@ class Changes:
 
 
 @dataclass(slots=True)
-class Waiting:
+class SettlingItem:
     """An item that is being watched: how it looked, since when, and whether it was handed out."""
 
     item: Item
@@ -36,21 +36,21 @@ class Waiting:
     handed_out: bool = False
 
 
-class Settler:
+class SettleWatch:
     """Watches the drop folder's listings, one after the other. Owned by control's main thread."""
 
     def __init__(self, still_s: float) -> None:
         """Hand out items that have not changed for `still_s`."""
         self._still_ns = int(still_s * 1e9)
-        self._watched: dict[str, Waiting] = {}
+        self._watched: dict[str, SettlingItem] = {}
         self._listing: Listing = {}
         self._refused: dict[str, str] = {}
         self._passing: dict[int, tuple[int, int]] = {}
 
-    def look(self, listing: Listing, now_ns: int) -> Changes:
+    def look(self, listing: Listing, now_ns: int) -> FolderChanges:
         """Take the next listing."""
         if listing == self._listing and all(one.handed_out for one in self._watched.values()):
-            return Changes()
+            return FolderChanges()
         self._listing = listing
         found = find_items({path: entry for path, entry in listing.items() if not _is_passing(path)})
         gone = tuple(name for name in self._watched if name not in found.items)
@@ -61,7 +61,7 @@ class Settler:
         self._passing = {
             entry.inode: (entry.size, entry.mtime_ns) for path, entry in listing.items() if _is_passing(path)
         }
-        return Changes(settled, gone, refused)
+        return FolderChanges(settled, gone, refused)
 
     def again(self, name: str, now_ns: int) -> None:
         """Hand an item out once more, after another `still_s` (the disk was full, it changed while it was read)."""
@@ -82,20 +82,20 @@ class Settler:
         if watched is None or watched.fingerprint != fingerprint:
             renamed = all(self._was_passing(entry) for path, entry in item.files if self._is_new(watched, path, entry))
             since_ns = now_ns - self._still_ns if renamed else now_ns
-            watched = self._watched[item.name] = Waiting(item, fingerprint, since_ns)
+            watched = self._watched[item.name] = SettlingItem(item, fingerprint, since_ns)
         if watched.handed_out or now_ns - watched.since_ns < self._still_ns:
             return False
         watched.handed_out = True
         return True
 
-    def _was_passing(self, entry: Entry) -> bool:
+    def _was_passing(self, entry: FolderEntry) -> bool:
         """Whether this very file was there at the last look, whole, under a temporary name."""
         return self._passing.get(entry.inode) == (entry.size, entry.mtime_ns)
 
-    def _is_new(self, watched: Waiting | None, path: str, entry: Entry) -> bool:
+    def _is_new(self, watched: SettlingItem | None, path: str, entry: FolderEntry) -> bool:
         return watched is None or dict(watched.item.files).get(path) != entry
 
-    def _newly_refused(self, found: Found) -> dict[str, str]:
+    def _newly_refused(self, found: ListedItems) -> dict[str, str]:
         new = {path: why for path, why in found.refused.items() if self._refused.get(path) != why}
         self._refused = found.refused
         return new

@@ -20,7 +20,7 @@ BLOCK_BYTES = 1 << 16
 BLOCKS_KEPT = 32  # 2 MiB: a model's tables lie close together, its weights are never visited
 
 
-class Octets(Protocol):
+class ByteSource(Protocol):
     """Bytes that can be read at any offset."""
 
     @property
@@ -32,7 +32,7 @@ class Octets(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class BytesInMemory:
     """Bytes already in memory."""
 
     content: bytes

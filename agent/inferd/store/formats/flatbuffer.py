@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from inferd.errors import ModelError
-from inferd.store.formats.bounded_file import Octets
+from inferd.store.formats.bounded_file import ByteSource
 
 READS_MAX = 1_000_000  # 1 to 2 s of this reader on x86; MobileNet V2 (66 operators) takes 3,800
 READ_UNIT_BYTES = 8  # a long vector costs as much of the budget as so many short reads: that bounds memory, too
@@ -26,7 +26,7 @@ IntegerCode = Literal["b", "B", "H", "i", "I", "q", "Q"]
 class FlatBuffer:
     """One FlatBuffer under a budget."""
 
-    def __init__(self, part: str, octets: Octets, size: int | None = None, reads: int = READS_MAX) -> None:
+    def __init__(self, part: str, octets: ByteSource, size: int | None = None, reads: int = READS_MAX) -> None:
         """Look at `octets`.
 
         Args:
@@ -40,7 +40,7 @@ class FlatBuffer:
         self._octets = octets
         self._reads_left = reads
 
-    def root(self, identifier: bytes) -> Table:
+    def root(self, identifier: bytes) -> FlatBufferTable:
         """Return the root table.
 
         Raises:
@@ -48,7 +48,7 @@ class FlatBuffer:
         """
         if self.size < 8 or self.read(4, 4) != identifier:  # noqa: PLR2004  # root offset and identifier, 4 bytes each
             raise self.damaged(f"it has no {identifier.decode()} mark at byte 4")
-        return Table(self, self.follow(0))
+        return FlatBufferTable(self, self.follow(0))
 
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`.
@@ -87,7 +87,7 @@ class FlatBuffer:
         return ModelError(self.part, f"is damaged or incomplete: {fact}; {BEGIN_AGAIN}")
 
 
-class Table:
+class FlatBufferTable:
     """One table; fields are asked for by their slot in the schema. Absent fields give the default."""
 
     __slots__ = ("_at", "_buffer", "_fields", "_length")
@@ -126,14 +126,14 @@ class Table:
         at = self._place(slot, 4)
         return None if at is None else float(struct.unpack("<f", self._buffer.read(at, 4))[0])
 
-    def table(self, slot: int) -> Table | None:
+    def table(self, slot: int) -> FlatBufferTable | None:
         """Return a sub-table, None where it is absent.
 
         Raises:
             ModelError: it lies outside.
         """
         at = self._place(slot, 4)
-        return None if at is None else Table(self._buffer, self._buffer.follow(at))
+        return None if at is None else FlatBufferTable(self._buffer, self._buffer.follow(at))
 
     def tables(self, slot: int) -> Tables:
         """Return a vector of tables, each read when it is asked for.
@@ -221,10 +221,10 @@ class Tables:
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, index: int) -> Table:
+    def __getitem__(self, index: int) -> FlatBufferTable:
         if not 0 <= index < self._count:
             raise IndexError(index)
-        return Table(self._buffer, self._buffer.follow(self._begin + 4 * index))
+        return FlatBufferTable(self._buffer, self._buffer.follow(self._begin + 4 * index))
 
-    def __iter__(self) -> Iterator[Table]:
+    def __iter__(self) -> Iterator[FlatBufferTable]:
         return (self[index] for index in range(self._count))

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from inferd.store.formats.appended_zip import find_archive
 from inferd.store.formats.bounded_file import ModelFile
-from inferd.store.formats.flatbuffer import FlatBuffer, Table, Tables
+from inferd.store.formats.flatbuffer import FlatBuffer, FlatBufferTable, Tables
 from inferd.store.formats.other_formats import MODEL_MARK
 from inferd.store.formats.tflite_schema import (
     BUILTIN_OPERATORS,
     TENSOR_TYPES,
-    Model,
     Operator,
     OperatorCode,
     Quantization,
+    RootTableSlots,
     SubGraph,
     Tensor,
 )
@@ -39,11 +39,11 @@ def hazards(model: Path) -> tuple[str, ...]:
         root = FlatBuffer(file.name, file, archive.begins if archive else None).root(MODEL_MARK)
         layers = {
             index
-            for index, one in enumerate(root.tables(Model.OPERATOR_CODES))
+            for index, one in enumerate(root.tables(RootTableSlots.OPERATOR_CODES))
             if max(one.integer(OperatorCode.OLD_CODE, "b"), one.integer(OperatorCode.CODE, "i")) == FULLY_CONNECTED
         }
         found: set[str] = set()
-        for graph in root.tables(Model.SUBGRAPHS):
+        for graph in root.tables(RootTableSlots.SUBGRAPHS):
             tensors = graph.tables(SubGraph.TENSORS)
             found |= {f"{kind} weights" for tensor in tensors if (kind := _kind(tensor)) in PACKED}
             for operator in graph.tables(SubGraph.OPERATORS):
@@ -52,7 +52,7 @@ def hazards(model: Path) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _is_mixed(operator: Table, tensors: Tables) -> bool:
+def _is_mixed(operator: FlatBufferTable, tensors: Tables) -> bool:
     """Whether int8 weights with a scale for each channel meet float activations.
 
     A damaged layer is not: what is wrong with it is the runtime's to say.
@@ -66,6 +66,6 @@ def _is_mixed(operator: Table, tensors: Tables) -> bool:
     return _kind(activations) == "float32" and _kind(weights) == "int8" and channels > 1
 
 
-def _kind(tensor: Table) -> str:
+def _kind(tensor: FlatBufferTable) -> str:
     number = tensor.integer(Tensor.TYPE, "b")
     return TENSOR_TYPES[number] if 0 <= number < len(TENSOR_TYPES) else ""

@@ -15,9 +15,9 @@ import msgspec
 
 from inferd.errors import ModelError
 from inferd.records import TensorSpec
-from inferd.store.formats.bounded_file import Octets
-from inferd.store.formats.protobuf import Message
-from inferd.wire.manifest import FileFacts, TensorFacts
+from inferd.store.formats.bounded_file import ByteSource
+from inferd.store.formats.protobuf import ProtobufMessage
+from inferd.wire.manifest import ModelFileFacts, TensorFacts
 
 SUFFIX = ".onnx"
 NODES_MAX = 100_000
@@ -60,7 +60,7 @@ CARRIERS = frozenset(
 BEGINS = re.compile(rb"\x08[\x01-\x7f](?s:.)")  # the IR version comes first, whoever wrote the file
 
 
-def read_onnx(part: str, octets: Octets) -> FileFacts:
+def read_onnx(part: str, octets: ByteSource) -> ModelFileFacts:
     """Read a model.
 
     Args:
@@ -72,7 +72,7 @@ def read_onnx(part: str, octets: Octets) -> FileFacts:
     """
     if octets.size < 3 or not BEGINS.fullmatch(octets.read(0, 3)):  # noqa: PLR2004 - as many as the pattern takes
         raise ModelError(part, "is not an ONNX model; check that the right file was copied")
-    model = Message(part, octets, 0, octets.size)
+    model = ProtobufMessage(part, octets, 0, octets.size)
     graph = model.message(GRAPH)
     if graph is None:
         raise ModelError(part, "holds no graph, so it is no ONNX model; check that the right file was copied")
@@ -84,7 +84,7 @@ def read_onnx(part: str, octets: Octets) -> FileFacts:
     makers = {name: index for index, (_, _, _, outputs) in enumerate(nodes) for name in outputs}
     inputs = tuple(_end(part, one) for one in graph.messages(INPUTS))
     outputs = tuple(_end(part, one) for one in graph.messages(OUTPUTS))
-    return FileFacts(
+    return ModelFileFacts(
         size_bytes=octets.size,
         description=_description(model),
         ops=dict(ops),
@@ -102,7 +102,7 @@ Node = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 """Operator, domain, names of inputs, names of outputs."""
 
 
-def _nodes(part: str, graph: Message) -> list[Node]:
+def _nodes(part: str, graph: ProtobufMessage) -> list[Node]:
     nodes = []
     for node in graph.messages(NODES):
         nodes.append(
@@ -118,7 +118,7 @@ def _nodes(part: str, graph: Message) -> list[Node]:
     return nodes
 
 
-def _stored(part: str, graph: Message) -> dict[str, Message]:
+def _stored(part: str, graph: ProtobufMessage) -> dict[str, ProtobufMessage]:
     """Return the weights by name; old files list them among the inputs too.
 
     Raises:
@@ -134,7 +134,7 @@ def _stored(part: str, graph: Message) -> dict[str, Message]:
     return stored
 
 
-def _scales(nodes: Sequence[Node], stored: Mapping[str, Message]) -> dict[str, tuple[float, int]]:
+def _scales(nodes: Sequence[Node], stored: Mapping[str, ProtobufMessage]) -> dict[str, tuple[float, int]]:
     """Return scale and zero point of each tensor that a node turns into real numbers, or makes of them, per tensor."""
     scales = {}
     for op, _, inputs, outputs in nodes:
@@ -147,13 +147,13 @@ def _scales(nodes: Sequence[Node], stored: Mapping[str, Message]) -> dict[str, t
     return scales
 
 
-def _one_float(tensor: Message) -> float | None:
+def _one_float(tensor: ProtobufMessage) -> float | None:
     """Return the number in a float32 tensor that holds only one."""
     content = tensor.content(RAW) or tensor.content(FLOATS)
     return float(struct.unpack("<f", content)[0]) if len(content) == FLOAT_BYTES else None
 
 
-def _one_whole(tensor: Message) -> int | None:
+def _one_whole(tensor: ProtobufMessage) -> int | None:
     """Return the number in an 8-bit tensor that holds only one."""
     content = tensor.content(RAW)
     if len(content) == 1:
@@ -166,7 +166,7 @@ def _scaled(spec: TensorSpec, scales: Mapping[str, tuple[float, int]]) -> Tensor
     return msgspec.structs.replace(spec, scale=scale, zero_point=zero_point)
 
 
-def _end(part: str, value: Message) -> TensorSpec:
+def _end(part: str, value: ProtobufMessage) -> TensorSpec:
     """Return what is said of an input or output; an open dimension counts as 1.
 
     Raises:
@@ -182,7 +182,7 @@ def _end(part: str, value: Message) -> TensorSpec:
     return TensorSpec(name, tuple(abs(length) for length in signature), dtype, signature)
 
 
-def _lengths(shape: Message | None) -> Iterator[int]:
+def _lengths(shape: ProtobufMessage | None) -> Iterator[int]:
     for dimension in shape.messages(DIMENSION) if shape else ():
         length = dimension.number(LENGTH)
         yield length if length is not None and length >= 0 else -1
@@ -201,7 +201,7 @@ def _made_by(name: str, makers: dict[str, int], nodes: Sequence[Node]) -> str:
     return TFLITE_NAMES.get(op, op)
 
 
-def _description(model: Message) -> str:
+def _description(model: ProtobufMessage) -> str:
     opsets = [opset.number(OPSET_VERSION) for opset in model.messages(OPSETS)]
     maker = f"{model.text(PRODUCER)} {model.text(PRODUCER_VERSION)}".strip()
     told = [model.text(DOC).strip(), f"made by {maker}" if maker else "", f"opset {opsets[0]}" if opsets else ""]

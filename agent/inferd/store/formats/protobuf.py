@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from inferd.errors import ModelError
-from inferd.store.formats.bounded_file import Octets
+from inferd.store.formats.bounded_file import ByteSource
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types; the others are no longer in use
 VARINT_MAX_BYTES = 10
@@ -25,10 +25,10 @@ class Field(NamedTuple):
     end: int
 
 
-class Message:
+class ProtobufMessage:
     """A message, or a message within one: the bytes from `begin` to `end` of a file."""
 
-    def __init__(self, part: str, octets: Octets, begin: int, end: int) -> None:
+    def __init__(self, part: str, octets: ByteSource, begin: int, end: int) -> None:
         """Stand before the first field.
 
         Args:
@@ -55,16 +55,16 @@ class Message:
             if field.number in numbers:
                 yield field
 
-    def messages(self, number: int) -> Iterator[Message]:
+    def messages(self, number: int) -> Iterator[ProtobufMessage]:
         """Yield the messages of this number.
 
         Raises:
             ModelError: the message is damaged.
         """
         for field in self.fields(number):
-            yield Message(self._part, self._octets, field.begin, field.end)
+            yield ProtobufMessage(self._part, self._octets, field.begin, field.end)
 
-    def message(self, number: int) -> Message | None:
+    def message(self, number: int) -> ProtobufMessage | None:
         """Return the first message of this number, None where there is none."""
         return next(self.messages(number), None)
 

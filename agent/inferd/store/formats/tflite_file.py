@@ -14,24 +14,24 @@ from dataclasses import dataclass
 
 from inferd.errors import ModelError
 from inferd.records import TensorSpec
-from inferd.store.formats.bounded_file import Octets
-from inferd.store.formats.flatbuffer import BEGIN_AGAIN, FlatBuffer, Table, Tables
+from inferd.store.formats.bounded_file import ByteSource
+from inferd.store.formats.flatbuffer import BEGIN_AGAIN, FlatBuffer, FlatBufferTable, Tables
 from inferd.store.formats.other_formats import MODEL_MARK, complaint
 from inferd.store.formats.tflite_schema import (
     CUSTOM,
     SIGNATURE_KEY,
     TENSOR_TYPES,
     Buffer,
-    Metadata,
-    Model,
+    MetadataSlots,
     Operator,
     OperatorCode,
     Quantization,
+    RootTableSlots,
     SubGraph,
     Tensor,
     operator_name,
 )
-from inferd.wire.manifest import FileFacts, TensorFacts
+from inferd.wire.manifest import ModelFileFacts, TensorFacts
 
 SCHEMA_VERSION = 3
 HEAD_BYTES = 512  # enough to tell a web page or a text from a model
@@ -44,15 +44,15 @@ CARRIERS = frozenset({"RESHAPE", "QUANTIZE", "DEQUANTIZE", "SQUEEZE"})  # they h
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class TfliteContents:
     """What was read: the facts, and the TFLite metadata as it lies in the file (None where there is none)."""
 
-    facts: FileFacts
+    facts: ModelFileFacts
     metadata: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class GraphOperator:
     """One operator of a graph: its name, the tensor it reads first (-1: none) and those it writes."""
 
     name: str
@@ -60,7 +60,7 @@ class Step:
     outputs: tuple[int, ...]
 
 
-def read_tflite(part: str, octets: Octets, size: int | None = None) -> Contents:
+def read_tflite(part: str, octets: ByteSource, size: int | None = None) -> TfliteContents:
     """Read a model.
 
     Args:
@@ -88,21 +88,21 @@ class TfliteReader:
         """
         self._file = buffer
         self._root = root = buffer.root(MODEL_MARK)
-        version = root.integer(Model.VERSION, "I")
+        version = root.integer(RootTableSlots.VERSION, "I")
         if version != SCHEMA_VERSION:
             raise ModelError(buffer.part, f"has schema version {version}, not {SCHEMA_VERSION}: damaged; {BEGIN_AGAIN}")
-        self._buffers = root.tables(Model.BUFFERS)
+        self._buffers = root.tables(RootTableSlots.BUFFERS)
         self._custom_names: set[str] = set()
-        self._operator_names = tuple(self._name_operator(code) for code in root.tables(Model.OPERATOR_CODES))
-        self._named = {entry.text(Metadata.NAME): entry for entry in root.tables(Model.METADATA)}
+        self._operator_names = tuple(self._name_operator(code) for code in root.tables(RootTableSlots.OPERATOR_CODES))
+        self._named = {entry.text(MetadataSlots.NAME): entry for entry in root.tables(RootTableSlots.METADATA)}
 
-    def contents(self) -> Contents:
+    def contents(self) -> TfliteContents:
         """Walk the whole model.
 
         Raises:
             ModelError: the file is damaged or incomplete.
         """
-        graphs = self._root.tables(Model.SUBGRAPHS)
+        graphs = self._root.tables(RootTableSlots.SUBGRAPHS)
         if not len(graphs):
             raise self._file.damaged("it holds no graph")
         for buffer in self._buffers:
@@ -110,26 +110,28 @@ class TfliteReader:
         steps = [self._steps(graph) for graph in graphs]
         metadata = self._named_content(METADATA_NAME)
         facts = self._facts(graphs[0], steps, has_metadata=metadata is not None)
-        return Contents(facts, metadata)
+        return TfliteContents(facts, metadata)
 
-    def _facts(self, primary: Table, steps: list[list[Step]], *, has_metadata: bool) -> FileFacts:
+    def _facts(
+        self, primary: FlatBufferTable, steps: list[list[GraphOperator]], *, has_metadata: bool
+    ) -> ModelFileFacts:
         ops = Counter(step.name for graph in steps for step in graph)
         makers = _makers(steps[0])
         tensors = primary.tables(SubGraph.TENSORS)
         outputs = self._indices(primary, SubGraph.OUTPUTS, tensors)
-        return FileFacts(
+        return ModelFileFacts(
             size_bytes=self._file.size,
-            description=self._root.text(Model.DESCRIPTION),
+            description=self._root.text(RootTableSlots.DESCRIPTION),
             ops=dict(sorted(ops.items())),
             custom_ops=tuple(sorted(self._custom_names & ops.keys())),
             inputs=tuple(TensorFacts(self._spec(tensors[i])) for i in self._indices(primary, SubGraph.INPUTS, tensors)),
             outputs=tuple(TensorFacts(self._spec(tensors[i]), made_by(i, makers)) for i in outputs),
-            signatures=tuple(entry.text(SIGNATURE_KEY) for entry in self._root.tables(Model.SIGNATURES)),
+            signatures=tuple(entry.text(SIGNATURE_KEY) for entry in self._root.tables(RootTableSlots.SIGNATURES)),
             metadata=has_metadata,
             min_runtime=self._min_runtime(),
         )
 
-    def _name_operator(self, entry: Table) -> str:
+    def _name_operator(self, entry: FlatBufferTable) -> str:
         # Files from before code 127 fill only the old field, newer ones both; the runtime takes the larger one.
         code = max(entry.integer(OperatorCode.OLD_CODE, "b"), entry.integer(OperatorCode.CODE, "i"))
         if not 0 <= code < NEWEST_OPERATOR:
@@ -140,7 +142,7 @@ class TfliteReader:
         self._custom_names.add(name)
         return name
 
-    def _check_buffer(self, buffer: Table) -> tuple[int, int]:
+    def _check_buffer(self, buffer: FlatBufferTable) -> tuple[int, int]:
         begin, length = buffer.span(Buffer.DATA)
         offset, size = buffer.integer(Buffer.OFFSET, "Q"), buffer.integer(Buffer.SIZE, "Q")
         if offset > 1:
@@ -149,29 +151,29 @@ class TfliteReader:
             raise self._file.damaged(f"weights end at byte {begin + length:,}, the file at byte {self._file.size:,}")
         return begin, length
 
-    def _steps(self, graph: Table) -> list[Step]:
+    def _steps(self, graph: FlatBufferTable) -> list[GraphOperator]:
         tensors = graph.tables(SubGraph.TENSORS)
         for tensor in tensors:
             self._check_tensor(tensor)
         return [self._step(operator, len(tensors)) for operator in graph.tables(SubGraph.OPERATORS)]
 
-    def _check_tensor(self, tensor: Table) -> None:
+    def _check_tensor(self, tensor: FlatBufferTable) -> None:
         buffer = tensor.integer(Tensor.BUFFER, "I")
         if buffer and buffer >= len(self._buffers):
             raise self._file.damaged(f"a tensor names buffer {buffer} of {len(self._buffers)}")
         if min(tensor.integers(Tensor.SHAPE), default=0) < 0:
             raise self._file.damaged(f"tensor {tensor.text(Tensor.NAME)!r} has a negative dimension")
 
-    def _step(self, operator: Table, tensors: int) -> Step:
+    def _step(self, operator: FlatBufferTable, tensors: int) -> GraphOperator:
         opcode = operator.integer(Operator.OPCODE, "I")
         if opcode >= len(self._operator_names):
             raise self._file.damaged(f"an operator names entry {opcode} of {len(self._operator_names)} operator codes")
         inputs, outputs = operator.integers(Operator.INPUTS), operator.integers(Operator.OUTPUTS)
         self._check_indices(inputs, -1, tensors)  # -1 stands for an input that is left out
         self._check_indices(outputs, 0, tensors)
-        return Step(self._operator_names[opcode], inputs[0] if inputs else -1, outputs)
+        return GraphOperator(self._operator_names[opcode], inputs[0] if inputs else -1, outputs)
 
-    def _indices(self, graph: Table, slot: int, tensors: Tables) -> tuple[int, ...]:
+    def _indices(self, graph: FlatBufferTable, slot: int, tensors: Tables) -> tuple[int, ...]:
         indices = graph.integers(slot)
         self._check_indices(indices, 0, len(tensors))
         return indices
@@ -181,7 +183,7 @@ class TfliteReader:
             if not lowest <= index < tensors:
                 raise self._file.damaged(f"tensor {index} of {tensors} is asked for")
 
-    def _spec(self, tensor: Table) -> TensorSpec:
+    def _spec(self, tensor: FlatBufferTable) -> TensorSpec:
         name, number = tensor.text(Tensor.NAME), tensor.integer(Tensor.TYPE, "b")
         if not 0 <= number < len(TENSOR_TYPES):
             raise self._file.damaged(f"tensor {name!r} has the unknown type {number}")
@@ -190,7 +192,7 @@ class TfliteReader:
         signature = tensor.integers(Tensor.SHAPE_SIGNATURE) or shape
         return TensorSpec(name, shape, dtype, signature, scale, zero_point)
 
-    def _quantization(self, name: str, tensor: Table) -> tuple[float, int]:
+    def _quantization(self, name: str, tensor: FlatBufferTable) -> tuple[float, int]:
         table = tensor.table(Tensor.QUANTIZATION)
         scales = table.reals(Quantization.SCALE) if table else ()
         if table is None or len(scales) != 1:
@@ -208,7 +210,7 @@ class TfliteReader:
         entry = self._named.get(name)
         if entry is None:
             return None
-        index = entry.integer(Metadata.BUFFER, "I")
+        index = entry.integer(MetadataSlots.BUFFER, "I")
         if index >= len(self._buffers):
             raise self._file.damaged(f"{name} names buffer {index} of {len(self._buffers)}")
         begin, length = self._check_buffer(self._buffers[index])
@@ -219,7 +221,7 @@ class TfliteReader:
         return self._file.read(begin, length)
 
 
-def made_by(tensor: int, makers: dict[int, Step]) -> str:
+def made_by(tensor: int, makers: dict[int, GraphOperator]) -> str:
     """Return the operator that makes a tensor's values, looking through those that only hand them on; "" if none."""
     seen: set[int] = set()
     while (step := makers.get(tensor)) and step.name in CARRIERS and step.source in makers and tensor not in seen:
@@ -228,5 +230,5 @@ def made_by(tensor: int, makers: dict[int, Step]) -> str:
     return step.name if step else ""
 
 
-def _makers(steps: list[Step]) -> dict[int, Step]:
+def _makers(steps: list[GraphOperator]) -> dict[int, GraphOperator]:
     return {output: step for step in steps for output in step.outputs}

@@ -11,8 +11,8 @@ from typing import Literal
 
 from inferd.errors import ModelError
 from inferd.records import ColorOrder
-from inferd.store.formats.bounded_file import Held
-from inferd.store.formats.flatbuffer import FlatBuffer, Table, Tables
+from inferd.store.formats.bounded_file import BytesInMemory
+from inferd.store.formats.flatbuffer import FlatBuffer, FlatBufferTable, Tables
 
 METADATA_MARK = b"M001"
 READS_MAX = 20_000  # the largest of ours takes 120
@@ -98,7 +98,7 @@ class TensorMetadata:
 
 
 @dataclass(frozen=True, slots=True)
-class Metadata:
+class ModelMetadata:
     """What is said of the model and of its primary subgraph's inputs and outputs, in their order."""
 
     name: str
@@ -110,7 +110,7 @@ class Metadata:
     outputs: tuple[TensorMetadata, ...]
 
 
-def read_metadata(part: str, content: bytes) -> Metadata:
+def read_metadata(part: str, content: bytes) -> ModelMetadata:
     """Read the metadata of a model.
 
     Args:
@@ -121,10 +121,10 @@ def read_metadata(part: str, content: bytes) -> Metadata:
         ModelError: it is damaged or made to confuse, or says what cannot be, such as a standard deviation of 0.
     """
     part = f"{part} (its metadata)"
-    root = FlatBuffer(part, Held(content), reads=READS_MAX).root(METADATA_MARK)
+    root = FlatBuffer(part, BytesInMemory(content), reads=READS_MAX).root(METADATA_MARK)
     subgraphs = root.tables(ModelSlots.SUBGRAPHS)
     primary = subgraphs[0] if len(subgraphs) else None
-    return Metadata(
+    return ModelMetadata(
         name=root.text(ModelSlots.NAME),
         description=root.text(ModelSlots.DESCRIPTION),
         version=root.text(ModelSlots.VERSION),
@@ -135,13 +135,13 @@ def read_metadata(part: str, content: bytes) -> Metadata:
     )
 
 
-def _tensors(part: str, subgraph: Table | None, slot: int) -> tuple[TensorMetadata, ...]:
+def _tensors(part: str, subgraph: FlatBufferTable | None, slot: int) -> tuple[TensorMetadata, ...]:
     if subgraph is None:
         return ()
     return tuple(_tensor(part, tensor) for tensor in _few(part, subgraph.tables(slot)))
 
 
-def _tensor(part: str, tensor: Table) -> TensorMetadata:
+def _tensor(part: str, tensor: FlatBufferTable) -> TensorMetadata:
     steps = _steps(part, tensor)
     files = _few(part, tensor.tables(TensorSlots.FILES))
     mean, std = _normalization(part, steps.get(NORMALIZATION))
@@ -164,8 +164,8 @@ def _tensor(part: str, tensor: Table) -> TensorMetadata:
     )
 
 
-def _steps(part: str, tensor: Table) -> dict[int, Table]:
-    found: dict[int, Table] = {}
+def _steps(part: str, tensor: FlatBufferTable) -> dict[int, FlatBufferTable]:
+    found: dict[int, FlatBufferTable] = {}
     for unit in _few(part, tensor.tables(TensorSlots.STEPS)):
         options = unit.table(UnionSlots.TABLE)
         if options is not None:
@@ -173,19 +173,19 @@ def _steps(part: str, tensor: Table) -> dict[int, Table]:
     return found
 
 
-def _content(tensor: Table, kind: int) -> Table | None:
+def _content(tensor: FlatBufferTable, kind: int) -> FlatBufferTable | None:
     content = tensor.table(TensorSlots.CONTENT)
     if content is None or content.integer(UnionSlots.KIND, "B") != kind:
         return None
     return content.table(UnionSlots.TABLE)
 
 
-def _color_order(tensor: Table) -> ColorOrder | None:
+def _color_order(tensor: FlatBufferTable) -> ColorOrder | None:
     picture = _content(tensor, IMAGE_PROPERTIES)
     return COLOR_SPACES.get(picture.integer(0, "b")) if picture else None
 
 
-def _normalization(part: str, options: Table | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _normalization(part: str, options: FlatBufferTable | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
     mean, std = (options.reals(0), options.reals(1)) if options else ((), ())
     if not all(math.isfinite(value) for value in (*mean, *std)) or 0.0 in std or bool(mean) != bool(std):
         raise ModelError(
@@ -194,14 +194,14 @@ def _normalization(part: str, options: Table | None) -> tuple[tuple[float, ...],
     return mean, std
 
 
-def _threshold(part: str, options: Table) -> float:
+def _threshold(part: str, options: FlatBufferTable) -> float:
     threshold = options.real(0) or 0.0
     if not math.isfinite(threshold):
         raise ModelError(part, f"says a score threshold of {threshold}; say it in the manifest, under [output]")
     return threshold
 
 
-def _kind(file: Table) -> int:
+def _kind(file: FlatBufferTable) -> int:
     return file.integer(FileSlots.KIND, "b")
 
 

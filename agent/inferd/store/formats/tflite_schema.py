@@ -49,7 +49,7 @@ TENSOR_TYPES = tuple(
 """Position is the number; numpy's names, those of ml_dtypes where numpy has none, else the schema's own."""
 
 
-class Model:
+class RootTableSlots:
     """Slots of the root table."""
 
     VERSION, OPERATOR_CODES, SUBGRAPHS, DESCRIPTION, BUFFERS, _, METADATA, SIGNATURES = range(8)
@@ -91,7 +91,7 @@ class Buffer:
     DATA, OFFSET, SIZE = range(3)
 
 
-class Metadata:
+class MetadataSlots:
     """Slots of a named buffer."""
 
     NAME, BUFFER = range(2)

@@ -6,14 +6,14 @@ import msgspec
 
 from inferd.errors import StoreError
 from inferd.store.lifecycle.slots import may_serve
-from inferd.store.lifecycle.state import State
+from inferd.store.lifecycle.state import LifecycleState
 
 PASSED_OVER_MAX = 50
 
 replace = msgspec.structs.replace
 
 
-def activate(state: State, key: str, digest: str, verdict_key: str) -> State:
+def activate(state: LifecycleState, key: str, digest: str, verdict_key: str) -> LifecycleState:
     """Take it that a person wants this model now, whatever its version.
 
     Raises:
@@ -33,7 +33,7 @@ def activate(state: State, key: str, digest: str, verdict_key: str) -> State:
     return state.with_slots(key, replace(slots, asked=digest, passed_over=passed))
 
 
-def roll_back(state: State, key: str, at: float) -> State:
+def roll_back(state: LifecycleState, key: str, at: float) -> LifecycleState:
     """Take it that a person wants the model back that served before.
 
     Raises:
@@ -51,7 +51,7 @@ def roll_back(state: State, key: str, at: float) -> State:
     return state.with_slots(key, slots).noted("model.rolled_back", back_to, at, "asked for by a person", key)
 
 
-def pin(state: State, key: str, digest: str, at: float) -> State:
+def pin(state: LifecycleState, key: str, digest: str, at: float) -> LifecycleState:
     """Take it that only this model may serve.
 
     Raises:
@@ -62,7 +62,7 @@ def pin(state: State, key: str, digest: str, at: float) -> State:
     return state.with_slots(key, replace(state.of(key), pin=digest)).noted("model.pinned", digest, at, "", key)
 
 
-def unpin(state: State, key: str, at: float) -> State:
+def unpin(state: LifecycleState, key: str, at: float) -> LifecycleState:
     """Take back a pin."""
     pinned = state.of(key).pin
     if not pinned:
@@ -70,7 +70,7 @@ def unpin(state: State, key: str, at: float) -> State:
     return state.with_slots(key, replace(state.of(key), pin="")).noted("model.unpinned", pinned, at, "", key)
 
 
-def release(state: State, digest: str, at: float) -> State:
+def release(state: LifecycleState, digest: str, at: float) -> LifecycleState:
     """Take a model out of quarantine and forget its verdicts, so that it is tried again.
 
     Raises:
@@ -86,7 +86,7 @@ def release(state: State, digest: str, at: float) -> State:
     return state.noted("model.released", digest, at, "")
 
 
-def forget(state: State, digest: str, at: float) -> State:
+def forget(state: LifecycleState, digest: str, at: float) -> LifecycleState:
     """Throw a model away.
 
     Raises:
@@ -100,7 +100,7 @@ def forget(state: State, digest: str, at: float) -> State:
     return replace(state, versions={one: version for one, version in state.versions.items() if one != digest})
 
 
-def bound(state: State, most: int, most_bytes: int, at: float) -> State:
+def bound(state: LifecycleState, most: int, most_bytes: int, at: float) -> LifecycleState:
     """Throw away the oldest models until no more than so many, and so many bytes, are kept; never one that is held."""
     held = state.held()
     order = sorted(state.versions.values(), key=lambda one: (bool(one.items), one.arrived))

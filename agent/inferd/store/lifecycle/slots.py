@@ -4,7 +4,7 @@
                  │             └─▶ failed: the active one goes on, this one is quarantined
                  └─▶ refused
 
-What is to serve is never an instruction of its own: it is `Slots.serving`, so that whoever reads the state after a
+What is to serve is never an instruction of its own: it is `KeySlots.serving`, so that whoever reads the state after a
 power cut does the same as whoever wrote it. A model goes backwards only in `fail`, `unseat` and a person's `roll_back`
 (`operator_commands.py`), and each says why.
 """
@@ -17,7 +17,17 @@ from functools import reduce
 
 import msgspec
 
-from inferd.store.lifecycle.state import FACTORY, Figures, LogKind, Quarantined, Slots, State, Trial, Verdict, Version
+from inferd.store.lifecycle.state import (
+    FACTORY,
+    KeySlots,
+    LifecycleState,
+    LogKind,
+    Measurements,
+    Quarantined,
+    Trial,
+    Version,
+    VetVerdict,
+)
 from inferd.store.lifecycle.variants import are_variants, better, told
 
 BOX_DEATHS = 2  # a model that took the device down so often is not tried again
@@ -30,7 +40,7 @@ replace = msgspec.structs.replace
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ModelSelection:
     """What an engine key follows.
 
     Attributes:
@@ -59,7 +69,7 @@ def newer(one: Version, other: Version) -> bool:
     return one.arrived > other.arrived
 
 
-def arrive(state: State, version: Version, item: str, at: float) -> State:
+def arrive(state: LifecycleState, version: Version, item: str, at: float) -> LifecycleState:
     """Take it that `item` holds these bytes now; what it held before is retired.
 
     Bytes that come again count as new: whoever copies an old model over a newer one wants the old one back.
@@ -77,7 +87,7 @@ def arrive(state: State, version: Version, item: str, at: float) -> State:
     return state.noted("model.arrived", version.digest, at, f"from {item}")
 
 
-def retire(state: State, item: str, at: float) -> State:
+def retire(state: LifecycleState, item: str, at: float) -> LifecycleState:
     """Take it that the bytes of an item are gone. What serves goes on serving."""
     for digest, version in state.versions.items():
         if item in version.items:
@@ -87,7 +97,7 @@ def retire(state: State, item: str, at: float) -> State:
     return state
 
 
-def judge(state: State, key: str, digest: str, verdict: Verdict, title: str = "") -> State:
+def judge(state: LifecycleState, key: str, digest: str, verdict: VetVerdict, title: str = "") -> LifecycleState:
     """Take a verdict on the model of that digest, which a person calls `title`."""
     slots = state.of(key)
     known = {one: said for one, said in slots.verdicts.items() if one in state.versions or one == digest}
@@ -96,13 +106,13 @@ def judge(state: State, key: str, digest: str, verdict: Verdict, title: str = ""
     return state.noted(kind, digest, verdict.at, verdict.why, key, title)
 
 
-def may_serve(state: State, key: str, digest: str, verdict_key: str) -> bool:
+def may_serve(state: LifecycleState, key: str, digest: str, verdict_key: str) -> bool:
     """Whether a model was accepted under the present circumstances and did no harm since."""
     verdict = state.of(key).verdicts.get(digest)
     return verdict is not None and verdict.accepted and verdict.key == verdict_key and digest not in state.quarantine
 
 
-def choose(state: State, key: str, wish: Wish, verdict_key: str) -> str:
+def choose(state: LifecycleState, key: str, wish: ModelSelection, verdict_key: str) -> str:
     """Return the model that should go on trial now; "" for none.
 
     The factory's is the last resort: it never takes the place of a model that serves, not even of one whose file is gone.
@@ -138,14 +148,14 @@ def choose(state: State, key: str, wish: Wish, verdict_key: str) -> str:
     return "" if stays or best.digest == slots.active else best.digest
 
 
-def begin(state: State, key: str, digest: str, boot_id: str, at: float) -> State:
+def begin(state: LifecycleState, key: str, digest: str, boot_id: str, at: float) -> LifecycleState:
     """Intend the switch to a model; to be on disk before it is made."""
     why = _why_now(state, key, digest)
     slots = replace(state.of(key), trial=Trial(digest, boot_id), asked="")
     return state.with_slots(key, slots).noted("model.trial", digest, at, why, key)
 
 
-def commit(state: State, key: str, at: float, why: str = "") -> State:
+def commit(state: LifecycleState, key: str, at: float, why: str = "") -> LifecycleState:
     """Take it that the model on trial has proved itself."""
     slots = state.of(key)
     if slots.trial is None:
@@ -156,7 +166,7 @@ def commit(state: State, key: str, at: float, why: str = "") -> State:
     return state.with_slots(key, slots).noted("model.committed", digest, at, why, key)
 
 
-def fail(state: State, key: str, code: str, why: str, at: float) -> State:
+def fail(state: LifecycleState, key: str, code: str, why: str, at: float) -> LifecycleState:
     """Take it that the model on trial did harm: quarantine it and go back.
 
     Where there is nothing to go back to, a model that did not take the device down goes on: it is better than none.
@@ -173,12 +183,12 @@ def fail(state: State, key: str, code: str, why: str, at: float) -> State:
     return state.noted("model.rolled_back", slots.active or digest, at, why, key)
 
 
-def doubt(state: State, key: str, why: str, at: float) -> State:
+def doubt(state: LifecycleState, key: str, why: str, at: float) -> LifecycleState:
     """Note what a person should look at in the model that serves, though it is not certain enough to go back."""
     return state.noted("model.doubtful", state.of(key).serving, at, why, key)
 
 
-def strike(state: State, key: str, why: str, at: float) -> State:
+def strike(state: LifecycleState, key: str, why: str, at: float) -> LifecycleState:
     """Take it that the worker died during a trial, perhaps by somebody else's doing; the second death counts."""
     slots = state.of(key)
     if slots.trial is None:
@@ -188,7 +198,7 @@ def strike(state: State, key: str, why: str, at: float) -> State:
     return fail(state, key, "crash", why, at) if trial.worker_deaths >= WORKER_DEATHS else state
 
 
-def unseat(state: State, key: str, why: str, at: float) -> State:
+def unseat(state: LifecycleState, key: str, why: str, at: float) -> LifecycleState:
     """Take it that the active model cannot serve any more (its file is damaged, a new runtime refuses it)."""
     slots = state.of(key)
     lost, back_to = slots.active, "" if slots.previous in state.quarantine else slots.previous
@@ -198,7 +208,7 @@ def unseat(state: State, key: str, why: str, at: float) -> State:
     return state.noted("model.rolled_back", back_to or lost, at, why, key)
 
 
-def wake(state: State, boot_id: str, at: float) -> State:
+def wake(state: LifecycleState, boot_id: str, at: float) -> LifecycleState:
     """Take it that the agent has started: count what an interrupted trial has cost, and stop one that costs too much."""
     for key, slots in state.slots.items():
         if slots.trial is None:
@@ -220,42 +230,42 @@ def wake(state: State, boot_id: str, at: float) -> State:
     return _wake_vetting(state, boot_id)
 
 
-def see(state: State, key: str, item: str, mark: str) -> State:
+def see(state: LifecycleState, key: str, item: str, mark: str) -> LifecycleState:
     """Take it that the files of an item were judged; `mark` tells which, and under which circumstances."""
     kept = {one: seen for one, seen in state.seen.items() if one != f"{key} | {item}"}
     return replace(state, seen={**dict(list(kept.items())[-(QUARANTINED_MAX - 1) :]), f"{key} | {item}": mark})
 
 
-def unsee(state: State) -> State:
+def unsee(state: LifecycleState) -> LifecycleState:
     """Take it that nothing in the drop folder was judged."""
     return replace(state, seen={}, vet_deaths={})
 
 
-def start_vetting(state: State, item: str, boot_id: str) -> State:
+def start_vetting(state: LifecycleState, item: str, boot_id: str) -> LifecycleState:
     """Intend to vet the bytes that an item's fingerprint names; to be on disk before it is done."""
     return replace(state, vetting=item, vetting_boot=boot_id)
 
 
-def end_vetting(state: State) -> State:
+def end_vetting(state: LifecycleState) -> LifecycleState:
     """Take it that the vet child has ended."""
     return replace(state, vetting="", vetting_boot="")
 
 
-def quarantine(state: State, digest: str, why: Quarantined) -> State:
+def quarantine(state: LifecycleState, digest: str, why: Quarantined) -> LifecycleState:
     """Never try a model again by itself; the oldest entries go where there are too many."""
     kept = list(state.quarantine.items())[-(QUARANTINED_MAX - 1) :]
     state = replace(state, quarantine={**dict(kept), digest: why})
     return state.noted("model.quarantined", digest, why.at, why.why, why.key)
 
 
-def _wake_vetting(state: State, boot_id: str) -> State:
+def _wake_vetting(state: LifecycleState, boot_id: str) -> LifecycleState:
     if state.vetting and state.vetting_boot != boot_id:
         deaths = {**state.vet_deaths, state.vetting: state.vet_deaths.get(state.vetting, 0) + 1}
         state = replace(state, vet_deaths=dict(list(deaths.items())[-QUARANTINED_MAX:]))
     return end_vetting(state)
 
 
-def _why_now(state: State, key: str, digest: str) -> str:
+def _why_now(state: LifecycleState, key: str, digest: str) -> str:
     """Return why a model goes on trial that is not simply newer than the active one; "" where it is."""
     slots = state.of(key)
     if slots.asked == digest:
@@ -270,7 +280,7 @@ def _why_now(state: State, key: str, digest: str) -> str:
     return f"{active.title} is newer, but no longer what is followed"
 
 
-def _best_variant(slots: Slots, variants: list[Version], period_ms: float) -> Version:
+def _best_variant(slots: KeySlots, variants: list[Version], period_ms: float) -> Version:
     """Return the variant that suits this device best, by what was measured."""
 
     def best_of(one: Version, other: Version) -> Version:
@@ -279,16 +289,16 @@ def _best_variant(slots: Slots, variants: list[Version], period_ms: float) -> Ve
     return reduce(best_of, variants)
 
 
-def _other_variants(state: State, slots: Slots, chosen: Version) -> str:
+def _other_variants(state: LifecycleState, slots: KeySlots, chosen: Version) -> str:
     """Return the other variants that were accepted, with what was measured of each; "" for none."""
     others = [one for one in state.versions.values() if are_variants(one, chosen) and one.items]
     accepted = [one for one in others if (verdict := slots.verdicts.get(one.digest)) and verdict.accepted]
     return ", ".join(told(one.variant, _figures(slots, one.digest)) for one in accepted)
 
 
-def _figures(slots: Slots, digest: str) -> Figures:
+def _figures(slots: KeySlots, digest: str) -> Measurements:
     verdict = slots.verdicts.get(digest)
-    return verdict.figures if verdict is not None else Figures()
+    return verdict.figures if verdict is not None else Measurements()
 
 
 def _order(version: str) -> tuple[tuple[int, str], ...]:

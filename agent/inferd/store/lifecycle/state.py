@@ -1,4 +1,4 @@
-"""What is remembered of models between starts: frozen records, one `State` in one small file (`state_file.py`).
+"""What is remembered of models between starts: frozen records, one `LifecycleState` in one small file (`state_file.py`).
 
 Times are wall-clock seconds, for people only; no rule compares them. Models are known by the digest of their bundle.
 """
@@ -63,7 +63,7 @@ class Version(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{self.name}{f' v{self.version}' if self.version else ''} ({self.digest[:8]})"
 
 
-class Figures(msgspec.Struct, frozen=True, omit_defaults=True):
+class Measurements(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was measured of a model on this device: its fastest invoke, its memory, and how often it is right (0..1)."""
 
     invoke_ms: float = 0.0
@@ -71,7 +71,7 @@ class Figures(msgspec.Struct, frozen=True, omit_defaults=True):
     accuracy: float | None = None
 
 
-class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+class VetVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a vet child found.
 
     Attributes:
@@ -88,7 +88,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     code: str = ""
     why: str = ""
     at: float = 0.0
-    figures: Figures = Figures()
+    figures: Measurements = Measurements()
 
 
 class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -109,7 +109,7 @@ class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
     worker_deaths: int = 0
 
 
-class Slots(msgspec.Struct, frozen=True, omit_defaults=True):
+class KeySlots(msgspec.Struct, frozen=True, omit_defaults=True):
     """What serves one engine key.
 
     Attributes:
@@ -128,7 +128,7 @@ class Slots(msgspec.Struct, frozen=True, omit_defaults=True):
     asked: str = ""
     pin: str = ""
     passed_over: tuple[str, ...] = ()
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, VetVerdict] = {}
 
     @property
     def serving(self) -> str:
@@ -168,7 +168,7 @@ class LogLine(msgspec.Struct, frozen=True, omit_defaults=True):
     digest: str = ""
 
 
-class State(msgspec.Struct, frozen=True, omit_defaults=True):
+class LifecycleState(msgspec.Struct, frozen=True, omit_defaults=True):
     """All that is remembered.
 
     Attributes:
@@ -187,16 +187,16 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     arrivals: int = 0
     versions: dict[str, Version] = {}
     quarantine: dict[str, Quarantined] = {}
-    slots: dict[str, Slots] = {}
+    slots: dict[str, KeySlots] = {}
     log: tuple[LogLine, ...] = ()
     seen: dict[str, str] = {}
     vetting: str = ""
     vetting_boot: str = ""
     vet_deaths: dict[str, int] = {}
 
-    def of(self, key: str) -> Slots:
+    def of(self, key: str) -> KeySlots:
         """Return the slots of an engine key; empty ones where it is new."""
-        return self.slots.get(key, Slots())
+        return self.slots.get(key, KeySlots())
 
     def title(self, digest: str) -> str:
         """Return what a person calls a model."""
@@ -206,15 +206,15 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
         """Return the models that any engine key holds."""
         return frozenset().union(*(slots.held for slots in self.slots.values()))
 
-    def with_slots(self, key: str, slots: Slots) -> State:
+    def with_slots(self, key: str, slots: KeySlots) -> LifecycleState:
         """Return the state with other slots for an engine key."""
         return msgspec.structs.replace(self, slots={**self.slots, key: slots})
 
-    def with_version(self, version: Version) -> State:
+    def with_version(self, version: Version) -> LifecycleState:
         """Return the state with a version added or replaced."""
         return msgspec.structs.replace(self, versions={**self.versions, version.digest: version})
 
-    def noted(self, kind: LogKind, digest: str, at: float, why: str, key: str = "", title: str = "") -> State:
+    def noted(self, kind: LogKind, digest: str, at: float, why: str, key: str = "", title: str = "") -> LifecycleState:
         """Return the state with a line added to the log; the oldest goes where there are too many.
 
         `title` is what a person calls something that the store does not know.

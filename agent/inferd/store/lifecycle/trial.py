@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from inferd.histogram import HistogramData, merge, quantile
-from inferd.ipc import Replayed, Took
+from inferd.ipc import ShadowReplayDone, TurnTimes
 
 ENOUGH = 20  # frames, before a share of them or a percentile means anything
 LONGEST = 10  # times trial_s: a camera that gives nothing keeps no model on trial for ever
@@ -25,7 +25,7 @@ ENGINE_FAULTS = ("engine_error", "decode_error", NONFINITE)
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class TrialTerms:
     """What a trial demands.
 
     Attributes:
@@ -42,7 +42,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class TrialPassed:
     """The model has proved itself.
 
     Attributes:
@@ -55,7 +55,7 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class TrialFailed:
     """The model did harm: in a word, and in a sentence."""
 
     code: str
@@ -63,7 +63,7 @@ class Failed:
 
 
 @dataclass(slots=True)
-class Watched:
+class TrialCounts:
     """What was counted since the model on trial serves. Owned by control's main thread.
 
     Attributes:
@@ -74,7 +74,7 @@ class Watched:
         excused: why its budget is not held against it; "" where it is.
     """
 
-    terms: Terms
+    terms: TrialTerms
     began_ns: int
     results: int = 0
     faults: Counter[str] = field(default_factory=Counter)
@@ -88,25 +88,27 @@ class Watched:
         self.faults.update({cause: count for cause, count in dropped.items() if cause in ENGINE_FAULTS})
         self.latency = merge(self.latency, latency)
 
-    def verdict(self, now_ns: int) -> Passed | Failed | None:
+    def verdict(self, now_ns: int) -> TrialPassed | TrialFailed | None:
         """Return how the trial ended; None while it goes on."""
         frames, faults = self.results + self.faults.total(), self.faults.total()
         if self.faults[NONFINITE]:
-            return Failed("nonfinite_output", f"{self.faults[NONFINITE]} of its {frames} outputs held NaN or infinity")
+            return TrialFailed(
+                "nonfinite_output", f"{self.faults[NONFINITE]} of its {frames} outputs held NaN or infinity"
+            )
         if faults >= ENOUGH * self.terms.errors and frames >= ENOUGH and faults > self.terms.errors * frames:
             worst = self.faults.most_common(1)[0][0]
-            return Failed("errors", f"{faults} of {frames} frames failed in its trial ({worst})")
+            return TrialFailed("errors", f"{faults} of {frames} frames failed in its trial ({worst})")
         elapsed_s = (now_ns - self.began_ns) / 1e9
         done = self.results >= self.terms.results or (elapsed_s >= self.terms.seconds and self.results > 0)
         if slow := self._slow(done=done):
             return slow
         if done:
-            return Passed(self.excused)
+            return TrialPassed(self.excused)
         if elapsed_s >= LONGEST * self.terms.seconds:
-            return Passed(f"there was not one frame in {elapsed_s:.0f} s to judge it by")
+            return TrialPassed(f"there was not one frame in {elapsed_s:.0f} s to judge it by")
         return None
 
-    def settle(self, now_ns: int, told: Replayed, usual: Took | None) -> Passed | Failed | None:
+    def settle(self, now_ns: int, told: ShadowReplayDone, usual: TurnTimes | None) -> TrialPassed | TrialFailed | None:
         """Return how the trial ended, now that both models were shown the same frames; None where it goes on.
 
         Args:
@@ -116,16 +118,16 @@ class Watched:
         """
         self.asked_ns = 0
         ended = self.verdict(now_ns)
-        if isinstance(ended, Failed) and ended.code == SLOW and self.terms.p95_ms is not None:
+        if isinstance(ended, TrialFailed) and ended.code == SLOW and self.terms.p95_ms is not None:
             self.excused = excuse(told, usual, self.terms.p95_ms)
             return None if self.excused else ended
-        if not isinstance(ended, Passed):
+        if not isinstance(ended, TrialPassed):
             return ended
         if told.found == COLLAPSED:
-            return Failed(COLLAPSED, told.why)
-        return Passed(ended.why, told.why)
+            return TrialFailed(COLLAPSED, told.why)
+        return TrialPassed(ended.why, told.why)
 
-    def _slow(self, *, done: bool) -> Failed | None:
+    def _slow(self, *, done: bool) -> TrialFailed | None:
         p95_ms = quantile(self.latency, 0.95)
         if self.excused or self.terms.p95_ms is None or p95_ms is None or p95_ms <= self.terms.p95_ms:
             return None
@@ -134,11 +136,11 @@ class Watched:
         median_ms = quantile(self.latency, 0.5)
         if median_ms is None or median_ms <= JITTER * self.terms.p95_ms:
             return None
-        return Failed(SLOW, f"its p95 was {p95_ms:.1f} ms in its trial, its budget is {self.terms.p95_ms:g} ms")
+        return TrialFailed(SLOW, f"its p95 was {p95_ms:.1f} ms in its trial, its budget is {self.terms.p95_ms:g} ms")
 
 
 @dataclass(slots=True)
-class Usual:
+class UsualTurnTime:
     """How long a turn takes while nothing is on trial. Owned by control's main thread."""
 
     known: HistogramData = field(default_factory=HistogramData)
@@ -151,14 +153,14 @@ class Usual:
             self.known, self.growing = self.growing, HistogramData()
 
     @property
-    def took(self) -> Took | None:
+    def took(self) -> TurnTimes | None:
         """How long the last few hundred turns took; None before the first."""
         known = self.known if self.known.count else self.growing
         median_ms, p95_ms = quantile(known, 0.5), quantile(known, 0.95)
-        return None if median_ms is None or p95_ms is None else Took(median_ms, p95_ms)
+        return None if median_ms is None or p95_ms is None else TurnTimes(median_ms, p95_ms)
 
 
-def excuse(told: Replayed, usual: Took | None, budget_ms: float) -> str:
+def excuse(told: ShadowReplayDone, usual: TurnTimes | None, budget_ms: float) -> str:
     """Return why a broken budget is the device's doing: the model before is slow now, too; "" where it is the model's.
 
     Args:

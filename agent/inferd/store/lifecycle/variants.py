@@ -6,7 +6,7 @@ the vet child; which of them serves is decided by what was measured here.
 
 from __future__ import annotations
 
-from inferd.store.lifecycle.state import Figures, Version
+from inferd.store.lifecycle.state import Measurements, Version
 from inferd.wire.manifest import ModelDescription
 
 
@@ -22,7 +22,7 @@ def are_variants(one: Version, other: Version) -> bool:
     return same and bool(one.variant and other.variant) and one.variant != other.variant
 
 
-def better(one: Figures, other: Figures, period_ms: float) -> bool:
+def better(one: Measurements, other: Measurements, period_ms: float) -> bool:
     """Whether a variant is to be preferred: it keeps up; then it is more often right; then it is faster.
 
     Args:
@@ -33,13 +33,13 @@ def better(one: Figures, other: Figures, period_ms: float) -> bool:
     return _rank(one, period_ms) > _rank(other, period_ms)
 
 
-def _rank(figures: Figures, period_ms: float) -> tuple[bool, float, float]:
+def _rank(figures: Measurements, period_ms: float) -> tuple[bool, float, float]:
     keeps_up = not period_ms or figures.invoke_ms <= period_ms
     accuracy = figures.accuracy if figures.accuracy is not None and keeps_up else 0.0  # too slow: the fastest of them
     return keeps_up, accuracy, -figures.invoke_ms
 
 
-def told(variant: str, figures: Figures) -> str:
+def told(variant: str, figures: Measurements) -> str:
     """Return a variant and what was measured of it, for people."""
     right = "" if figures.accuracy is None else f"right in {figures.accuracy:.1%}, "
     return f"{variant} ({right}{figures.invoke_ms:.1f} ms, {figures.private_mb:.0f} MB)"

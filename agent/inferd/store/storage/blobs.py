@@ -12,7 +12,16 @@ from typing import BinaryIO
 
 from inferd.errors import StoreError
 from inferd.store.formats.bounded_file import ModelFile
-from inferd.system.files.atomic import DISK, Copied, Disk, clear_away, copy_hashed, make_folder, put, remove_unfinished
+from inferd.system.files.atomic import (
+    DISK,
+    Disk,
+    StagedFile,
+    clear_away,
+    copy_hashed,
+    make_folder,
+    put,
+    remove_unfinished,
+)
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 REMEDIES = {
@@ -126,7 +135,7 @@ class Blobs:
         finally:
             clear_away(copied.path, self._disk)
 
-    def _put(self, copied: Copied) -> Blob:
+    def _put(self, copied: StagedFile) -> Blob:
         path = self.path(copied.sha256)
         put(copied.path, path, self._disk)
         return Blob(copied.sha256, path, copied.size_bytes)

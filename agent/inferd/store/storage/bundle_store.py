@@ -23,7 +23,7 @@ RESERVE_BYTES = 32 << 20  # left free for logs, the state file and the broker's 
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class StagedBundle:
     """A bundle that was copied and waits to be put into its place.
 
     Attributes:
@@ -42,7 +42,7 @@ class Copied:
         return self.folder / self.root
 
 
-class Shelf:
+class BundleStore:
     """The store's folder of bundles. Any number of processes may add; only control removes."""
 
     def __init__(self, state_dir: Path, disk: Disk = DISK) -> None:
@@ -68,7 +68,7 @@ class Shelf:
         return self.path(digest).is_dir()
 
     @contextmanager
-    def copy(self, source: Path) -> Iterator[Copied]:
+    def copy(self, source: Path) -> Iterator[StagedBundle]:
         """Lend a copy of the model at `source` and of all that belongs to it; what is not `put` is removed.
 
         Raises:
@@ -87,7 +87,7 @@ class Shelf:
         finally:
             clear_away(folder, self._disk)
 
-    def put(self, copied: Copied, digest: str) -> Path:
+    def put(self, copied: StagedBundle, digest: str) -> Path:
         """Put a copy into its place and return what `describe` is given; one that is there already is mended by it.
 
         It may be the one that serves, so it is never away: file by file is replaced where it has the same names.
@@ -147,7 +147,7 @@ class Shelf:
         except OSError as exc:
             raise store_error(self._root, exc) from exc
 
-    def _fill(self, folder: Path, bundle: Bundle, files: list[Path]) -> Copied:
+    def _fill(self, folder: Path, bundle: Bundle, files: list[Path]) -> StagedBundle:
         root = _root(bundle)
         inside = folder / root if not root.endswith(bundle.model.name) else folder
         size_bytes = 0
@@ -163,7 +163,7 @@ class Shelf:
                     break
         except OSError as exc:
             raise store_error(folder, exc) from exc
-        return Copied(folder, root, size_bytes)
+        return StagedBundle(folder, root, size_bytes)
 
     def _require_room(self, size_bytes: int) -> None:
         free = shutil.disk_usage(self._root).free

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from inferd.errors import StoreError
-from inferd.store.lifecycle.state import SCHEMA_VERSION, State
+from inferd.store.lifecycle.state import SCHEMA_VERSION, LifecycleState
 from inferd.store.storage.blobs import store_error
 from inferd.system.files.atomic import DISK, Disk, make_folder, remove_unfinished, write_atomic
 
@@ -25,10 +25,10 @@ HEAD = re.compile(rb"inferd models (\d{1,9}) [0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedState:
     """A state as it was read, and in a sentence what had to be healed for it; "" where nothing had."""
 
-    state: State
+    state: LifecycleState
     healed: str = ""
 
 
@@ -48,7 +48,7 @@ class StateFile:
         except OSError as exc:
             raise store_error(folder, exc) from exc
 
-    def load(self) -> Loaded:
+    def load(self) -> LoadedState:
         """Return what was saved last.
 
         Raises:
@@ -57,7 +57,7 @@ class StateFile:
         complaints: list[str] = []
         for path in (self._path, self._before):
             try:
-                return Loaded(_decode(path), "; ".join(complaints))
+                return LoadedState(_decode(path), "; ".join(complaints))
             except FileNotFoundError:
                 continue
             except OSError as exc:
@@ -66,9 +66,9 @@ class StateFile:
                 complaints.append(f"{path.name} is damaged ({exc})")
         if complaints:
             complaints.append("what was known of models is lost, and they are tried again")
-        return Loaded(State(), "; ".join(complaints))
+        return LoadedState(LifecycleState(), "; ".join(complaints))
 
-    def save(self, state: State) -> None:
+    def save(self, state: LifecycleState) -> None:
         """Put the state on the disk; when this returns, a power cut does not take it back.
 
         Raises:
@@ -96,7 +96,7 @@ def _head(content: bytes) -> bytes:
     return f"inferd models {SCHEMA_VERSION} {hashlib.sha256(content).hexdigest()}\n".encode("ascii")
 
 
-def _decode(path: Path) -> State:
+def _decode(path: Path) -> LifecycleState:
     """Read one file.
 
     Raises:
@@ -111,4 +111,4 @@ def _decode(path: Path) -> State:
         raise StoreError(str(path), "was written by a newer inferd; install that one again, or move the file away")
     if head + b"\n" != _head(content):
         raise ValueError("its checksum does not fit")
-    return msgspec.json.decode(content, type=State)
+    return msgspec.json.decode(content, type=LifecycleState)

@@ -87,7 +87,7 @@ DISK = Disk()
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class StagedFile:
     """A whole, synced copy that waits under an unfinished name to be put into its place, or removed."""
 
     path: Path
@@ -135,7 +135,7 @@ def write_atomic(path: Path, content: bytes, disk: Disk = DISK, before: Path | N
         put(unfinished, path, disk)
 
 
-def copy_hashed(source: BinaryIO, folder: Path, disk: Disk = DISK) -> Copied:
+def copy_hashed(source: BinaryIO, folder: Path, disk: Disk = DISK) -> StagedFile:
     """Copy `source` from where it stands into a read-only file in `folder` and sync it.
 
     Raises:
@@ -148,7 +148,7 @@ def copy_hashed(source: BinaryIO, folder: Path, disk: Disk = DISK) -> Copied:
             digest.update(piece)
             size_bytes += len(piece)
         _settle(fd, READ_ONLY, disk)
-    return Copied(unfinished, digest.hexdigest(), size_bytes)
+    return StagedFile(unfinished, digest.hexdigest(), size_bytes)
 
 
 def put(unfinished: Path, path: Path, disk: Disk = DISK) -> None:

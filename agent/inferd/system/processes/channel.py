@@ -30,7 +30,7 @@ def channel_pair() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
-class Closed(WorkerError):
+class ChannelClosed(WorkerError):
     """The other end is gone."""
 
 
@@ -70,7 +70,7 @@ class Channel(Generic[In, Out]):
         """
         try:
             self._send(message, fds, socket.MSG_DONTWAIT)
-        except (BlockingIOError, Closed):
+        except (BlockingIOError, ChannelClosed):
             self.refused += 1
             return False
         return True
@@ -87,9 +87,9 @@ class Channel(Generic[In, Out]):
         try:
             data, fds, flags, _ = socket.recv_fds(self._sock, PACKET_BYTES + 1, MAX_FDS, socket.MSG_CMSG_CLOEXEC)
         except OSError as exc:
-            raise Closed("channel", f"the other process is gone ({exc.strerror})") from exc
+            raise ChannelClosed("channel", f"the other process is gone ({exc.strerror})") from exc
         if not data:
-            raise Closed("channel", "the other process is gone")
+            raise ChannelClosed("channel", "the other process is gone")
         if data == _IN_FILE and fds:
             data = _read_file(fds.pop(0))
         try:
@@ -120,7 +120,7 @@ class Channel(Generic[In, Out]):
         except BlockingIOError:
             raise
         except OSError as exc:
-            raise Closed("channel", f"the other process is gone ({exc.strerror})") from exc
+            raise ChannelClosed("channel", f"the other process is gone ({exc.strerror})") from exc
 
 
 def _in_file(data: bytes) -> BinaryIO:

@@ -4,7 +4,7 @@ A fork costs a few milliseconds and shares the imported pages; a fresh process c
 private memory. multiprocessing's forkserver does the same, but keeps a resource tracker beside it (one more process),
 imports the caller's main module into each child, and gives no pidfd, without which killing by number can hit a stranger.
 
-`Seed` is control's end; `python -m inferd.system.processes.fork_server FD` is the process. Each child gets the descriptors
+`ForkServer` is control's end; `python -m inferd.system.processes.fork_server FD` is the process. Each child gets the descriptors
 it was given and runs one function; it dies when the seed dies, and the seed dies when control dies, however they die.
 """
 
@@ -26,7 +26,7 @@ from typing import Self
 import msgspec
 
 from inferd.errors import ForkRefused, WorkerError
-from inferd.system.processes.channel import Channel, Closed, channel_pair
+from inferd.system.processes.channel import Channel, ChannelClosed, channel_pair
 from inferd.system.processes.process import Exit, Limits, confine, die_with_parent, set_name
 
 START_S = 60.0  # imports from a cold SD card
@@ -94,7 +94,7 @@ class Child:
             self._pidfd = -1
 
 
-class Seed:
+class ForkServer:
     """Control's end of the seed. One thread owns it: it forks children and tells how they ended."""
 
     def __init__(
@@ -147,7 +147,7 @@ class Seed:
         self.wait_ready()
         try:
             self._channel.send(Fork(entry, name, limits), fds)
-        except Closed:
+        except ChannelClosed:
             raise self._gone() from None
         while (answer := self._receive(FORK_S)) is not None:
             message, received = answer
@@ -215,7 +215,7 @@ class Seed:
     def _receive(self, timeout_s: float) -> tuple[ToControl, list[int]] | None:
         try:
             received = self._channel.receive(timeout_s)
-        except Closed:
+        except ChannelClosed:
             raise self._gone() from None
         if received is None:
             return None
@@ -287,7 +287,7 @@ def _fork_one(channel: Channel[Fork, ToControl]) -> int | None:
     """Serve one request. Returns None in the seed; in the child, the exit code its function gave; 0 when control is gone."""
     try:
         received = channel.receive(0)
-    except Closed:
+    except ChannelClosed:
         return 0
     if received is None:
         return None

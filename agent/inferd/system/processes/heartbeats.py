@@ -38,7 +38,7 @@ class Reading:
     busy: Busy
 
 
-class Progress:
+class Heartbeats:
     """The shared page. Made by control, whose `fd` the worker opens again."""
 
     def __init__(self, fd: int) -> None:
@@ -54,9 +54,9 @@ class Progress:
         os.ftruncate(fd, _BYTES)
         return cls(fd)
 
-    def slot(self, index: int) -> Slot:
+    def slot(self, index: int) -> HeartbeatSlot:
         """Return the slot that one thread writes."""
-        return Slot(self._words[index * _WORDS : (index + 1) * _WORDS])
+        return HeartbeatSlot(self._words[index * _WORDS : (index + 1) * _WORDS])
 
     def read(self, index: int) -> Reading:
         """Return what the thread of this slot last wrote."""
@@ -70,7 +70,7 @@ class Progress:
             self.fd = -1
 
 
-class Slot:
+class HeartbeatSlot:
     """The writing side of one thread's progress."""
 
     def __init__(self, words: memoryview) -> None:

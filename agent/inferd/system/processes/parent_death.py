@@ -18,7 +18,7 @@ from typing import IO
 from inferd.system.processes.process import Exit, die_with_parent
 
 
-class Leashed:
+class BoundProgram:
     """A running program, owned by the thread that started it: when that thread ends, the kernel kills the program.
 
     It has a process group of its own, so that Ctrl-C reaches only us and we decide in which order things end.

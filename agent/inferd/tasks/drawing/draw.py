@@ -52,8 +52,8 @@ def draw(
     picture: Array,
     result: Result,
     overlay: Overlay | None = None,
-    zones: Sequence[settings.Zone] = (),
-    lines: Sequence[settings.Line] = (),
+    zones: Sequence[settings.ZoneConfig] = (),
+    lines: Sequence[settings.LineConfig] = (),
 ) -> Array:
     """Return a copy of a picture with what was found in it.
 
@@ -172,7 +172,7 @@ class _Pen:
         cv2.rectangle(self._canvas, (plate.x, plate.y), corner, color, cv2.FILLED)
         self._write(text, (plate.x + self._pad, plate.y + plate.height - self._pad), 1.0, _readable_on(color))
 
-    def zone(self, zone: settings.Zone, count: ZoneCount | None, color: Color) -> None:
+    def zone(self, zone: settings.ZoneConfig, count: ZoneCount | None, color: Color) -> None:
         """Outline a zone and write its name and how many are in it at its first corner."""
         corners = [self._pixel(point) for point in zone.points]
         outline = np.array(corners, np.int32)
@@ -182,7 +182,7 @@ class _Pen:
         cv2.polylines(self._canvas, [outline], isClosed=True, color=color, thickness=self._line, lineType=cv2.LINE_AA)
         self._note(zone.name if count is None else f"{zone.name}: {count.count}", corners[0], color)
 
-    def line(self, line: settings.Line, count: LineCount | None, color: Color) -> None:
+    def line(self, line: settings.LineConfig, count: LineCount | None, color: Color) -> None:
         """Draw a line and write its name and counts at its start."""
         start, end = self._pixel(line.start), self._pixel(line.end)
         cv2.arrowedLine(self._canvas, start, end, DARK, self._line + 2, cv2.LINE_AA, tipLength=0.03)

@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from inferd.config import settings
-from inferd.records import Answer, Box, Label, LineCount, Result
+from inferd.records import Box, Label, LabelSummary, LineCount, Result
 
 EARLY_SHARE = 0.25  # of an interval: a frame may come so much early without losing its turn to jitter
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ReportDecision:
     """What becomes of one result: whether it leaves, and the settled answer where it changed with this result."""
 
     report: bool
-    settled: Answer | None
+    settled: LabelSummary | None
 
 
 class Reporter:
     """Judges the results of one pipeline, in their order. Owned by its loop thread."""
 
-    def __init__(self, rules: settings.Report) -> None:
+    def __init__(self, rules: settings.ReportConfig) -> None:
         """Start without an answer.
 
         Args:
@@ -33,13 +33,13 @@ class Reporter:
         """
         self._rules = rules
         self._needed = max(1, min(rules.hold, rules.window))
-        self._recent: deque[Answer | None] = deque(maxlen=max(1, rules.window))
-        self._settled: Answer | None = None
+        self._recent: deque[LabelSummary | None] = deque(maxlen=max(1, rules.window))
+        self._settled: LabelSummary | None = None
         self._lines: dict[str, LineCount] = {}
         self._owed = False
         self._next_ns = 0
 
-    def judge(self, result: Result, now_ns: int, *, counts: bool = True) -> Verdict:
+    def judge(self, result: Result, now_ns: int, *, counts: bool = True) -> ReportDecision:
         """Return whether a result leaves at `now_ns`, and the settled answer if it has just changed.
 
         "every": all that reach `min_score` leave, no more than `max_per_s`. "change": a result leaves when the settled
@@ -59,21 +59,21 @@ class Reporter:
             wanted = self._rules.when == "every" and not best_score(result) < self._rules.min_score
         report = wanted and self._may_leave(now_ns)
         self._owed &= not report
-        return Verdict(report, self._told() if changed else None)
+        return ReportDecision(report, self._told() if changed else None)
 
     def agrees(self) -> bool | None:
         """Whether the last result says what is settled; None while nothing is."""
         return None if self._settled is None or not self._recent else self._recent[-1] == self._settled
 
-    def _closed(self) -> Verdict:
+    def _closed(self) -> ReportDecision:
         self._recent.clear()
         self._owed = False
-        if self._settled is None or self._settled == Answer({}):
-            return Verdict(report=False, settled=None)
-        self._settled = Answer({})
-        return Verdict(report=False, settled=self._told())
+        if self._settled is None or self._settled == LabelSummary({}):
+            return ReportDecision(report=False, settled=None)
+        self._settled = LabelSummary({})
+        return ReportDecision(report=False, settled=self._told())
 
-    def _told(self) -> Answer | None:
+    def _told(self) -> LabelSummary | None:
         return None if self._settled is None else replace(self._settled, lines=self._lines)
 
     def _crossed(self, result: Result) -> bool:
@@ -81,19 +81,19 @@ class Reporter:
         before, self._lines = self._lines, result.lines or self._lines
         return before != self._lines and self._settled is not None
 
-    def _answer(self, result: Result) -> Answer | None:
+    def _answer(self, result: Result) -> LabelSummary | None:
         """Return what counts of a result; None where it has no labels and no boxes at all."""
         zones = {name: zone.count for name, zone in (result.zones or {}).items()}
         if result.boxes is not None:
-            return Answer(dict(Counter(box.label for box in self._sure(result.boxes))), zones)
+            return LabelSummary(dict(Counter(box.label for box in self._sure(result.boxes))), zones)
         if result.labels is not None:
-            return Answer({label.label: 1 for label in self._sure(result.labels[:1])}, zones)
+            return LabelSummary({label.label: 1 for label in self._sure(result.labels[:1])}, zones)
         return None
 
     def _sure(self, found: Iterable[Box] | Iterable[Label]) -> Iterable[Box | Label]:
         return (each for each in found if each.score >= self._rules.min_score)
 
-    def _settle(self, answer: Answer | None) -> bool:
+    def _settle(self, answer: LabelSummary | None) -> bool:
         """Take an answer; return whether `hold` of the last `window` agree on it and it is another one than before."""
         self._recent.append(answer)
         if answer is None or answer == self._settled or self._recent.count(answer) < self._needed:

@@ -62,7 +62,7 @@ class Track:
 class Tracker:
     """Follows the boxes of one pipeline. Owned by its loop thread; told the time."""
 
-    def __init__(self, rules: settings.Track) -> None:
+    def __init__(self, rules: settings.TrackConfig) -> None:
         """Begin without tracks."""
         self._rules = rules
         self._tracks: list[Track] = []

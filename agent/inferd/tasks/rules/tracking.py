@@ -9,18 +9,21 @@ from msgspec.structs import replace
 from inferd.config import settings
 from inferd.records import Result
 from inferd.tasks.rules.tracker import Tracker
-from inferd.tasks.rules.zones import Line, Zone
+from inferd.tasks.rules.zones import LineCounter, ZoneCounter
 
 
-class Follower:
+class TrackingRules:
     """Adds tracks, zones and lines to the results of one pipeline. Owned by its loop thread; told the time."""
 
     def __init__(
-        self, track: settings.Track, zones: Sequence[settings.Zone] = (), lines: Sequence[settings.Line] = ()
+        self,
+        track: settings.TrackConfig,
+        zones: Sequence[settings.ZoneConfig] = (),
+        lines: Sequence[settings.LineConfig] = (),
     ) -> None:
         """Take the rules; zones and lines need tracks, so they switch tracking on."""
-        self._zones = {zone.name: Zone(zone) for zone in zones}
-        self._lines = {line.name: Line(line) for line in lines}
+        self._zones = {zone.name: ZoneCounter(zone) for zone in zones}
+        self._lines = {line.name: LineCounter(line) for line in lines}
         follows = track.enabled or bool(zones) or bool(lines)
         self._tracker = Tracker(track) if follows else None
         self._now_ns = self._shift_ns = 0

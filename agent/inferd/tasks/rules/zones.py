@@ -33,10 +33,10 @@ def inside(point: Point, polygon: Sequence[Point]) -> bool:
     return odd
 
 
-class Zone:
+class ZoneCounter:
     """One zone of one pipeline. Owned by its loop thread."""
 
-    def __init__(self, rules: settings.Zone) -> None:
+    def __init__(self, rules: settings.ZoneConfig) -> None:
         self._rules = rules
         self._since_ns: dict[int, int] = {}
         self._entered = self._left = 0
@@ -60,10 +60,10 @@ class Zone:
         return ZoneCount(len(here), labels, self._entered, self._left, round(longest_ns / 1e9, 3))
 
 
-class Line:
+class LineCounter:
     """One line of one pipeline. Owned by its loop thread."""
 
-    def __init__(self, rules: settings.Line) -> None:
+    def __init__(self, rules: settings.LineConfig) -> None:
         self._rules = rules
         self._last: dict[int, Point] = {}
         self._in = self._out = 0

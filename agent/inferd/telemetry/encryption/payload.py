@@ -18,8 +18,8 @@ import msgspec
 
 from inferd.errors import LinkError
 from inferd.records import Message
-from inferd.telemetry.connection_errors import Refused
-from inferd.wire.replay import Missed, decode_missed
+from inferd.telemetry.connection_errors import BrokerRefused
+from inferd.wire.replay import MissedMessage, decode_missed
 from inferd.wire.requests import SealedRequest
 from inferd.wire.telemetry import Header
 
@@ -42,7 +42,7 @@ _sealed = msgspec.json.Decoder(Sealed)
 _encoder = msgspec.json.Encoder()
 
 
-class Sealer:
+class PayloadCipher:
     """Seals and opens with one key. Any thread may use it."""
 
     def __init__(self, key: bytes) -> None:
@@ -55,7 +55,7 @@ class Sealer:
             Refused: it has another length, or the library is missing.
         """
         if len(key) != KEY_BYTES:
-            raise Refused(
+            raise BrokerRefused(
                 KEY, f"the key has {len(key)} octets instead of {KEY_BYTES}; make one with `openssl rand -hex 32`"
             )
         self._cipher = _cipher(key)
@@ -95,7 +95,7 @@ class Sealer:
             missed = decode_missed(payload)
         except msgspec.MsgspecError as exc:
             raise LinkError("message", "it is no batch of sealed messages") from exc
-        return _encoder.encode([Missed(one.topic, msgspec.Raw(self.open(bytes(one.message)))) for one in missed])
+        return _encoder.encode([MissedMessage(one.topic, msgspec.Raw(self.open(bytes(one.message)))) for one in missed])
 
     def seal_request(self, verb: str, heard: Header, request: bytes) -> bytes:
         """Return a request that only the device can read, once; it is bound to its verb and to a message of the device.
@@ -135,7 +135,7 @@ class Sealer:
             return None
 
 
-def sealer(key_file: str) -> Sealer | None:
+def sealer(key_file: str) -> PayloadCipher | None:
     """Return what seals with the key in a file; None where there is no file.
 
     Raises:
@@ -146,13 +146,13 @@ def sealer(key_file: str) -> Sealer | None:
     try:
         content = Path(key_file).read_bytes()
     except OSError as exc:
-        raise Refused(KEY, f"{key_file} cannot be read ({exc.strerror})") from exc
+        raise BrokerRefused(KEY, f"{key_file} cannot be read ({exc.strerror})") from exc
     if len(content) == KEY_BYTES:
-        return Sealer(content)
+        return PayloadCipher(content)
     try:
-        return Sealer(bytes.fromhex(content.decode("ascii").strip()))
+        return PayloadCipher(bytes.fromhex(content.decode("ascii").strip()))
     except ValueError as exc:  # UnicodeDecodeError is one
-        raise Refused(
+        raise BrokerRefused(
             KEY, f"{key_file} holds neither 32 octets nor 64 hex digits; `openssl rand -hex 32` makes them"
         ) from exc
 
@@ -171,5 +171,5 @@ def _cipher(key: bytes) -> ChaCha20Poly1305:
     try:
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415 - an optional library
     except ImportError as exc:
-        raise Refused(KEY, "needs the package cryptography; pip install 'inferd[crypto]'") from exc
+        raise BrokerRefused(KEY, "needs the package cryptography; pip install 'inferd[crypto]'") from exc
     return ChaCha20Poly1305(key)

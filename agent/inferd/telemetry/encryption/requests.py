@@ -19,7 +19,7 @@ from inferd.wire.requests import STALE, SealedRequest
 _sealed = msgspec.json.Decoder(SealedRequest)
 
 
-class Speaker(Protocol):
+class MessageCounter(Protocol):
     """Whoever speaks for the device; `seq` is the number of its newest message."""
 
     device: str
@@ -27,10 +27,10 @@ class Speaker(Protocol):
     seq: int
 
 
-class Opener:
+class RequestDecryptor:
     """Owned by control's main thread."""
 
-    def __init__(self, speaker: Speaker, key_file: str) -> None:
+    def __init__(self, speaker: MessageCounter, key_file: str) -> None:
         """Open with the key in a file, read anew for every request; where there is no file, requests are plain.
 
         Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from inferd.telemetry.homeassistant.facts import Entity, Facts
+from inferd.telemetry.homeassistant.facts import DeviceFacts, Entity
 from inferd.wire import topics
 from inferd.wire.requests import LONGEST_INTERVAL_S, SHORTEST_INTERVAL_S
 
@@ -16,7 +16,7 @@ BUTTONS: Mapping[str, str] = {"metrics": "Report now", "reload": "Reload configu
 ID = "home-assistant-{{ now().timestamp() }}"  # an id is obeyed once
 
 
-def settables(facts: Facts) -> Iterator[tuple[str, Entity]]:
+def settables(facts: DeviceFacts) -> Iterator[tuple[str, Entity]]:
     """Yield what can be set and pressed; nothing where the device does not take plain requests."""
     if not facts.obeys:
         return
@@ -26,7 +26,7 @@ def settables(facts: Facts) -> Iterator[tuple[str, Entity]]:
         yield f"request_{verb}", {"platform": "button", "name": name, **_asking(facts, verb, "{}")}
 
 
-def _interval(facts: Facts) -> Entity:
+def _interval(facts: DeviceFacts) -> Entity:
     return {
         "platform": "number",
         "name": "Report interval",
@@ -42,7 +42,7 @@ def _interval(facts: Facts) -> Entity:
     }
 
 
-def _asking(facts: Facts, verb: str, data: str) -> Entity:
+def _asking(facts: DeviceFacts, verb: str, data: str) -> Entity:
     return {
         "command_topic": topics.full_topic(facts.prefix, facts.device, f"{topics.REQUEST}{verb}"),
         "command_template": f'{{"id": "{ID}", "data": {data}}}',

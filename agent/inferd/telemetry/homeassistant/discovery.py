@@ -13,11 +13,11 @@ import msgspec
 
 from inferd.config.telemetry import HomeAssistant
 from inferd.telemetry.homeassistant.entities import entities
-from inferd.telemetry.homeassistant.facts import Entity, Facts
+from inferd.telemetry.homeassistant.facts import DeviceFacts, Entity
 from inferd.wire import topics
 
 
-def messages(facts: Facts, said: HomeAssistant) -> dict[str, bytes]:
+def messages(facts: DeviceFacts, said: HomeAssistant) -> dict[str, bytes]:
     """Return topic → payload, to be retained; everything that is to be known of the device."""
     if said.form == "entity":
         return {
@@ -42,12 +42,12 @@ def removals(before: Mapping[str, bytes], now: Mapping[str, bytes]) -> list[tupl
     return gone
 
 
-def whole(facts: Facts, said: HomeAssistant) -> Entity:
+def whole(facts: DeviceFacts, said: HomeAssistant) -> Entity:
     """Return the one message of the "device" form."""
     return {**_common(facts, said), "components": entities(facts, said)}
 
 
-def _common(facts: Facts, said: HomeAssistant) -> Entity:
+def _common(facts: DeviceFacts, said: HomeAssistant) -> Entity:
     device: Entity = {
         "identifiers": [f"inferd_{facts.device}"],
         "name": said.name or facts.device,
@@ -66,7 +66,7 @@ def _common(facts: Facts, said: HomeAssistant) -> Entity:
     }
 
 
-def _alone(facts: Facts, said: HomeAssistant, entity: Entity) -> Entity:
+def _alone(facts: DeviceFacts, said: HomeAssistant, entity: Entity) -> Entity:
     """Return an entity as the "entity" form tells it: with everything that the others say as well."""
     common = _common(facts, said)
     return {**common, **{key: value for key, value in entity.items() if key != "platform"}}

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from inferd.config.telemetry import HomeAssistant
 from inferd.telemetry.homeassistant.controls import settables
-from inferd.telemetry.homeassistant.facts import Entity, Facts
+from inferd.telemetry.homeassistant.facts import DeviceFacts, Entity
 from inferd.telemetry.metrics import LABEL_VALUES, METRICS, Metric
 from inferd.wire import telemetry, topics
 
@@ -38,7 +38,7 @@ WORDS = {"cpu": "CPU", "rss": "RSS", "pss": "PSS", "fps": "speed", "pct": "", "m
 WORDS |= {"ms": "", "w": "", "mj": "", "mhz": "", "rpm": "speed"}
 
 
-def entities(facts: Facts, said: HomeAssistant) -> dict[str, Entity]:
+def entities(facts: DeviceFacts, said: HomeAssistant) -> dict[str, Entity]:
     """Return every entity by its key, `platform` among what it says."""
     told: dict[str, Entity] = {"event": _events(facts), **dict(settables(facts))}
     for metric in METRICS:
@@ -51,7 +51,7 @@ def entities(facts: Facts, said: HomeAssistant) -> dict[str, Entity]:
     }
 
 
-def _events(facts: Facts) -> Entity:
+def _events(facts: DeviceFacts) -> Entity:
     kinds = list(typing.get_args(telemetry.EventKind))
     told = "{'event_type': value_json.kind, 'message': value_json.message, 'pipeline': value_json.pipeline}"
     return {
@@ -64,7 +64,7 @@ def _events(facts: Facts) -> Entity:
     }
 
 
-def _of_metric(metric: Metric, facts: Facts) -> Iterator[tuple[str, Entity]]:
+def _of_metric(metric: Metric, facts: DeviceFacts) -> Iterator[tuple[str, Entity]]:
     """Yield the entities of one line of the metric table."""
     if metric.group in ("system", "agent"):
         if metric.name in facts.unavailable or (metric.by == "basis" and not facts.basis):
@@ -82,7 +82,7 @@ def _of_metric(metric: Metric, facts: Facts) -> Iterator[tuple[str, Entity]]:
                 yield _sensor(metric, facts, path, f"{pipeline} {_words(metric.name, *value[:1]).lower()}")
 
 
-def _shown_values(metric: Metric, facts: Facts) -> Sequence[tuple[str, ...]]:
+def _shown_values(metric: Metric, facts: DeviceFacts) -> Sequence[tuple[str, ...]]:
     """Return what follows a metric's name in the message, for each figure that becomes an entity."""
     match metric.by:
         case None:
@@ -94,7 +94,7 @@ def _shown_values(metric: Metric, facts: Facts) -> Sequence[tuple[str, ...]]:
     return [(value,) for value in LABEL_VALUES[metric.by]]
 
 
-def _sensor(metric: Metric, facts: Facts, path: tuple[str, ...], name: str) -> tuple[str, Entity]:
+def _sensor(metric: Metric, facts: DeviceFacts, path: tuple[str, ...], name: str) -> tuple[str, Entity]:
     value = "value_json"
     for step in path[:-1]:
         value = f"({value}.get('{step}') or {{}})"
@@ -119,7 +119,7 @@ def _sensor(metric: Metric, facts: Facts, path: tuple[str, ...], name: str) -> t
 
 
 def _of_pipeline(
-    pipeline: str, tasks: Sequence[str], facts: Facts, said: HomeAssistant
+    pipeline: str, tasks: Sequence[str], facts: DeviceFacts, said: HomeAssistant
 ) -> Iterator[tuple[str, Entity]]:
     """Yield what a pipeline sees, how it is, and its model."""
     yield (
@@ -143,7 +143,7 @@ def _of_pipeline(
         yield f"pipeline_{pipeline}_anomaly", _anomaly(pipeline, facts)
 
 
-def _of_counts(pipeline: str, facts: Facts, said: HomeAssistant) -> Iterator[tuple[str, Entity]]:
+def _of_counts(pipeline: str, facts: DeviceFacts, said: HomeAssistant) -> Iterator[tuple[str, Entity]]:
     seen = _seen(pipeline, facts)
     yield (
         f"pipeline_{pipeline}_occupancy",
@@ -190,7 +190,7 @@ def _of_counts(pipeline: str, facts: Facts, said: HomeAssistant) -> Iterator[tup
         )
 
 
-def _anomaly(pipeline: str, facts: Facts) -> Entity:
+def _anomaly(pipeline: str, facts: DeviceFacts) -> Entity:
     return {
         **_seen(pipeline, facts),
         "platform": "binary_sensor",
@@ -200,7 +200,7 @@ def _anomaly(pipeline: str, facts: Facts) -> Entity:
     }
 
 
-def _seen(pipeline: str, facts: Facts) -> Entity:
+def _seen(pipeline: str, facts: DeviceFacts) -> Entity:
     """Return what entities of the settled answer have in common: while the pipeline does not run they are unavailable."""
     runs = "{{ 'online' if value_json.status in ('running', 'degraded') else 'offline' }}"
     return {
@@ -213,7 +213,7 @@ def _seen(pipeline: str, facts: Facts) -> Entity:
     }
 
 
-def _update(pipeline: str, facts: Facts, said: HomeAssistant) -> Entity:
+def _update(pipeline: str, facts: DeviceFacts, said: HomeAssistant) -> Entity:
     """Return the entity of the model; only servers that know the "device" form know `in_progress` (2024.11)."""
     version = "(value_json.version or value_json.digest[:8])"
     told = "'title': value_json.name"

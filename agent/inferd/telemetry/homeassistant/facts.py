@@ -12,7 +12,7 @@ from inferd.wire import topics
 Entity = dict[str, Any]  # Any: a JSON object, as Home Assistant's schemas have it
 
 
-class Facts(msgspec.Struct, frozen=True):
+class DeviceFacts(msgspec.Struct, frozen=True):
     """What there is to tell of.
 
     Attributes:

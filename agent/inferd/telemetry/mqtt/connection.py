@@ -24,10 +24,10 @@ from inferd.errors import LinkError
 from inferd.records import Incoming, Message
 from inferd.system.clock import Clock
 from inferd.system.wakeup import Wakeup
-from inferd.telemetry.connection_errors import Refused, TakenOver, explain, mend
+from inferd.telemetry.connection_errors import BrokerRefused, TakenOver, explain, mend
 from inferd.telemetry.mqtt.socket_options import tuned
 from inferd.telemetry.mqtt.tls import context
-from inferd.telemetry.outgoing.batches import Batch, Hold, Parcel, Seal, hold_within, packet_bytes
+from inferd.telemetry.outgoing.batches import Batch, BatchBounds, Parcel, Seal, hold_within, packet_bytes
 from inferd.wire.topics import REPLAY, client_id, full_topic
 
 CONNECT_S = 5.0
@@ -101,7 +101,7 @@ class Connection:
         return f"broker {self._settings.host}:{self._settings.port}"
 
     @property
-    def hold(self) -> Hold:
+    def hold(self) -> BatchBounds:
         """How much of what was missed one message may hold."""
         topic = full_topic(self._settings.prefix, self._device, REPLAY.path)
         return hold_within(self._largest_bytes, topic, self._device if self._seal else "")
@@ -204,7 +204,7 @@ class Connection:
         except ssl.SSLError as exc:
             self._selector.close()
             why, waiting_helps = explain(exc, self._settings.host)
-            raise (LinkError if waiting_helps else Refused)(self.where, why) from exc
+            raise (LinkError if waiting_helps else BrokerRefused)(self.where, why) from exc
         except (OSError, ValueError) as exc:
             self._selector.close()
             raise LinkError(self.where, mend(exc, CONNECT_S)) from exc
@@ -219,9 +219,11 @@ class Connection:
     def _raise_if_over(self) -> None:
         if self._refusal in _CREDENTIALS:
             user = repr(self._settings.username) if self._settings.username else "clients without a user name"
-            raise Refused(self.where, f"it refuses {user} ({self._refusal}); mend mqtt.username and mqtt.password_file")
+            raise BrokerRefused(
+                self.where, f"it refuses {user} ({self._refusal}); mend mqtt.username and mqtt.password_file"
+            )
         if self._refusal:
-            raise Refused(self.where, f"it refuses us: {self._refusal}")
+            raise BrokerRefused(self.where, f"it refuses us: {self._refusal}")
         if self._ended == TAKEN_OVER:
             raise TakenOver(self.where, "another client has taken our place")
         if self._ended:

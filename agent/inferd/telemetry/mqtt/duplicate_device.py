@@ -17,7 +17,7 @@ def boot_id_of(payload: bytes) -> str:
         return ""
 
 
-class TwinWatch:
+class DuplicateDeviceWatch:
     """Compares the `info` that we sent with the one that the broker has: what we did not say, somebody else did.
 
     The one from before our own arrived may be that of our start before this one; a later one can only be a twin's.

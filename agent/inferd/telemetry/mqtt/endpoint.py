@@ -12,7 +12,7 @@ from inferd.telemetry.mqtt.connection import Connection
 from inferd.telemetry.mqtt.tls import PasswordFile
 
 
-class Route:
+class Endpoint:
     """Any thread may say that the broker is elsewhere; one thread connects."""
 
     def __init__(self, settings: Mqtt, device: str, clock: Clock, listens: Sequence[str]) -> None:

@@ -8,14 +8,14 @@ from collections import deque
 from inferd.records import Incoming
 from inferd.telemetry.connection_errors import TakenOver
 from inferd.telemetry.mqtt.connection import Connection
-from inferd.telemetry.mqtt.duplicate_device import TwinWatch
+from inferd.telemetry.mqtt.duplicate_device import DuplicateDeviceWatch
 
 MAX_INCOMING = 256
 
 log = logging.getLogger(__name__)
 
 
-class Ear:
+class InboundQueue:
     """The link's owner thread hears; any thread may take.
 
     Attributes:
@@ -24,7 +24,7 @@ class Ear:
 
     def __init__(self, device: str, info_topic: str) -> None:
         """Hear as `device`; `info_topic` is the whole topic of its `info`."""
-        self.twins = TwinWatch()
+        self.twins = DuplicateDeviceWatch()
         self._device = device
         self._info_topic = info_topic
         self._incoming: deque[Incoming] = deque(maxlen=MAX_INCOMING)

@@ -18,18 +18,18 @@ from contextlib import closing
 
 from inferd.config.settings import Mqtt
 from inferd.errors import LinkError
-from inferd.records import Incoming, LinkNews, Message
+from inferd.records import Incoming, LinkEvent, Message
 from inferd.system import threads
 from inferd.system.clock import Clock, Jumps
 from inferd.system.wakeup import Wakeup
-from inferd.telemetry.connection_errors import Refused, TakenOver
+from inferd.telemetry.connection_errors import BrokerRefused, TakenOver
 from inferd.telemetry.mqtt.backoff import Backoff
 from inferd.telemetry.mqtt.connection import FOR_LIVE, Connection
-from inferd.telemetry.mqtt.endpoint import Route
-from inferd.telemetry.mqtt.inbound import Ear
-from inferd.telemetry.outgoing.backlog import Stock
-from inferd.telemetry.outgoing.batches import Outgoing, Parcel
-from inferd.telemetry.spool.location import Place
+from inferd.telemetry.mqtt.endpoint import Endpoint
+from inferd.telemetry.mqtt.inbound import InboundQueue
+from inferd.telemetry.outgoing.backlog import Backlog
+from inferd.telemetry.outgoing.batches import Parcel, TimedMessage
+from inferd.telemetry.spool.location import SpoolLocation
 from inferd.wire import topics
 
 ACCEPT_S = 10.0  # a broker that took the TCP connection and does not answer CONNECT is none
@@ -63,7 +63,7 @@ class MqttLink:
         *,
         accept_s: float = ACCEPT_S,
         fresh_s: float = FRESH_S,
-        place: Place | None = None,
+        place: SpoolLocation | None = None,
         listens: Sequence[str] = (),
     ) -> None:
         """Start to connect; returns at once.
@@ -84,12 +84,12 @@ class MqttLink:
         self._backoff = backoff
         self._accept_s = accept_s
         self._wakeup = Wakeup()
-        self._stock = Stock(settings.max_buffered, place, clock, fresh_s, self._wakeup.set)
+        self._stock = Backlog(settings.max_buffered, place, clock, fresh_s, self._wakeup.set)
         info_topic = topics.full_topic(settings.prefix, device, topics.INFO.path)
-        self._ear = Ear(device, info_topic)
+        self._ear = InboundQueue(device, info_topic)
         requests = (topics.full_topic(settings.prefix, device, f"{topics.REQUEST}#"),) if settings.requests else ()
-        self._route = Route(settings, device, clock, (info_topic, *requests, *listens))
-        self._news: deque[LinkNews] = deque(maxlen=16)
+        self._route = Endpoint(settings, device, clock, (info_topic, *requests, *listens))
+        self._news: deque[LinkEvent] = deque(maxlen=16)
         self._closing_by_ns: int | None = None
         self._told = ""
         self._jumps = Jumps(clock)
@@ -119,7 +119,7 @@ class MqttLink:
         """Return what was heard since the last time, oldest first."""
         return self._ear.take()
 
-    def news(self) -> list[LinkNews]:
+    def news(self) -> list[LinkEvent]:
         """Return what a person should hear of the link since the last time."""
         told = [self._news.popleft() for _ in range(len(self._news))]
         return [*told, *self._stock.news()]
@@ -152,7 +152,9 @@ class MqttLink:
                 steady = self._clock.monotonic_ns() - began_ns > STEADY_S * 1e9
                 failures = 1 if steady else failures + 1
                 self._tell(fault)
-                pause_s = self._backoff.slow_s() if isinstance(fault, Refused) else self._backoff.pause_s(failures)
+                pause_s = (
+                    self._backoff.slow_s() if isinstance(fault, BrokerRefused) else self._backoff.pause_s(failures)
+                )
             if not self._pause(pause_s):
                 break
         self._wakeup.close()
@@ -210,7 +212,7 @@ class MqttLink:
         acknowledged, way.acknowledged, way.turned_away = way.acknowledged, [], 0
         for one in acknowledged:
             self._stock.delivered(one)
-            if isinstance(one, Outgoing) and one.message.retain and one.message.topic == topics.INFO.path:
+            if isinstance(one, TimedMessage) and one.message.retain and one.message.topic == topics.INFO.path:
                 self._ear.twins.arrived()
 
     def _hand_over(self, way: Connection) -> bool:
@@ -235,7 +237,7 @@ class MqttLink:
 
     def _say_goodbye(self, way: Connection) -> None:
         """Empty the outbox, say "offline" and leave; where time runs out, the broker says it for us."""
-        if self._deliver(way) and way.send(Outgoing(self._status(topics.OFFLINE))) and self._deliver(way):
+        if self._deliver(way) and way.send(TimedMessage(self._status(topics.OFFLINE))) and self._deliver(way):
             way.leave()
             log.info("mqtt disconnected: %s", way.where)
         else:
@@ -246,7 +248,7 @@ class MqttLink:
     def _leave_for_another(self, way: Connection) -> None:
         """Say "offline" and leave; what waits is for the next broker."""
         ends_ns = self._clock.monotonic_ns() + round(LEAVE_S * 1e9)
-        way.send(Outgoing(self._status(topics.OFFLINE)))
+        way.send(TimedMessage(self._status(topics.OFFLINE)))
         while not way.is_delivered() and (left_s := self._left_s(ends_ns)) > 0:
             self._turn(way, left_s)
         way.leave()
@@ -286,7 +288,7 @@ class MqttLink:
         if why != self._told and self._closing_by_ns is None:
             log.warning("mqtt: %s", why)
             if isinstance(fault, TakenOver):
-                self._news.append(LinkNews("link.twin", why))
+                self._news.append(LinkEvent("link.twin", why))
         self._told = why
 
     def _status(self, payload: bytes) -> Message:

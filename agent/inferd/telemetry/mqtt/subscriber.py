@@ -33,7 +33,7 @@ CLOSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReceivedMessage:
     """A message; `retained` where the broker had it from earlier."""
 
     topic: str
@@ -67,7 +67,7 @@ class Subscriber:
         self._broker = broker
         self._topics = topics
         self._backoff = backoff
-        self._waiting: deque[Heard] = deque(maxlen=MAX_WAITING)
+        self._waiting: deque[ReceivedMessage] = deque(maxlen=MAX_WAITING)
         self._leaving: deque[Message] = deque(maxlen=MAX_LEAVING)
         self._unacknowledged: set[int] = set()
         self._stop = Event()
@@ -76,7 +76,7 @@ class Subscriber:
         self._client = self._make_client(password)
         self._thread = start("mqtt-subscriber", self._run)
 
-    def take(self) -> list[Heard]:
+    def take(self) -> list[ReceivedMessage]:
         """Return what came since the last call, oldest first; never waits."""
         taken = []
         with contextlib.suppress(IndexError):
@@ -199,7 +199,7 @@ class Subscriber:
             return
         if len(self._waiting) == MAX_WAITING:
             self.lost += 1
-        self._waiting.append(Heard(message.topic, payload, message.retain))
+        self._waiting.append(ReceivedMessage(message.topic, payload, message.retain))
 
 
 def _is_status(topic: str, payload: bytes) -> bool:

@@ -7,7 +7,7 @@ import ssl
 from pathlib import Path
 
 from inferd.config.mqtt import Mqtt
-from inferd.telemetry.connection_errors import Refused
+from inferd.telemetry.connection_errors import BrokerRefused
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +30,14 @@ def context(settings: Mqtt) -> ssl.SSLContext | None:
         else:
             made.load_default_certs()
     except OSError as exc:  # SSLError is one
-        raise Refused(
+        raise BrokerRefused(
             "mqtt.ca_file", f"{settings.ca_file} holds no certificate in PEM that can be read ({exc})"
         ) from exc
     try:
         if settings.cert_file:
             made.load_cert_chain(settings.cert_file, settings.key_file, password="")  # never ask on a terminal
     except (OSError, ValueError) as exc:
-        raise Refused(
+        raise BrokerRefused(
             "mqtt.cert_file",
             f"{settings.cert_file} and mqtt.key_file {settings.key_file} are no pair of certificate and key ({exc})",
         ) from exc
@@ -65,7 +65,7 @@ class PasswordFile:
             password = path.read_text(encoding="utf-8").rstrip("\r\n")
             exposed = path.stat().st_mode & OTHERS_MAY_READ
         except (OSError, UnicodeDecodeError) as exc:
-            raise Refused(
+            raise BrokerRefused(
                 "mqtt.password_file", f"{path} cannot be read ({exc}); make it a text file of inferd's own"
             ) from exc
         if exposed and not self._warned:

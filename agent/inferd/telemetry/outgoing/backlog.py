@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from inferd.records import LinkNews, Message
+from inferd.records import LinkEvent, Message
 from inferd.system.clock import Clock
 from inferd.system.threads import Lock
-from inferd.telemetry.outgoing.batch_limit import Caution
-from inferd.telemetry.outgoing.batches import Batch, Hold, Outgoing, Parcel, batch_of, together
+from inferd.telemetry.outgoing.batch_limit import BatchLimit
+from inferd.telemetry.outgoing.batches import Batch, BatchBounds, Parcel, TimedMessage, batch_of, together
 from inferd.telemetry.outgoing.outbox import Outbox
-from inferd.telemetry.spool.location import Place
-from inferd.telemetry.spool.writer_thread import Storage
+from inferd.telemetry.spool.location import SpoolLocation
+from inferd.telemetry.spool.writer_thread import SpoolWriter
 
 FOREVER = 1 << 62
 
 
-class Stock:
+class Backlog:
     """An outbox and, where there is a place for it, a spool. Any thread may put; one thread takes."""
 
     def __init__(
-        self, max_live: int, place: Place | None, clock: Clock, fresh_s: float, tell_ready: Callable[[], None]
+        self, max_live: int, place: SpoolLocation | None, clock: Clock, fresh_s: float, tell_ready: Callable[[], None]
     ) -> None:
         """Read what an earlier process left.
 
@@ -32,10 +32,10 @@ class Stock:
             tell_ready: called where there is something to take again.
         """
         self.outbox = Outbox(max_live)
-        self._storage = Storage(place, clock, tell_ready) if place else None
+        self._storage = SpoolWriter(place, clock, tell_ready) if place else None
         self._clock = clock
         self._fresh_ns = round(fresh_s * 1e9)
-        self._caution = Caution(clock)
+        self._caution = BatchLimit(clock)
         self._handing = Lock()
         """So that nobody takes from the spool what is on its way into the outbox."""
 
@@ -45,12 +45,12 @@ class Stock:
             number = self._storage.spool.put(message.lane, message) if self._storage and message.lane else 0
             self.outbox.put(message, number, self._clock.monotonic_ns())
 
-    def next_live(self, *, window: bool) -> Outgoing | None:
+    def next_live(self, *, window: bool) -> TimedMessage | None:
         """Return what leaves next of what is still of its moment; without `window` only what wants no acknowledgement."""
         self.outbox.age(self._clock.monotonic_ns() - self._fresh_ns)
         return self.outbox.take() if window else self.outbox.take_live()
 
-    def next_missed(self, on_their_way: Sequence[Parcel], hold: Hold) -> Batch | None:
+    def next_missed(self, on_their_way: Sequence[Parcel], hold: BatchBounds) -> Batch | None:
         """Return what leaves next of what has missed its moment; what was sent live and may yet arrive has not.
 
         Args:
@@ -60,7 +60,7 @@ class Stock:
         hold = hold.shrunk(self._caution.halvings())
         if self._storage is not None:
             spool = self._storage.spool
-            sent = [one.number for one in on_their_way if isinstance(one, Outgoing) and one.number]
+            sent = [one.number for one in on_their_way if isinstance(one, TimedMessage) and one.number]
             with self._handing:
                 before = min([*sent, self.outbox.oldest_kept() or FOREVER])
                 records = together(lambda fits: spool.take(before, fits), hold)
@@ -88,9 +88,9 @@ class Stock:
         """Return how many messages the bounds have cost since the start."""
         return self.outbox.dropped + (sum(self._storage.spool.dropped.values()) if self._storage else 0)
 
-    def news(self) -> list[LinkNews]:
+    def news(self) -> list[LinkEvent]:
         """Return what a person should hear of the spool since the last time."""
-        return [LinkNews("link.lossy", why) for why in (self._storage.spool.news() if self._storage else ())]
+        return [LinkEvent("link.lossy", why) for why in (self._storage.spool.news() if self._storage else ())]
 
     def close(self, timeout_s: float) -> None:
         """Put on the disk what is not delivered; give up after `timeout_s`. Twice is fine."""

@@ -9,7 +9,7 @@ MOST_HALVINGS = 15  # 20 kB is nothing after so many: each message goes alone
 FORGET_S = 3600.0
 
 
-class Caution:
+class BatchLimit:
     """A broker may end the connection over a packet that it finds too large, and not say so. For one thread."""
 
     def __init__(self, clock: Clock) -> None:

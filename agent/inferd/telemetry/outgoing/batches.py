@@ -22,7 +22,7 @@ Piece = TypeVar("Piece", Message, Record)
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class TimedMessage:
     """A message on its way, at its moment.
 
     Attributes:
@@ -62,11 +62,11 @@ class Batch:
         return REPLAY.message(encode_missed([seal(one) for one in self.messages] if seal else self.messages))
 
 
-Parcel = Outgoing | Batch
+Parcel = TimedMessage | Batch
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class BatchBounds:
     """How much a batch takes.
 
     Attributes:
@@ -77,7 +77,7 @@ class Hold:
     most_bytes: int = BATCH_BYTES
     sealed_by: str = ""
 
-    def shrunk(self, halvings: int) -> Hold:
+    def shrunk(self, halvings: int) -> BatchBounds:
         """Return one that takes half as much, so many times."""
         return replace(self, most_bytes=self.most_bytes >> halvings)
 
@@ -89,7 +89,7 @@ class Hold:
         return FRAME_BYTES + len(one.topic) + size_bytes
 
 
-def together(take: Callable[[Callable[[Piece], bool]], Piece | None], hold: Hold) -> list[Piece]:
+def together(take: Callable[[Callable[[Piece], bool]], Piece | None], hold: BatchBounds) -> list[Piece]:
     """Return what leaves in one batch.
 
     Args:
@@ -120,7 +120,7 @@ def batch_of(records: list[Record]) -> Batch:
     return Batch(messages, tuple(record.number for record in records))
 
 
-def hold_within(largest_bytes: int, topic: str, sealed_by: str) -> Hold:
+def hold_within(largest_bytes: int, topic: str, sealed_by: str) -> BatchBounds:
     """Return how much a batch to `topic` takes where the broker takes no packet above `largest_bytes`; 0 for no limit."""
     most_bytes = largest_bytes - packet_bytes(topic, Message(topic, b"")) if largest_bytes else BATCH_BYTES
-    return Hold(max(0, min(BATCH_BYTES, most_bytes)), sealed_by)
+    return BatchBounds(max(0, min(BATCH_BYTES, most_bytes)), sealed_by)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from inferd.records import Message
 from inferd.system.threads import Lock
-from inferd.telemetry.outgoing.batches import Batch, Hold, Outgoing, Parcel, together
+from inferd.telemetry.outgoing.batches import Batch, BatchBounds, Parcel, TimedMessage, together
 
 MAX_LASTING = 256  # events and metrics (qos 1); at 20 kB each that is 5 MB in the worst case
 MAX_RETAINED = 512  # topics; a device has two and three for each pipeline
@@ -27,8 +27,8 @@ class Outbox:
         self._lock = Lock()
         self._retained: dict[str, Message] = {}
         self._changed: dict[str, Message] = {}
-        self._lasting: deque[Outgoing] = deque()
-        self._live: deque[Outgoing] = deque()
+        self._lasting: deque[TimedMessage] = deque()
+        self._live: deque[TimedMessage] = deque()
         self._late: deque[Message] = deque()
         self._max_live = max_live
 
@@ -43,27 +43,27 @@ class Outbox:
                 self._changed[message.topic] = message
                 self._forget_oldest_topic()
             elif message.qos:
-                self._lasting.append(Outgoing(message, number, now_ns))
+                self._lasting.append(TimedMessage(message, number, now_ns))
                 self._trim()
             else:
-                self._live.append(Outgoing(message, number, now_ns))
+                self._live.append(TimedMessage(message, number, now_ns))
                 self._trim()
 
-    def take(self) -> Outgoing | None:
+    def take(self) -> TimedMessage | None:
         """Return the next message to send; None where nothing waits that is still of its moment."""
         with self._lock:
             if self._changed:
-                return Outgoing(self._changed.pop(next(iter(self._changed))))
+                return TimedMessage(self._changed.pop(next(iter(self._changed))))
             if self._lasting:
                 return self._lasting.popleft()
             return self._live.popleft() if self._live else None
 
-    def take_live(self) -> Outgoing | None:
+    def take_live(self) -> TimedMessage | None:
         """Return the next message that wants no acknowledgement; None where none waits."""
         with self._lock:
             return self._live.popleft() if self._live else None
 
-    def take_late(self, hold: Hold) -> Batch | None:
+    def take_late(self, hold: BatchBounds) -> Batch | None:
         """Return what leaves next of what was missed, as much as `hold` takes; None where nothing waits."""
         with self._lock:
             missed = together(lambda fits: late.popleft() if (late := self._late) and fits(late[0]) else None, hold)
@@ -102,7 +102,7 @@ class Outbox:
         with self._lock:
             self.dropped += messages
 
-    def _miss(self, one: Outgoing) -> None:
+    def _miss(self, one: TimedMessage) -> None:
         if not one.number:
             self._late.append(one.message)
             self._trim()

@@ -8,21 +8,21 @@ from typing import Any
 import msgspec
 
 from inferd.histogram import HistogramData, merge
-from inferd.records import Incoming, LinkNews, Message
+from inferd.records import Incoming, LinkEvent, Message
 from inferd.system.threads import Lock
-from inferd.telemetry.device_state import DeviceSeen
+from inferd.telemetry.device_state import DeviceState
 from inferd.telemetry.metrics import histogram
 from inferd.telemetry.prometheus.exposition import Family, families
 from inferd.wire.telemetry import Latency, Metrics
 
 
-class Echo:
+class LastMessages:
     """A `parts.Link` that ends here: it hears what the device says. Any thread may ask it."""
 
     connected = True
 
     def __init__(self) -> None:
-        self._seen = DeviceSeen(online=True)
+        self._seen = DeviceState(online=True)
         self._histograms: dict[tuple[str, str], HistogramData] = {}
         self._lock = Lock()
 
@@ -74,7 +74,7 @@ class Echo:
         """Return nothing: nobody speaks here."""
         return []
 
-    def news(self) -> list[LinkNews]:
+    def news(self) -> list[LinkEvent]:
         """Return nothing."""
         return []
 

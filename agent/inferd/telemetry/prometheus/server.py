@@ -12,7 +12,7 @@ from inferd.config.telemetry import Http
 from inferd.errors import LinkError
 from inferd.system.threads import join_all, start
 from inferd.telemetry.prometheus.exposition import PROTOBUF_TYPE, TEXT_TYPE, protobuf, text
-from inferd.telemetry.prometheus.last_messages import Echo
+from inferd.telemetry.prometheus.last_messages import LastMessages
 
 log = logging.getLogger(__name__)
 
@@ -25,14 +25,14 @@ ILL = ("failed",)
 class HttpDoor:
     """Serves on a thread of its own from its construction to `close`."""
 
-    def __init__(self, settings: Http, echo: Echo) -> None:
+    def __init__(self, settings: Http, echo: LastMessages) -> None:
         """Listen.
 
         Raises:
             LinkError: the address cannot be listened on.
         """
 
-        class Request(Answer):
+        class Request(MetricsRequestHandler):
             said = echo
 
         try:
@@ -52,10 +52,10 @@ class HttpDoor:
         join_all([self._thread], CLOSE_S)
 
 
-class Answer(BaseHTTPRequestHandler):
+class MetricsRequestHandler(BaseHTTPRequestHandler):
     """Answers one request; runs on the door's thread."""
 
-    said: Echo
+    said: LastMessages
     timeout = PATIENCE_S
     server_version = "inferd"
     sys_version = ""

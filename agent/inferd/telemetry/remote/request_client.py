@@ -22,7 +22,7 @@ LOOK_S = 0.02
 TRIES = 2  # a request that quotes what is too old is asked again; the refusal itself is new enough
 
 
-class Answer(Header, frozen=True):
+class ReceivedResponse(Header, frozen=True):
     """A response as it is heard."""
 
     id: str = ""
@@ -30,17 +30,17 @@ class Answer(Header, frozen=True):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class Info(Header, frozen=True):
+class ReceivedInfo(Header, frozen=True):
     """What is heard of the device; `sealed` where that cannot be opened."""
 
     sealed: str = ""
 
 
-_info = msgspec.json.Decoder(Info)
-_answer = msgspec.json.Decoder(Answer)
+_info = msgspec.json.Decoder(ReceivedInfo)
+_answer = msgspec.json.Decoder(ReceivedResponse)
 
 
-class Asker:
+class RequestClient:
     """Owned by one thread. Use it in a `with`."""
 
     def __init__(self, broker: Mqtt, device: str, password: str, clock: Clock) -> None:
@@ -60,9 +60,9 @@ class Asker:
         self._where = f"broker {broker.host}:{broker.port}"
         self._clock = clock
         self._sealer = sealer(broker.seal_key_file)
-        self._info: Info | None = None
+        self._info: ReceivedInfo | None = None
         self._online = True
-        self._answers: list[Answer] = []
+        self._answers: list[ReceivedResponse] = []
         self._refused = ""
         topics = [f"{self._below}{topic}" for topic in (INFO.path, STATUS.path, f"{RESPONSE}#")]
         self._ear = Subscriber(broker, topics, password)
@@ -101,7 +101,7 @@ class Asker:
     ) -> None:
         self.close()
 
-    def _await_device(self, ends_ns: int) -> Info:
+    def _await_device(self, ends_ns: int) -> ReceivedInfo:
         """Return the header of what the device has last said of itself."""
         while self._info is None:
             self._turn(ends_ns, "nothing was heard of it; is that its id, and may you read its topics?")
@@ -111,7 +111,7 @@ class Asker:
             raise LinkError(self._device, "seals its messages; name its key with --seal-key-file")
         return self._info
 
-    def _answer(self, verb: str, data: bytes, heard: Header, ends_ns: int) -> Answer:
+    def _answer(self, verb: str, data: bytes, heard: Header, ends_ns: int) -> ReceivedResponse:
         request_id = uuid4().hex
         request = msgspec.json.encode(Request(request_id, msgspec.Raw(data)))
         payload = self._sealer.seal_request(verb, heard, request) if self._sealer else request

@@ -10,7 +10,7 @@ import msgspec
 from inferd.errors import LinkError
 from inferd.records import Incoming
 from inferd.telemetry.connection_errors import Stale
-from inferd.telemetry.encryption.requests import Opener
+from inferd.telemetry.encryption.requests import RequestDecryptor
 from inferd.wire.requests import LIMIT_BYTES, VERBS, Arguments, Request
 from inferd.wire.topics import REQUEST, RESPONSE, full_topic
 
@@ -24,7 +24,7 @@ _request = msgspec.json.Decoder(Request)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AcceptedRequest:
     """A request that is let in."""
 
     verb: str
@@ -33,7 +33,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Turned:
+class RejectedRequest:
     """A request that is turned away, and why."""
 
     verb: str
@@ -41,14 +41,14 @@ class Turned:
     why: str
 
 
-class Gate:
+class RequestFilter:
     """Owned by control's main thread.
 
     Attributes:
         ignored: requests that were not even answered: too many, or asked before.
     """
 
-    def __init__(self, prefix: str, device: str, opener: Opener | None = None) -> None:
+    def __init__(self, prefix: str, device: str, opener: RequestDecryptor | None = None) -> None:
         """Let in what is asked of `device`; `opener` opens requests where messages are sealed."""
         self.ignored = 0
         self._prefix = prefix
@@ -59,7 +59,7 @@ class Gate:
         self._tokens = float(AT_ONCE)
         self._looked_s = 0.0
 
-    def admit(self, incoming: Incoming, now_s: float) -> Asked | Turned | None:
+    def admit(self, incoming: Incoming, now_s: float) -> AcceptedRequest | RejectedRequest | None:
         """Return what is asked, or why it is turned away; None where there is nothing to answer.
 
         Args:
@@ -75,9 +75,11 @@ class Gate:
         try:
             opened, quoted = self._opener.open(verb, incoming.payload) if self._opener else (incoming.payload, 0)
         except Stale as exc:
-            return Turned(verb, _read(msgspec.structs.replace(incoming, payload=exc.request), verb).id, exc.message)
+            return RejectedRequest(
+                verb, _read(msgspec.structs.replace(incoming, payload=exc.request), verb).id, exc.message
+            )
         except LinkError as exc:
-            return Turned(verb, "", exc.message)
+            return RejectedRequest(verb, "", exc.message)
         asked = _read(msgspec.structs.replace(incoming, payload=opened), verb)
         if asked.id and asked.id in self._seen:
             self.ignored += 1
@@ -110,18 +112,20 @@ class Gate:
                 self._opener.forget(forgotten)
 
 
-def _read(incoming: Incoming, verb: str) -> Asked | Turned:
+def _read(incoming: Incoming, verb: str) -> AcceptedRequest | RejectedRequest:
     if len(incoming.payload) > LIMIT_BYTES:
-        return Turned(verb, "", f"a request has at most {LIMIT_BYTES} bytes")
+        return RejectedRequest(verb, "", f"a request has at most {LIMIT_BYTES} bytes")
     try:
         request = _request.decode(incoming.payload)
     except msgspec.MsgspecError as exc:
-        return Turned(verb, "", f'a request is {{"id": "...", "data": {{...}}}}: {exc}')
+        return RejectedRequest(verb, "", f'a request is {{"id": "...", "data": {{...}}}}: {exc}')
     if incoming.retained:
-        return Turned(verb, request.id, "a request must not be retained: it would be obeyed again at every connect")
+        return RejectedRequest(
+            verb, request.id, "a request must not be retained: it would be obeyed again at every connect"
+        )
     if verb not in VERBS:
-        return Turned(verb, request.id, f"there is no such request; there are {', '.join(VERBS)}")
+        return RejectedRequest(verb, request.id, f"there is no such request; there are {', '.join(VERBS)}")
     try:
-        return Asked(verb, request.id, _decoders[verb].decode(request.data))
+        return AcceptedRequest(verb, request.id, _decoders[verb].decode(request.data))
     except msgspec.MsgspecError as exc:
-        return Turned(verb, request.id, f"data: {exc}")
+        return RejectedRequest(verb, request.id, f"data: {exc}")

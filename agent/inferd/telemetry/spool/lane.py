@@ -11,7 +11,7 @@ from inferd.telemetry.spool.record_codec import Record, parse
 
 
 @dataclass(slots=True)
-class Segment:
+class SpoolSegment:
     """A file of a lane that holds records with numbers from `first` on."""
 
     path: Path
@@ -34,11 +34,11 @@ class Segment:
 
 
 @dataclass(slots=True)
-class Shelf:
+class SpoolLane:
     """The segments of one lane, oldest first, and the file that grows."""
 
     folder: Path
-    segments: list[Segment] = field(default_factory=list)
+    segments: list[SpoolSegment] = field(default_factory=list)
     growing: AppendFile | None = None
     doubtful_from: int | None = None
     """Where the last segment must be cut before the next write, after one that failed."""
@@ -49,7 +49,7 @@ class Shelf:
         """What its files take."""
         return sum(segment.size_bytes for segment in self.segments)
 
-    def records(self, segment: Segment) -> list[Record]:
+    def records(self, segment: SpoolSegment) -> list[Record]:
         """Return the records of one segment, read once for as long as it stays the same."""
         if self._cached is None or self._cached[:2] != (segment.path, segment.size_bytes):
             self._cached = (segment.path, segment.size_bytes, segment.read())

@@ -9,7 +9,7 @@ import msgspec
 from inferd.config.mqtt import Mqtt
 
 
-class Place(msgspec.Struct, frozen=True):
+class SpoolLocation(msgspec.Struct, frozen=True):
     """Where a spool lies and how large it may grow.
 
     Attributes:
@@ -25,6 +25,6 @@ class Place(msgspec.Struct, frozen=True):
     commit_s: float
 
 
-def place_of(settings: Mqtt, folder: Path, tail: Path) -> Place | None:
+def place_of(settings: Mqtt, folder: Path, tail: Path) -> SpoolLocation | None:
     """Return where the spool of a configuration lies; None where it wants none."""
-    return Place(folder, tail, settings.spool_mb * 1_000_000, settings.commit_s) if settings.spool_mb else None
+    return SpoolLocation(folder, tail, settings.spool_mb * 1_000_000, settings.commit_s) if settings.spool_mb else None

@@ -18,7 +18,7 @@ from pathlib import Path
 from inferd.records import Lane
 from inferd.system.files.append_only import AppendFile
 from inferd.system.files.atomic import DISK, Disk, make_folder, remove_unfinished, sync_folder, write_atomic
-from inferd.telemetry.spool.lane import Segment, Shelf
+from inferd.telemetry.spool.lane import SpoolLane, SpoolSegment
 from inferd.telemetry.spool.record_codec import LANES, Cursor, Record, frame, frames, parse
 
 CURSOR = "cursor"
@@ -42,7 +42,7 @@ class Segments:
         self._root = root
         self._disk = disk
         self._segment_bytes = segment_bytes
-        self._shelves = {lane: Shelf(root / lane) for lane in LANES}
+        self._shelves = {lane: SpoolLane(root / lane) for lane in LANES}
         self.cursor = Cursor()
         make_folder(root, disk)
         remove_unfinished(root)
@@ -148,7 +148,7 @@ class Segments:
         self._disk.unlink(young.path)
         sync_folder(shelf.folder, self._disk)
         self._disk.unlink(old.path)
-        shelf.segments[at : at + 2] = [Segment(path, old.first, old.level + 1, len(content))]
+        shelf.segments[at : at + 2] = [SpoolSegment(path, old.first, old.level + 1, len(content))]
         return True
 
     def save_cursor(self, cursor: Cursor) -> None:
@@ -165,12 +165,12 @@ class Segments:
         for shelf in self._shelves.values():
             self._stop_growing(shelf)
 
-    def _found(self, folder: Path) -> list[Segment]:
+    def _found(self, folder: Path) -> list[SpoolSegment]:
         """Return a lane's segments by their names, those left out that a thinner one has replaced."""
         named = [(path, match) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
-        found = [Segment(path, int(match[1], 16), int(match[2]), path.stat().st_size) for path, match in named]
+        found = [SpoolSegment(path, int(match[1], 16), int(match[2]), path.stat().st_size) for path, match in named]
         found.sort(key=lambda segment: (segment.first, -segment.level))
-        kept: list[Segment] = []
+        kept: list[SpoolSegment] = []
         replaced_through = 0
         for at, segment in enumerate(found):
             twin = found[at + 1] if at + 1 < len(found) else None
@@ -182,14 +182,14 @@ class Segments:
             kept.append(segment)
         return [segment for segment in kept if segment is not kept[-1] or self._is_worth_keeping(segment)]
 
-    def _is_worth_keeping(self, last: Segment) -> bool:
+    def _is_worth_keeping(self, last: SpoolSegment) -> bool:
         """Whether the newest segment holds anything; a name without content would stand in the way of the next one."""
         if last.read():
             return True
         self._disk.unlink(last.path)
         return False
 
-    def _append(self, shelf: Shelf, records: Sequence[Record]) -> None:
+    def _append(self, shelf: SpoolLane, records: Sequence[Record]) -> None:
         self._mend(shelf)
         if shelf.growing is not None and shelf.growing.size_bytes >= self._segment_bytes:
             self._stop_growing(shelf)
@@ -206,12 +206,12 @@ class Segments:
         shelf.doubtful_from = None
         segment.size_bytes = growing.size_bytes
 
-    def _begin(self, shelf: Shelf, first: int) -> None:
+    def _begin(self, shelf: SpoolLane, first: int) -> None:
         path = shelf.folder / _name(first, 0)
         shelf.growing = AppendFile(path, self._disk)
-        shelf.segments.append(Segment(path, first, 0, 0))
+        shelf.segments.append(SpoolSegment(path, first, 0, 0))
 
-    def _mend(self, shelf: Shelf) -> None:
+    def _mend(self, shelf: SpoolLane) -> None:
         """Cut off what a failed write may have left; the rest of that segment was synced."""
         if shelf.doubtful_from is None:
             return
@@ -224,14 +224,14 @@ class Segments:
             shelf.segments.pop()
         shelf.doubtful_from = None
 
-    def _remove_oldest(self, shelf: Shelf) -> None:
+    def _remove_oldest(self, shelf: SpoolLane) -> None:
         if len(shelf.segments) == 1:
             self._stop_growing(shelf)
             shelf.doubtful_from = None
         self._disk.unlink(shelf.segments[0].path)
         del shelf.segments[0]
 
-    def _stop_growing(self, shelf: Shelf) -> None:
+    def _stop_growing(self, shelf: SpoolLane) -> None:
         if shelf.growing is not None:
             shelf.growing.close()
             shelf.growing = None
@@ -241,7 +241,7 @@ def _name(first: int, level: int) -> str:
     return f"{first:016x}-{level}.seg"
 
 
-def _two_of_a_level(segments: Sequence[Segment], above: int, levels: int) -> int | None:
+def _two_of_a_level(segments: Sequence[SpoolSegment], above: int, levels: int) -> int | None:
     """Return where the two oldest neighbours of the commonest level stand that may still be thinned."""
     pairs: dict[int, list[int]] = {}
     for at, (old, young) in enumerate(pairwise(segments)):

@@ -21,10 +21,10 @@ from inferd.system.files.atomic import DISK, Disk
 from inferd.system.threads import Lock
 from inferd.telemetry.spool.downsampling import LEVELS, thinner
 from inferd.telemetry.spool.ledger import Ledger
-from inferd.telemetry.spool.location import Place
+from inferd.telemetry.spool.location import SpoolLocation
 from inferd.telemetry.spool.record_codec import LANES, Cursor, Delivered, Record, frame, pieces
 from inferd.telemetry.spool.segments import Segments
-from inferd.telemetry.spool.write_ahead import Tail
+from inferd.telemetry.spool.write_ahead import WriteAhead
 
 COMMIT_RECORDS = 64
 READ_AHEAD = 64  # records; at 20 kB each that is 1.3 MB at the most
@@ -44,7 +44,7 @@ class Spool:
 
     def __init__(
         self,
-        place: Place,
+        place: SpoolLocation,
         clock: Clock,
         wake: Callable[[], None],
         tell_ready: Callable[[], None],
@@ -71,7 +71,7 @@ class Spool:
         self._fault = ""
         self._dirty_since_ns: int | None = None
         self._not_before_ns = 0
-        self._tail = Tail(place.tail, disk)
+        self._tail = WriteAhead(place.tail, disk)
         self._segments: Segments | None = None
         try:
             self._segments = self._opened()

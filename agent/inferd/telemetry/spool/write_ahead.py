@@ -17,7 +17,7 @@ MAX_BYTES = 4 << 20  # of each file; reached only where nothing can be committed
 NAMES = ("tail-0", "tail-1")
 
 
-class Tail:
+class WriteAhead:
     """Never raises: where it cannot be written, there is none, and `fault` says why."""
 
     def __init__(self, folder: Path, disk: Disk = DISK) -> None:

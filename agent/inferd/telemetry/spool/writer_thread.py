@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 from inferd.system import threads
 from inferd.system.clock import Clock
-from inferd.telemetry.spool.location import Place
+from inferd.telemetry.spool.location import SpoolLocation
 from inferd.telemetry.spool.spool import Spool
 
 log = logging.getLogger(__name__)
 
 
-class Storage:
+class SpoolWriter:
     """Owns a spool; its thread does what waits for the disk, so that neither control nor the link ever does."""
 
-    def __init__(self, place: Place, clock: Clock, tell_ready: Callable[[], None]) -> None:
+    def __init__(self, place: SpoolLocation, clock: Clock, tell_ready: Callable[[], None]) -> None:
         """Read what is there and start to write.
 
         Args:

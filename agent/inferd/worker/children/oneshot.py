@@ -20,7 +20,7 @@ from inferd.sources.crops import cut
 from inferd.system.clock import Clock, SystemClock
 from inferd.system.processes.channel import Channel
 from inferd.tasks.drawing.draw import bgr, draw, png
-from inferd.tasks.rules.tracking import Follower
+from inferd.tasks.rules.tracking import TrackingRules
 from inferd.worker.capture import open_source, settle
 from inferd.worker.cascade import best
 
@@ -57,7 +57,7 @@ def main(channel_fd: int) -> int:
                 engine.reset()  # inputs of one command have nothing to do with each other, nor have the tasks' averages
                 steps = build_steps(request.description, engine, WHOLE_PICTURE)
                 look = _look_closer(request.closer, closer, clock) if request.closer and closer else None
-                _infer_all(options, steps, Follower(request.track), look, drawings, channel, clock)
+                _infer_all(options, steps, TrackingRules(request.track), look, drawings, channel, clock)
             channel.send(ipc.InferDone(engine.info))
     except InferdError as exc:
         channel.send(ipc.InputFailed(str(exc)))
@@ -67,7 +67,7 @@ def main(channel_fd: int) -> int:
     return 0
 
 
-def _load(wanted: ipc.Infer | ipc.Closer, path: str, clock: Clock) -> AbstractContextManager[Engine]:
+def _load(wanted: ipc.Infer | ipc.SecondModel, path: str, clock: Clock) -> AbstractContextManager[Engine]:
     """Load a model; it is closed at the end of the context."""
     engine: Engine = find("engine", ENGINES, wanted.engine.kind)(
         path, wanted.engine, clock, wanted.description.ref.name
@@ -75,7 +75,7 @@ def _load(wanted: ipc.Infer | ipc.Closer, path: str, clock: Clock) -> AbstractCo
     return closing(engine)
 
 
-def _look_closer(wanted: ipc.Closer, engine: Engine, clock: Clock) -> Look:
+def _look_closer(wanted: ipc.SecondModel, engine: Engine, clock: Clock) -> Look:
     """Return what adds to each object of a result what the second model sees in it."""
     steps = build_steps(wanted.description, engine, WHOLE_PICTURE)
     name = wanted.description.ref.name
@@ -94,7 +94,7 @@ def _look_closer(wanted: ipc.Closer, engine: Engine, clock: Clock) -> Look:
 def _infer_all(
     options: settings.Source,
     steps: Steps,
-    follower: Follower,
+    follower: TrackingRules,
     look: Look | None,
     drawings: Drawings,
     channel: ToCli,

@@ -24,11 +24,11 @@ def main(channel_fd: int) -> int:
     Returns:
         0 when it was told what came of it.
     """
-    channel: Channel[ipc.Mend, ipc.Mended] = Channel(socket.socket(fileno=channel_fd), ipc.Mend)
+    channel: Channel[ipc.RecoverUsb, ipc.UsbRecovered] = Channel(socket.socket(fileno=channel_fd), ipc.RecoverUsb)
     received = channel.receive(None)
     assert received is not None  # noqa: S101 - without a timeout there is a message or an exception
     root = Path(received[0].root)
-    channel.send(ipc.Mended(mend(received[0].step, SystemClock().pause, root / "sys", root / "dev")))
+    channel.send(ipc.UsbRecovered(mend(received[0].step, SystemClock().pause, root / "sys", root / "dev")))
     return 0
 
 
