@@ -84,7 +84,7 @@ def test_a_raw_task_misses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_detector_without_a_known_decoder_asks_for_it(tmp_path: Path) -> None:
-    assert "say decoder under [output]" in described(tmp_path, EMBEDDER, Overrides(task="detect")).missing[0]
+    assert "set decoder under [output]" in described(tmp_path, EMBEDDER, Overrides(task="detect")).missing[0]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Describes the input: is it a picture, and what do pixels become. Pure."""
+"""Describes the model's input: whether it takes a picture, and how pixels become numbers. Pure."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ CHANNELS = (1, 3, 4)
 RANK = 4  # batch and the axes of a picture
 SIDE_MIN = 8  # pixels; our digits have 8
 ASPECT_MAX = 4  # audio features (49 x 10) and motion windows (128 x 3) have the rank of a picture, but not its shape
-LETTERBOX_FILL = 114  # grey, what detectors are trained with; only where letterbox is asked for
+LETTERBOX_FILL = 114  # grey, as detectors are trained; used with resize = "letterbox" only
 LOWEST = {"uint8": 0, "int8": -128}
 PIXEL_MAX = 255
 HALF = PIXEL_MAX / 2
 ONE_STEP = 1.01  # mean 127.5 and std 127.5 on a scale of 1/128 end exactly one step beyond the tensor's range
 
-WAYS_TO_SAY = (
+NORMALIZATION_HINT = (
     "--mean and --std (127.5 and 127.5 give -1 to 1, 0 and 255 give 0 to 1, 0 and 1 leave pixels as they are),"
     " or with mean and std, or range, under [input] of the manifest"
 )
@@ -55,16 +55,16 @@ class Picture:
 def describe_input(
     known: KnownDescriptions, picture: Picture | None, decoder: Decoder | None, answers: Precedence
 ) -> InputSection:
-    """Fill an [input] section; what is still None cannot be known.
+    """Fill an [input] section; a key that stays None is not known.
 
     Args:
-        known: what flags, manifest, metadata and file say.
-        picture: None where the model takes no picture; then nothing is guessed.
-        decoder: a detector's, which may imply how pixels go in.
-        answers: notes who said what.
+        known: flags, manifest, metadata and file.
+        picture: None if the model takes no picture; then nothing is guessed.
+        decoder: a detector's decoder, which may imply the normalisation.
+        answers: records the source of each value.
 
     Raises:
-        ModelError: flags or manifest contradict themselves or the tensor.
+        ModelError: flags or manifest contradict each other or the tensor.
     """
     said, flags = known.said.input, known.overrides
     mean, std = _normalization(known, picture, decoder, answers) or (None, None)
@@ -75,7 +75,7 @@ def describe_input(
         (MANIFEST, said.resize),
         (DECODER if decoder == "blazeface" else ASSUMED, guess.resize),
     )
-    fill = 0 if decoder == "blazeface" else LETTERBOX_FILL  # what it was trained with (MediaPipe pads with black)
+    fill = 0 if decoder == "blazeface" else LETTERBOX_FILL  # MediaPipe pads with black
     bars = fill if resize == "letterbox" else None
     return InputSection(
         color_order=answers.pick("input.color_order", (MANIFEST, said.color_order), *_color_orders(known, picture)),
@@ -91,7 +91,7 @@ def describe_input(
 
 
 def describe_signal(known: KnownDescriptions, answers: Precedence) -> SignalSection:
-    """Fill a [signal] section with what the metadata tells of a sound."""
+    """Fill a [signal] section from the metadata of a sound input."""
     said, inputs = known.said.signal, known.metadata.inputs if known.metadata else ()
     sound = inputs[0] if len(inputs) == 1 else None
     rate_hz = float(sound.rate_hz) if sound and sound.rate_hz else None
@@ -104,28 +104,30 @@ def describe_signal(known: KnownDescriptions, answers: Precedence) -> SignalSect
 
 
 def missing_input(picture: Picture | None, section: InputSection) -> list[str]:
-    """Return what must be said before pictures can go in, one sentence each."""
+    """Return one sentence for each value that must be given before pictures can be fed."""
     if picture is None or section.mean is not None:
         return []
     tensor = f"input {picture.spec.name!r} takes {picture.spec.dtype}"
-    return [f"{tensor}, and nothing says what pixels 0 to 255 become; say it with {WAYS_TO_SAY}"]
+    return [f"{tensor}, and nothing says what pixels 0 to 255 become; give it with {NORMALIZATION_HINT}"]
 
 
 def find_picture(part: str, facts: ModelFileFacts, said: Layout | None) -> Picture | None:
-    """Return the picture input of a model, None where its one input has not the shape of a picture.
+    """Return the model's picture input; None if its one input does not have the shape of a picture.
 
     Args:
-        part: what to name in errors.
+        part: named in errors.
         facts: of the file.
-        said: the layout that the manifest names, which decides; else the shape does.
+        said: the manifest's layout, which decides; without it the shape does.
 
     Raises:
-        ModelError: the layout that is said does not fit the shape.
+        ModelError: the manifest's layout does not fit the shape.
     """
     found = _picture(facts.inputs[0].spec, said) if len(facts.inputs) == 1 else None
     if said is not None and found is None:
         shapes = ", ".join(str(list(one.spec.shape)) for one in facts.inputs) or "no input"
-        raise ModelError(part, f"input.layout is {said}, but the model takes {shapes}; that is no such picture")
+        raise ModelError(
+            part, f"input.layout is {said}, but the model takes {shapes}, which is no picture of that layout"
+        )
     return found
 
 
@@ -159,7 +161,7 @@ def _plausible(height: int, width: int) -> bool:
 
 
 def _guess(picture: Picture | None, decoder: Decoder | None) -> InputSection:
-    """Return what is usual. The filter gives the answers of "area" on all our photos but for ties, at a quarter of its time."""
+    """Return the usual values; `fast_area` answers as "area" does but for ties, four times as fast."""
     if picture is None:
         return InputSection()
     return InputSection(
@@ -183,7 +185,7 @@ def _picture_metadata(known: KnownDescriptions, picture: Picture | None) -> Tens
 def _normalization(
     known: KnownDescriptions, picture: Picture | None, decoder: Decoder | None, answers: Precedence
 ) -> Normalization | None:
-    """Return mean and std as one answer: half of it from here and half from there would fit nothing."""
+    """Return mean and std from one source: never mean from one and std from another."""
     flags = InputSection(mean=known.overrides.mean, std=known.overrides.std)
     require_normalization(known.part, flags)
     blazeface = ((HALF,), (HALF,)) if picture and decoder == "blazeface" else None
@@ -211,9 +213,9 @@ def _as_mean_std(section: InputSection) -> Normalization | None:
 
 
 def _of_metadata(tensor: TensorMetadata | None, picture: Picture | None) -> Normalization | None:
-    """Return what the metadata says, or the tensor's own range where that is what it means.
+    """Return the metadata's mean and std, or the tensor's own range if the two differ by rounding only.
 
-    Makers write the float model's numbers (or "0 and 1": nothing to do) into its quantised twin. Followed to the letter
+    Exporters copy the float model's numbers (or 0 and 1, for "nothing to do") into the quantised model. Applied literally
     they would shift half of all pixels by one step, or saturate.
     """
     if tensor is None or picture is None or not tensor.mean:
@@ -228,7 +230,7 @@ def _is_nothing(told: Normalization) -> bool:
 
 
 def _is_within_a_step(told: Normalization, own: Normalization, scale: float) -> bool:
-    """Whether both make the same of a pixel but for one quantisation step; they are straight lines, so ends suffice."""
+    """Whether both map pixels to the same values within one quantisation step; both are linear, so the ends suffice."""
     return all(
         abs((pixel - mean) / std - (pixel - own[0][0]) / own[1][0]) <= scale * ONE_STEP
         for pixel in (0, PIXEL_MAX)

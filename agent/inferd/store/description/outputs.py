@@ -1,4 +1,4 @@
-"""Describes the outputs: which task they serve, how they become scores, which labels fit. Pure."""
+"""Describes the model's outputs: task, decoder, activation, threshold and fitting labels. Pure."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ LABEL_OFFSET = 0
 
 
 def guess_decoder(facts: ModelFileFacts) -> Decoder | None:
-    """Return the decoder that the outputs are made for, None where they are not known."""
+    """Return the decoder for these outputs; None if they are not recognised."""
     if any(output.made_by == POSTPROCESS for output in facts.outputs):
         return "tflite_detection_postprocess"
     if tuple(sorted((output.spec.shape for output in facts.outputs), reverse=True)) == BLAZEFACE_SHAPES:
@@ -60,7 +60,7 @@ def guess_decoder(facts: ModelFileFacts) -> Decoder | None:
 
 
 def guess_task(facts: ModelFileFacts, *, takes_picture: bool, has_labels: bool) -> Task:
-    """Return what the model seems to be for; "raw" where that cannot be told."""
+    """Return the task that graph and shapes suggest; "raw" if they suggest none."""
     if decoder := guess_decoder(facts):
         return next(task for task, decoders in DECODERS.items() if decoder in decoders)
     if takes_picture and [output.made_by for output in facts.outputs] == ["ARG_MAX"]:
@@ -74,7 +74,7 @@ def guess_task(facts: ModelFileFacts, *, takes_picture: bool, has_labels: bool) 
 
 
 def class_count(facts: ModelFileFacts) -> int | None:
-    """Return n where the first output is one row of n values (all other dimensions 1); None elsewhere."""
+    """Return n if the first output is one row of n values (all other dimensions 1), else None."""
     if not facts.outputs:
         return None
     spec = facts.outputs[0].spec
@@ -90,13 +90,13 @@ def holds_scores(spec: TensorSpec) -> bool:
 def describe_output(
     known: KnownDescriptions, task: Task, decoder: Decoder | None, answers: Precedence
 ) -> OutputSection:
-    """Fill an [output] section for a task; `labels` is left as the manifest says it.
+    """Fill an [output] section for a task; `labels` stays as in the manifest.
 
     Args:
-        known: what flags, manifest, metadata and file say.
+        known: flags, manifest, metadata and file.
         task: already decided.
-        decoder: already decided; None for tasks that have none.
-        answers: notes who said what.
+        decoder: already decided; None for tasks without decoders.
+        answers: records the source of each value.
     """
     said, flags = known.said.output, known.overrides
 
@@ -126,7 +126,7 @@ def describe_output(
 
 
 def guess_activation(facts: ModelFileFacts, task: Task, decoder: Decoder | None) -> tuple[str, Activation | None]:
-    """Return (who tells, what) turns the outputs into scores 0..1."""
+    """Return (source, activation) for turning the outputs into scores 0..1."""
     if task == "classify" and facts.outputs:
         return _classifier_activation(facts.outputs[0])
     if task == "segment" and facts.outputs:
@@ -154,14 +154,12 @@ def _classifier_activation(output: TensorFacts, otherwise: Activation = "softmax
 
 
 def missing_output(task: Task, decoder: Decoder | None) -> list[str]:
-    """Return what must be said before the outputs can be read, one sentence each."""
+    """Return one sentence for each value that must be given before the outputs can be read."""
     fitting = DECODERS.get(task, ())
     if not fitting or decoder in fitting:
         return []
     found = "boxes" if task == "detect" else "keypoints"
-    where = (
-        f"say decoder under [output] of the manifest, or --decoder ({' or '.join(fitting)}), or run it with --task raw"
-    )
+    where = f"set decoder under [output] of the manifest, or --decoder ({' or '.join(fitting)}), or use --task raw"
     return [f"nothing says how the outputs become {found}; {where}"]
 
 
@@ -176,7 +174,7 @@ def require_fitting_labels(part: str, facts: ModelFileFacts, manifest: Manifest,
     if manifest.model.task != "classify":
         return
     if not facts.outputs:
-        raise ModelError(part, "has no output to classify by; run it with --task raw")
+        raise ModelError(part, "has no output to classify by; use --task raw")
     classes, offset = class_count(facts), manifest.output.label_offset or 0
     if classes is not None and labels is not None and not _fits(labels, classes + offset):
         raise ModelError(part, _count_mismatch(len(labels.texts), classes, offset))

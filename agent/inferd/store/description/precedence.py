@@ -1,4 +1,4 @@
-"""Picks the first of several sources that says something, and remembers which one it was."""
+"""Picks a value from the first source that has one, and records which source that was."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ OWN_RANGE = "assumed from quantisation"
 
 @dataclass(frozen=True, slots=True)
 class KnownDescriptions:
-    """All that is said about a model, by whom.
+    """All sources of facts about a model.
 
     Attributes:
         part: the model's file, to name in errors.
-        overrides: what a person says on the command line or in the configuration.
-        said: the manifest; empty where there is none.
-        metadata: what the file's maker wrote into it; None where there is none.
-        facts: what the file is.
+        overrides: from the command line or the configuration.
+        said: the manifest; empty if there is none.
+        metadata: TFLite metadata; None if the file has none.
+        facts: read from the file itself.
     """
 
     part: str
@@ -44,17 +44,17 @@ class KnownDescriptions:
 
 
 class Precedence:
-    """Who told what, while one description is put together."""
+    """Records the source of each value while one description is built."""
 
     def __init__(self) -> None:
         self.told_by: dict[str, str] = {}
 
     def pick(self, key: str, *said: tuple[str, T | None]) -> T | None:
-        """Return the first value that is not None, and note for `key` who said it.
+        """Return the first value that is not None, and record its source for `key`.
 
         Args:
             key: such as "output.threshold".
-            said: (who, value), the strongest source first.
+            said: (source, value) pairs, the strongest first.
         """
         for who, value in said:
             if value is not None:
