@@ -33,38 +33,38 @@ def test_an_engine_that_refuses_is_the_engines_error() -> None:
 
 
 def test_a_frame_that_nobody_took_is_dropped_and_counted() -> None:
-    lane = PipelineQueue(pipeline(), Condition())
-    lane.put(frame())
-    lane.put(frame())
-    counts = lane.counters.drain()
+    queue = PipelineQueue(pipeline(), Condition())
+    queue.put(frame())
+    queue.put(frame())
+    counts = queue.counters.drain()
     assert (counts.frames_in, counts.frames_dropped) == (2, {"superseded": 1})
 
 
 def test_draining_counts_each_thing_once() -> None:
-    lane = PipelineQueue(pipeline(), Condition())
-    lane.counters.inferred(StageTimes(1, 2, 3, 4, 9, 10), reported=True)
-    lane.counters.inferred(StageTimes(1, 2, 3, 4, 9, 10), reported=False)
-    first, second = lane.counters.drain(), lane.counters.drain()
+    queue = PipelineQueue(pipeline(), Condition())
+    queue.counters.inferred(StageTimes(1, 2, 3, 4, 9, 10), reported=True)
+    queue.counters.inferred(StageTimes(1, 2, 3, 4, 9, 10), reported=False)
+    first, second = queue.counters.drain(), queue.counters.drain()
     assert (first.frames_inferred, first.results_reported, first.results_suppressed) == (2, 1, 1)
     assert (second.frames_inferred, second.latency["total"].count) == (0, 0)
 
 
 def test_a_lane_is_silent_when_its_source_is_stuck_in_a_read() -> None:
-    lane = PipelineQueue(pipeline(), Condition())
-    assert not lane.silent(100_000_000_000)
-    lane.reading_since_ns = 100_000_000_000
-    assert not lane.silent(104_000_000_000)
-    assert lane.silent(106_000_000_000)
+    queue = PipelineQueue(pipeline(), Condition())
+    assert not queue.silent(100_000_000_000)
+    queue.reading_since_ns = 100_000_000_000
+    assert not queue.silent(104_000_000_000)
+    assert queue.silent(106_000_000_000)
 
 
 def test_all_who_look_at_once_see_a_frame() -> None:
-    lane, made, shown = PipelineQueue(pipeline(), Condition()), steps(), frame()
+    queue, made, shown = PipelineQueue(pipeline(), Condition()), steps(), frame()
     saw: list[ObservedFrame | None] = []
-    lookers = [start("looker", lambda: saw.append(lane.look(LOOK_S))) for _ in range(4)]
+    viewers = [start("looker", lambda: saw.append(queue.wait_observed(LOOK_S))) for _ in range(4)]
     pause = Event()
     pause.wait(0.2)  # so that most of them look before the first is shown
-    while join_all(lookers, 0.0):
-        lane.show(shown, tick(shown, made, time.monotonic_ns), ModelRef("fake", "1", "0" * 64), made.task)
+    while join_all(viewers, 0.0):
+        queue.publish_observed(shown, tick(shown, made, time.monotonic_ns), ModelRef("fake", "1", "0" * 64), made.task)
         pause.wait(0.02)
     assert len(saw) == 4
     assert None not in saw

@@ -24,7 +24,7 @@ def forgotten_at(*numbers: int, data: object = SOUND, gapless: bool = True) -> l
     memory = TemporalState([lambda: at.append(now[-1])], gapless=gapless)
     for number in numbers:
         now.append(number)
-        memory.follow(Frame(data, number, 0, 0.0))  # type: ignore[arg-type]  # an array
+        memory.advance(Frame(data, number, 0, 0.0))  # type: ignore[arg-type]  # an array
     return at
 
 

@@ -1,10 +1,10 @@
-"""One turn of the loop. Read this first: everything else brings frames here, or carries results away.
+"""One turn of the loop. Read this first: every other module brings frames here or carries results away.
 
     frame ─▶ preprocess, into the engine's own memory ─▶ invoke ─▶ task, out of the engine's memory ─▶ result
 
-`tick` is that turn. A `PipelineQueue` is one pipeline's share of a loop thread: the place where its newest frame waits, the rules
-by which its results leave, and what it counted. In `worker/`, `capture.py` fills it, `loop.py` turns it without end, and
-`oneshot.py` uses the same `tick` for `inferd infer`.
+`tick` is that turn. A `PipelineQueue` is one pipeline's share of a loop thread: its newest frame, the rules by which its
+results are reported, and its counters. In `worker/`, `capture.py` fills it, `loop.py` empties it, and `oneshot.py` uses the
+same `tick` for `inferd infer`.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from inferd.wire.manifest import ModelDescription, QualitySection
 
 CHECKED = 1 << 16  # values of an output that are looked at: 2 µs for 1,001, 30 µs for all these
 NOTHING_WANTED = Wanted()
-MOST_NOTED = 1000  # frames whose times wait to be sorted, should nobody drain
+MOST_NOTED = 1000  # frames whose times wait to be sorted between two drains
 SILENT_NS = 5_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What a frame goes through, and what the model would like its source to give. Used by one thread."""
+    """The processing steps of a frame, and the input the model prefers. Used by one thread."""
 
     preprocess: Preprocess
     engine: Engine
@@ -57,20 +57,20 @@ def tick(frame: Frame, steps: Steps, now_ns: Callable[[], int]) -> Tick:
     """Take one frame through the model.
 
     Args:
-        frame: what the source gave.
-        steps: what it goes through.
+        frame: a frame from the source.
+        steps: the processing steps.
         now_ns: the monotonic clock.
 
     Returns:
-        The result, coordinates normalised to the frame, and what each stage cost.
+        The result, coordinates normalised to the frame, and the time of each stage.
 
     Raises:
-        SourceError: this frame is not what the model can take; the next one may be.
+        SourceError: the model cannot take this frame; the next one may fit.
         EngineError: the runtime refused.
         NonFiniteOutput: the model answered NaN or infinity.
     """
     started = now_ns()
-    steps.memory.follow(frame)
+    steps.memory.advance(frame)
     geometry = steps.engine.write(partial(steps.preprocess, frame))
     filled = now_ns()
     steps.engine.invoke()
@@ -89,15 +89,15 @@ def tick(frame: Frame, steps: Steps, now_ns: Callable[[], int]) -> Tick:
 
 
 def scene_ns(frame: Frame) -> int:
-    """Return when what a frame shows happened: in its recording, where it is of one; else when it was taken.
+    """Return the time of the scene, ns: the position in the recording, else the capture time.
 
-    How fast a recording is read says nothing about how long somebody stood at a door.
+    The speed at which a recording is read must not change how long an object stays in a zone.
     """
     return frame.taken_ns if frame.position_s is None else round(frame.position_s * 1e9)
 
 
 def _decode(task: Task, geometry: Geometry, outputs: Sequence[Array]) -> Result:
-    """Read the outputs, if they are numbers: NaN passes every threshold, and none, by chance."""
+    """Decode the outputs; refuse NaN and infinity, which compare with thresholds arbitrarily."""
     for output in outputs:
         if output.dtype.kind == "f" and not np.isfinite(output.reshape(-1)[:CHECKED]).all():
             raise NonFiniteOutput("model", "answered NaN or infinity; see how it was quantised or exported")
@@ -110,9 +110,9 @@ def build_steps(
     roi: tuple[float, float, float, float],
     quality: QualitySection | None = None,
 ) -> Steps:
-    """Make what a frame goes through: the part `roi` of it (y0, x0, y1, x1, each 0..1), for this model.
+    """Build the steps for this model and the part `roi` of the picture (y0, x0, y1, x1, each 0..1).
 
-    What `quality` says goes before what the model's manifest says of it.
+    `quality` overrides the section of the model's manifest.
 
     Raises:
         ModelError: the description lacks what the task needs, or contradicts the engine's tensors.
@@ -128,7 +128,7 @@ def build_steps(
 
 
 class _Watched:
-    """Shows a task what the preprocessing wrote."""
+    """Passes the written inputs on to the task."""
 
     def __init__(self, preprocess: Preprocess, task: WatchesInput) -> None:
         self._preprocess = preprocess
@@ -141,7 +141,7 @@ class _Watched:
 
 
 class Counters:
-    """What one pipeline counted since the last drain. Any thread may count; one drains."""
+    """Counters of one pipeline since the last drain. Any thread may count; one drains."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -153,7 +153,7 @@ class Counters:
             self._frames_in += 1
 
     def flawed(self, flaw: str) -> None:
-        """Count a frame with a flaw, whether it was kept from the model or not."""
+        """Count a frame with a flaw, whether or not the model got it."""
         with self._lock:
             self._flawed[flaw] += 1
 
@@ -163,14 +163,14 @@ class Counters:
             self._dropped[cause] += 1
 
     def source_restarted(self) -> None:
-        """Count that the source failed and will be opened again."""
+        """Count a failed source that will be reopened."""
         with self._lock:
             self._source_restarts += 1
 
     def inferred(self, times: StageTimes, *, reported: bool) -> None:
-        """Count a frame that became a result, and whether its pipeline's rules let that out.
+        """Count a result, and whether it was reported.
 
-        Times are only noted: sorting them into histograms costs six logarithms, on the loop's thread and from cold caches.
+        Times are only stored: sorting them into histograms costs six logarithms on the loop's thread.
         """
         with self._lock:
             self._inferred += 1
@@ -180,7 +180,7 @@ class Counters:
                 self._sort_noted()
 
     def drain(self) -> PipelineCounts:
-        """Return what was counted and start again from nothing."""
+        """Return the counts and reset them."""
         with self._lock:
             self._sort_noted()
             counts = PipelineCounts(
@@ -212,7 +212,7 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class ObservedFrame:
-    """A frame with what was made of it, for somebody who looks."""
+    """A frame with its result, for viewers and samples."""
 
     frame: Frame
     turn: Tick
@@ -224,60 +224,60 @@ class PipelineQueue:
     """One pipeline's share of a loop thread."""
 
     def __init__(self, pipeline: settings.Pipeline, changed: Condition) -> None:
-        """Make an empty lane.
+        """Make an empty queue.
 
         Args:
-            pipeline: whose lane it is.
-            changed: notified whenever a frame is put or taken; shared by all lanes of a loop.
+            pipeline: the pipeline it belongs to.
+            changed: notified whenever a frame is put or taken; shared by all queues of a loop.
         """
         self.pipeline = pipeline
         self.frames: Latest[Frame] = Latest(changed)
         self.counters = Counters()
-        self.follower = TrackingRules(pipeline.track, pipeline.zone, pipeline.line)
+        self.tracker = TrackingRules(pipeline.track, pipeline.zone, pipeline.line)
         self.reporter = Reporter(pipeline.report)
         self.wanted: Wanted | None = None
-        """What the model would like the source to give; None before there is a model. Set by the worker's main thread."""
+        """The input the model prefers; None before there is a model. Set by the worker's main thread."""
         self._hard = HardSamples(pipeline.samples)
         self.picked: Latest[tuple[str, ObservedFrame]] = Latest()
         self.recent = RecentAnswers()
-        self._lookers: list[Latest[ObservedFrame]] = []
-        self._looking = Lock()
+        self._viewers: list[Latest[ObservedFrame]] = []
+        self._viewers_lock = Lock()
         self.reading_since_ns = 0
         self.inferring = False
 
-    def look(self, timeout_s: float) -> ObservedFrame | None:
-        """Return the next frame that becomes a result; None where none does in `timeout_s`. Any threads but the loop's."""
+    def wait_observed(self, timeout_s: float) -> ObservedFrame | None:
+        """Return the next frame with its result; None after `timeout_s`. For any thread but the loop's."""
         mine: Latest[ObservedFrame] = Latest()
-        with self._looking:
-            self._lookers.append(mine)
+        with self._viewers_lock:
+            self._viewers.append(mine)
         seen = mine.wait_take(timeout_s)
         if seen is None:
-            with self._looking, suppress(ValueError):  # shown just now
-                self._lookers.remove(mine)
+            with self._viewers_lock, suppress(ValueError):  # it was just delivered
+                self._viewers.remove(mine)
         return seen
 
-    def show(self, frame: Frame, turn: Tick, ref: ModelRef, task: Task) -> None:
-        """Note a result, and leave it with its frame for all who look; nobody costs nothing."""
+    def publish_observed(self, frame: Frame, turn: Tick, ref: ModelRef, task: Task) -> None:
+        """Record a result and hand it with its frame to all waiting viewers."""
         self.recent.take(frame, turn, ref)
-        if self._lookers:
+        if self._viewers:
             seen = ObservedFrame(frame, turn, ref, task.overlay() if isinstance(task, PaintsPixels) else None)
-            with self._looking:
-                lookers, self._lookers = self._lookers, []
-            for one in lookers:
+            with self._viewers_lock:
+                viewers, self._viewers = self._viewers, []
+            for one in viewers:
                 one.put(seen)
 
-    def keep_hard(self, seen: ObservedFrame, now_ns: int) -> None:
-        """Leave a sample that the model finds hard for whoever writes it; asked after the reporter has judged it."""
+    def pick_sample(self, seen: ObservedFrame, now_ns: int) -> None:
+        """Pick a hard sample for the sample writer; called after the reporter."""
         if why := self._hard.pick(seen.turn.result, agrees=self.reporter.agrees(), now_ns=now_ns):
             self.picked.put((why, seen))
 
     def silent(self, now_ns: int) -> bool:
-        """Whether the source thread has been inside one read for 5 s; a read in native code may not keep its time-out."""
+        """Whether one read has taken more than 5 s: native reads may exceed their time-out."""
         since_ns = self.reading_since_ns
         return since_ns > 0 and now_ns - since_ns > SILENT_NS
 
     def put(self, frame: Frame) -> None:
-        """Leave the newest frame; one that was not taken in time is dropped and counted."""
+        """Put the newest frame; the one it replaces is dropped and counted."""
         self.counters.frame_in()
         for older in self.frames.put(frame):
             self.counters.dropped("superseded")

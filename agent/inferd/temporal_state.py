@@ -1,4 +1,4 @@
-"""What a pipeline carries over from frame to frame, and when it begins anew."""
+"""State that a pipeline carries from frame to frame, and when it is reset."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from inferd.preprocess.signal.steps import is_signal
 from inferd.records import Frame
 from inferd.wire.manifest import ModelDescription
 
-STREAM_FRAMES = 16  # windows that may wait where each is missed: half a second of a wake word's
+STREAM_FRAMES = 16  # windows that may wait where none may be lost: half a second of a wake word's
 
 
 class TemporalState:
-    """What is carried over: forgotten where a frame does not follow the one before. Owned by one loop thread."""
+    """Resets carried-over state where a frame does not follow the one before. Owned by one loop thread."""
 
     def __init__(self, forget: Sequence[Callable[[], None]] = (), *, gapless: bool = False) -> None:
-        """Begin without a memory.
+        """Begin without state.
 
         Args:
-            forget: what is called to begin anew.
-            gapless: whether a window of a signal that was dropped ends it as well. A camera's frames are moments; who
-                listens would hear a word cut in two.
+            forget: functions that reset the state.
+            gapless: whether a dropped signal window resets too. A camera's frames stand alone; a spoken word would be
+                cut in two.
         """
         self._forget = tuple(forget)
         self._gapless = gapless
@@ -30,14 +30,14 @@ class TemporalState:
 
     @property
     def frames(self) -> int:
-        """How many frames may wait for the model: more than the newest only where each one counts."""
+        """How many frames may wait for the model: more than one only where none may be lost."""
         return STREAM_FRAMES if self._gapless else 1
 
-    def follow(self, frame: Frame) -> None:
-        """Take the next frame; begin anew where its source did, or where a window was lost on the way.
+    def advance(self, frame: Frame) -> None:
+        """Record the next frame; reset where its source restarted or a window was lost.
 
         Raises:
-            EngineError: the model could not be made to forget.
+            EngineError: the model's state could not be reset.
         """
         last, self._last = self._last, frame.seq
         if frame.seq < last or (self._gapless and is_signal(frame) and frame.seq != last + 1):
@@ -46,7 +46,7 @@ class TemporalState:
 
 
 def memory_of(description: ModelDescription, engine: Engine, preprocess: Preprocess, task: Task) -> TemporalState:
-    """Return what an engine and the steps beside it carry over."""
+    """Return the carried-over state of an engine and its steps."""
     stateful = description.facts.stateful
     forget = [part.forget for part in (preprocess, task) if isinstance(part, Stateful)]
     if stateful:
@@ -56,6 +56,6 @@ def memory_of(description: ModelDescription, engine: Engine, preprocess: Preproc
 
 
 def remembers(description: ModelDescription) -> bool:
-    """Whether what is said of a frame depends on those before it."""
+    """Whether a result depends on earlier frames."""
     averages = description.manifest.output.average not in (None, 1)
     return description.facts.stateful or averages or carries_over(description)

@@ -101,7 +101,7 @@ def open_crops(_: Path, clock: Clock) -> Source:
     whole = Box(0, "person", 0.9, (0.0, 0.0, 1.0, 1.0))
     for seq in range(FRAMES):
         frame = Frame(noise(48, 64, seed=seq), seq, clock.monotonic_ns(), clock.wall_s())
-        source.give(frame, [whole])
+        source.put(frame, [whole])
     return source
 
 

@@ -68,7 +68,7 @@ CONTROLS = (
     Control(
         "the last frame is on its way before the end is told",
         "worker/capture.py",
-        "                    self._await_inferred()",
+        "                    self._wait_until_inferred()",
         "                    pass",
         "tests/end_to_end/service/test_whole_agent.py::test_the_figures_count_every_frame_once",
     ),

@@ -26,7 +26,7 @@ def crops(**options: object) -> Crops:
 
 def test_a_crop_is_the_box_of_the_frame_and_remembers_both() -> None:
     source = crops(margin=0.0)
-    source.give(frame(3), [box()])
+    source.put(frame(3), [box()])
     crop = source.read(0)
     assert isinstance(crop.data, np.ndarray)
     assert np.array_equal(crop.data, np.asarray(frame().data)[10:20, 40:60])
@@ -35,20 +35,20 @@ def test_a_crop_is_the_box_of_the_frame_and_remembers_both() -> None:
 
 def test_a_margin_goes_around_the_box_but_not_beyond_the_picture() -> None:
     source = crops(margin=0.5)
-    source.give(frame(), [box(), box(y0=0.0, x0=0.0)])
+    source.put(frame(), [box(), box(y0=0.0, x0=0.0)])
     assert [getattr(source.read(0).data, "shape", ())[:2] for _ in range(2)] == [(20, 40), (15, 30)]
 
 
 def test_a_crop_does_not_hold_its_frame() -> None:
     source = crops()
-    source.give(frame(), [box()])
+    source.put(frame(), [box()])
     assert getattr(source.read(0).data, "base", "none") is None
 
 
 def test_only_the_objects_that_are_wanted_are_given_the_best_first() -> None:
     source = crops(labels=("person",), min_score=0.5, most=2)
     boxes = [box(score=0.9), box(label="dog"), box(score=0.8, x0=0.1), box(score=0.4), box(score=0.7)]
-    source.give(frame(), boxes)
+    source.put(frame(), boxes)
     scores = [crop.score for crop in (source.read(0).crop, source.read(0).crop) if crop is not None]
     assert scores == [0.9, 0.8]
     with pytest.raises(FrameUnfinished):
@@ -60,7 +60,7 @@ def test_a_followed_object_is_looked_at_again_only_after_a_while() -> None:
     source = Crops(CropsSource(of="street", every_s=2.0), clock)
     given: list[int | None] = []
     for _ in range(5):
-        source.give(frame(), [box(track=1)])
+        source.put(frame(), [box(track=1)])
         try:
             given.append(source.read(0).seq)
         except FrameUnfinished:
@@ -71,15 +71,15 @@ def test_a_followed_object_is_looked_at_again_only_after_a_while() -> None:
 
 def test_no_more_than_a_few_wait_and_the_oldest_make_room() -> None:
     source = crops(most=1)
-    lost = [source.give(frame(seq), [box()]) for seq in range(MOST_WAITING + 2)]
+    lost = [source.put(frame(seq), [box()]) for seq in range(MOST_WAITING + 2)]
     assert lost[-3:] == [0, 1, 1]
     assert source.read(0).seq == 2
 
 
 def test_a_signal_has_nothing_to_cut() -> None:
     source = crops()
-    source.give(Frame({"x": np.zeros((1, 4))}, 0, 0, 0.0), [box()])
-    source.give(picture_frame(np.zeros((100, 3), np.float32)), [box()])
+    source.put(Frame({"x": np.zeros((1, 4))}, 0, 0, 0.0), [box()])
+    source.put(picture_frame(np.zeros((100, 3), np.float32)), [box()])
     with pytest.raises(FrameUnfinished):
         source.read(0)
 
@@ -88,7 +88,7 @@ def test_what_waits_is_given_before_the_end() -> None:
     clock = CountingClock()
     source = Crops(CropsSource(of="street"), clock)
     source.end()
-    source.give(frame(), [box()])  # the last frame was still in the model
+    source.put(frame(), [box()])  # the last frame was still in the model
     assert source.read(0).seq == 0
     with pytest.raises(FrameUnfinished):
         source.read(0)

@@ -186,9 +186,9 @@ def test_a_file_that_is_something_else_is_a_lost_source(tmp_path: Path) -> None:
 
 def test_a_column_that_does_not_exist_is_named_with_those_that_do() -> None:
     rows = RowReader("a.csv", "csv", ("z",))
-    assert rows.numbers("x,y") is None
+    assert rows.parse("x,y") is None
     with pytest.raises(SourceError, match="has no column 'z'; there are x, y"):
-        rows.numbers("1,2")
+        rows.parse("1,2")
 
 
 def test_lines_that_a_program_prints_become_windows() -> None:
@@ -199,7 +199,7 @@ def test_lines_that_a_program_prints_become_windows() -> None:
 def test_a_program_of_lines_that_dies_is_told() -> None:
     with closing(lines(command=printing("out(b'1\\n'); err('i2c: no answer'); sys.exit(1)"))) as source:
         source.read(PATIENT_S)
-        with pytest.raises(SourceError, match="exit code 1; it said: i2c: no answer"):
+        with pytest.raises(SourceError, match="exit code 1; its last output: i2c: no answer"):
             source.read(PATIENT_S)
 
 

@@ -11,15 +11,15 @@ from inferd.system.threads import Condition, Event, start
 from inferd.worker.capture import Capture, settle
 
 
-def capture(lane: PipelineQueue, stop: Event) -> Voice:
+def capture(queue: PipelineQueue, stop: Event) -> Voice:
     """Run a source thread until it ends by itself, or for a second."""
-    voice = Voice()
-    thread = start("source cam", Capture(lane, SystemClock(), stop, voice).run)
+    status = Voice()
+    thread = start("source cam", Capture(queue, SystemClock(), stop, status).run)
     thread.join(1)
     stop.set()
     thread.join(5)
     assert not thread.is_alive()
-    return voice
+    return status
 
 
 def lane_of(source: settings.Source, **pace: object) -> PipelineQueue:
@@ -27,77 +27,77 @@ def lane_of(source: settings.Source, **pace: object) -> PipelineQueue:
 
 
 def test_a_finite_source_is_read_to_its_end_and_the_end_is_told() -> None:
-    lane = lane_of(settings.SyntheticSource(width=8, height=8, frames=3), mode="fixed", fps=1000)
-    voice = capture(lane, Event())
-    assert voice.states == [("running", ""), ("ended", "the input is through")]
-    assert lane.counters.drain().frames_in == 3
+    queue = lane_of(settings.SyntheticSource(width=8, height=8, frames=3), mode="fixed", fps=1000)
+    status = capture(queue, Event())
+    assert status.states == [("running", ""), ("ended", "the input is through")]
+    assert queue.counters.drain().frames_in == 3
 
 
 def test_a_source_that_fails_is_a_named_state_and_is_opened_again() -> None:
-    lane = lane_of(settings.SyntheticSource(width=8, height=8, fail_after=2), mode="fixed", fps=1000)
-    voice = capture(lane, Event())
-    assert [state for state, _ in voice.states[:2]] == ["running", "waiting"]
-    assert lane.counters.drain().source_restarts >= 1
+    queue = lane_of(settings.SyntheticSource(width=8, height=8, fail_after=2), mode="fixed", fps=1000)
+    status = capture(queue, Event())
+    assert [state for state, _ in status.states[:2]] == ["running", "waiting"]
+    assert queue.counters.drain().source_restarts >= 1
 
 
 def test_a_source_that_cannot_be_opened_is_not_tried_in_a_busy_loop() -> None:
-    lane = lane_of(settings.VideoSource(path="/nowhere/clip.avi"))
-    voice = capture(lane, Event())
-    assert "/nowhere/clip.avi" in voice.states[0][1]
-    assert 1 <= lane.counters.drain().source_restarts <= 4
+    queue = lane_of(settings.VideoSource(path="/nowhere/clip.avi"))
+    status = capture(queue, Event())
+    assert "/nowhere/clip.avi" in status.states[0][1]
+    assert 1 <= queue.counters.drain().source_restarts <= 4
 
 
 def test_as_fast_as_the_model_takes_them_means_that_no_frame_is_dropped() -> None:
-    lane = lane_of(settings.SyntheticSource(width=8, height=8, frames=50), mode="fast")
+    queue = lane_of(settings.SyntheticSource(width=8, height=8, frames=50), mode="fast")
     stop = Event()
     taken = []
 
     def take_all() -> None:
         while not stop.is_set():
-            frame = lane.frames.take()
+            frame = queue.frames.take()
             taken.extend([frame.seq] if frame else [])
 
     reader = start("reader", take_all)
-    capture(lane, stop)
+    capture(queue, stop)
     reader.join(5)
-    counts = lane.counters.drain()
+    counts = queue.counters.drain()
     assert (counts.frames_in, counts.frames_dropped) == (50, {})
     assert taken == list(range(50))
 
 
 def test_a_loop_goes_on_after_the_last_frame() -> None:
-    lane = lane_of(settings.SyntheticSource(width=8, height=8, frames=2), mode="fixed", fps=1000, at_end="loop")
-    voice = capture(lane, Event())
-    assert {state for state, _ in voice.states} == {"running"}
-    assert lane.counters.drain().frames_in > 10
+    queue = lane_of(settings.SyntheticSource(width=8, height=8, frames=2), mode="fixed", fps=1000, at_end="loop")
+    status = capture(queue, Event())
+    assert {state for state, _ in status.states} == {"running"}
+    assert queue.counters.drain().frames_in > 10
 
 
 def test_stopping_does_not_wait_for_the_next_frame() -> None:
-    lane = lane_of(settings.SyntheticSource(width=8, height=8), mode="fixed", fps=0.01)
-    capture(lane, Event())  # asserts that the thread ends
+    queue = lane_of(settings.SyntheticSource(width=8, height=8), mode="fixed", fps=0.01)
+    capture(queue, Event())  # asserts that the thread ends
 
 
 def test_a_source_that_leaves_its_size_to_the_model_waits_for_it_and_then_asks_for_that_size() -> None:
-    lane = lane_of(settings.SyntheticSource(width=0, height=0, frames=3), mode="fixed", fps=1000)
-    assert "waits to hear from its model" in capture(lane, Event()).states[0][1]
-    lane.wanted = Wanted(width=24, height=16)
-    capture(lane, Event())
-    frame = lane.frames.take()
+    queue = lane_of(settings.SyntheticSource(width=0, height=0, frames=3), mode="fixed", fps=1000)
+    assert "waits for the model" in capture(queue, Event()).states[0][1]
+    queue.wanted = Wanted(width=24, height=16)
+    capture(queue, Event())
+    frame = queue.frames.take()
     assert frame is not None
     assert getattr(frame.data, "shape", None) == (16, 24, 3)
 
 
 def test_a_model_that_wants_another_size_has_its_source_opened_anew() -> None:
-    lane = lane_of(settings.SyntheticSource(width=0, height=0), mode="fixed", fps=1000)
-    lane.wanted = Wanted(width=24, height=16)
-    stop, voice = Event(), Voice()
-    thread = start("source cam", Capture(lane, SystemClock(), stop, voice).run)
-    assert wait_for(lane.frames.peek)
-    lane.wanted = Wanted(width=8, height=8)
-    assert wait_for(lambda: (frame := lane.frames.take()) and getattr(frame.data, "shape", None) == (8, 8, 3))
+    queue = lane_of(settings.SyntheticSource(width=0, height=0), mode="fixed", fps=1000)
+    queue.wanted = Wanted(width=24, height=16)
+    stop, status = Event(), Voice()
+    thread = start("source cam", Capture(queue, SystemClock(), stop, status).run)
+    assert wait_for(queue.frames.peek)
+    queue.wanted = Wanted(width=8, height=8)
+    assert wait_for(lambda: (frame := queue.frames.take()) and getattr(frame.data, "shape", None) == (8, 8, 3))
     stop.set()
     thread.join(5)
-    assert lane.counters.drain().source_restarts == 0
+    assert queue.counters.drain().source_restarts == 0
 
 
 def test_what_the_options_say_is_not_the_models_to_change() -> None:
@@ -108,7 +108,7 @@ def test_what_the_options_say_is_not_the_models_to_change() -> None:
 
 def test_a_window_that_fills_slowly_is_not_silence() -> None:
     command = printing("out(b'1\\n'); sleep(60)")
-    lane = lane_of(settings.LinesSource(command=command, rate_hz=1, window=10))
-    voice = capture(lane, Event())
-    assert "window fills" in voice.states[0][1]
-    assert lane.counters.drain().source_restarts == 0
+    queue = lane_of(settings.LinesSource(command=command, rate_hz=1, window=10))
+    status = capture(queue, Event())
+    assert "window fills" in status.states[0][1]
+    assert queue.counters.drain().source_restarts == 0

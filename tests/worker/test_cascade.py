@@ -55,7 +55,7 @@ class Street:
     def find(self, *boxes: Box) -> None:
         """Have the first pipeline find these in a frame."""
         self.finder.boxes = boxes
-        self.turning.lanes["cam"].put(frame())
+        self.turning.queues["cam"].put(frame())
         self.turning.turn()
 
     def crop(self) -> Frame:
@@ -107,7 +107,7 @@ def test_the_loop_goes_on_while_a_result_waits_and_the_order_stays() -> None:
     street = Street()
     street.find(person())
     street.find()  # nobody is there, so nothing is to be waited for
-    assert street.turning.lanes["cam"].frames.peek() is None
+    assert street.turning.queues["cam"].frames.peek() is None
     assert street.told == []
     street.see()
     assert street.told == [["helmet"], []]
@@ -178,14 +178,14 @@ def test_what_waits_is_told_when_the_loop_ends() -> None:
     assert len(street.turning.heard.reports) == 1
 
 
-def _look(lane: PipelineQueue, looked: Latest[ObservedFrame | None]) -> None:
-    looked.put(lane.look(10.0))
+def _look(queue: PipelineQueue, looked: Latest[ObservedFrame | None]) -> None:
+    looked.put(queue.wait_observed(10.0))
 
 
 def test_who_looks_at_a_frame_sees_what_is_said_of_its_objects() -> None:
     street, looked = Street(), Latest[ObservedFrame | None]()
-    lane = street.turning.lanes["cam"]
-    start("looker", partial(_look, lane, looked))
+    queue = street.turning.queues["cam"]
+    start("looker", partial(_look, queue, looked))
 
     def shown() -> bool:
         street.find(person())
@@ -202,10 +202,10 @@ def test_who_looks_at_a_frame_sees_what_is_said_of_its_objects() -> None:
 def test_the_input_is_not_through_before_its_last_result_has_left() -> None:
     street = Street()
     street.find(person())
-    assert street.turning.lanes["cam"].inferring
+    assert street.turning.queues["cam"].inferring
     street.see()
     street.turning.turn()
-    assert not street.turning.lanes["cam"].inferring
+    assert not street.turning.queues["cam"].inferring
 
 
 def test_a_frame_that_gives_no_result_answers_all_the_same() -> None:
@@ -214,7 +214,7 @@ def test_a_frame_that_gives_no_result_answers_all_the_same() -> None:
     turning.loop.offer(serving())
     for broken in (False, True):
         given = dataclasses.replace(frame(), answer=heard.append)
-        turning.lanes["cam"].put(dataclasses.replace(given, data={"no": frame().data}) if broken else given)  # type: ignore[dict-item]
+        turning.queues["cam"].put(dataclasses.replace(given, data={"no": frame().data}) if broken else given)  # type: ignore[dict-item]
         turning.turn()
     assert [result is not None for result in heard] == [True, False]
 
@@ -223,7 +223,7 @@ def test_a_frame_that_a_newer_one_replaces_answers() -> None:
     heard: list[Result | None] = []
     turning = Turning()
     for _ in range(2):
-        turning.lanes["cam"].put(dataclasses.replace(frame(), answer=heard.append))
+        turning.queues["cam"].put(dataclasses.replace(frame(), answer=heard.append))
     assert heard == [None]
 
 

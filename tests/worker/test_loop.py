@@ -6,15 +6,15 @@ from inferd.pipeline import PipelineQueue
 
 def test_without_an_engine_a_frame_waits() -> None:
     turning = Turning()
-    turning.lanes["cam"].put(frame())
+    turning.queues["cam"].put(frame())
     turning.turn()
     assert turning.heard.reports == []
-    assert turning.lanes["cam"].frames.peek() is not None
+    assert turning.queues["cam"].frames.peek() is not None
 
 
 def test_a_waiting_frame_is_inferred_once_an_engine_is_offered() -> None:
     turning = Turning()
-    turning.lanes["cam"].put(frame())
+    turning.queues["cam"].put(frame())
     turning.loop.offer(serving())
     turning.turn()
     assert [(name, version) for name, version, _ in turning.heard.reports] == [("cam", "1")]
@@ -24,11 +24,11 @@ def test_a_swap_takes_effect_on_the_next_tick_and_loses_no_frame() -> None:
     turning = Turning()
     turning.loop.offer(serving("1"))
     for version in ("1", "2"):
-        turning.lanes["cam"].put(frame())
+        turning.queues["cam"].put(frame())
         turning.loop.offer(serving(version))
         turning.turn()
     assert [version for _, version, _ in turning.heard.reports] == ["1", "2"]
-    assert turning.lanes["cam"].counters.drain().frames_dropped == {}
+    assert turning.queues["cam"].counters.drain().frames_dropped == {}
 
 
 def test_the_old_engine_is_handed_back_to_be_closed() -> None:
@@ -50,7 +50,7 @@ def test_pipelines_that_share_an_engine_take_turns_the_oldest_frame_first() -> N
     turning = Turning("a", "b")
     turning.loop.offer(serving(names=("a", "b")))
     for name in ("b", "a"):
-        turning.lanes[name].put(frame())
+        turning.queues[name].put(frame())
     turning.turn(2)
     assert [name for name, _, _ in turning.heard.reports] == ["b", "a"]
 
@@ -59,21 +59,21 @@ def test_a_frame_that_the_engine_refuses_is_counted_and_the_next_one_is_inferred
     turning = Turning()
     turning.loop.offer(serving(engine=fake(fail_at=1)))
     for _ in range(2):
-        turning.lanes["cam"].put(frame())
+        turning.queues["cam"].put(frame())
         turning.turn()
     assert turning.heard.faults == [("cam", "engine_error")]
     assert len(turning.heard.reports) == 1
-    assert turning.lanes["cam"].counters.drain().frames_dropped == {"engine_error": 1}
+    assert turning.queues["cam"].counters.drain().frames_dropped == {"engine_error": 1}
 
 
 def test_an_engine_that_makes_room_is_handed_back_and_frames_wait_for_the_next() -> None:
     turning = Turning()
     turning.loop.offer(serving("1"))
     turning.turn()
-    turning.loop.let_go(0.0)
+    turning.loop.release_engine(0.0)
     turning.turn()
     assert ([old.ref.version for old in turning.heard.retired], turning.loop.serves) == (["1"], False)
-    turning.lanes["cam"].put(frame())
+    turning.queues["cam"].put(frame())
     turning.loop.offer(serving("2"))
     turning.turn()
     assert [version for _, version, _ in turning.heard.reports] == ["2"]
@@ -81,33 +81,33 @@ def test_an_engine_that_makes_room_is_handed_back_and_frames_wait_for_the_next()
 
 def test_a_loop_without_an_engine_has_made_room_already() -> None:
     turning = Turning()
-    turning.loop.let_go(0.0)
+    turning.loop.release_engine(0.0)
     turning.turn()
     assert turning.heard.retired == []
-    assert turning.loop.let_go(0.0) is False
+    assert turning.loop.release_engine(0.0) is False
 
 
 def test_a_lane_that_comes_later_waits_for_the_next_offer_and_its_siblings_go_on() -> None:
     turning = Turning("a")
-    turning.loop.offer(serving(names=("a",), lanes=turning.lanes))
+    turning.loop.offer(serving(names=("a",), queues=turning.queues))
     turning.turn()
-    both = {**turning.lanes, "b": PipelineQueue(pipeline("b"), turning.changed)}
-    turning.loop.follow(both)
+    both = {**turning.queues, "b": PipelineQueue(pipeline("b"), turning.changed)}
+    turning.loop.set_queues(both)
     for name in ("b", "a"):
         both[name].put(frame())
     turning.turn(2)
     assert [name for name, _, _ in turning.heard.reports] == ["a"]
-    turning.loop.offer(serving("2", names=("a", "b"), lanes=both))
+    turning.loop.offer(serving("2", names=("a", "b"), queues=both))
     turning.turn()
     assert [name for name, _, _ in turning.heard.reports] == ["a", "b"]
 
 
 def test_a_lane_of_the_same_name_with_other_settings_is_another_one() -> None:
     turning = Turning("a")
-    turning.loop.offer(serving(names=("a",), lanes=turning.lanes))
+    turning.loop.offer(serving(names=("a",), queues=turning.queues))
     turning.turn()
     other = {"a": PipelineQueue(pipeline("a"), turning.changed)}
-    turning.loop.follow(other)
+    turning.loop.set_queues(other)
     other["a"].put(frame())
     turning.turn(2)
     assert turning.heard.reports == []
@@ -115,8 +115,8 @@ def test_a_lane_of_the_same_name_with_other_settings_is_another_one() -> None:
 
 def test_a_lane_that_left_is_turned_no_more() -> None:
     turning = Turning("a", "b")
-    turning.loop.offer(serving(names=("a", "b"), lanes=turning.lanes))
-    turning.lanes["b"].put(frame())
-    turning.loop.follow({"a": turning.lanes["a"]})
+    turning.loop.offer(serving(names=("a", "b"), queues=turning.queues))
+    turning.queues["b"].put(frame())
+    turning.loop.set_queues({"a": turning.queues["a"]})
     turning.turn(2)
     assert turning.heard.reports == []

@@ -11,7 +11,7 @@ from inferd import ipc
 from inferd.pipeline import PipelineQueue
 from inferd.system.processes.channel import Channel, channel_pair
 from inferd.system.threads import Condition
-from inferd.worker.outbound import LoopOutbound, Outbound, PipelineOutbound, ToControl
+from inferd.worker.outbound import LoopOutbound, Outbound, StatusReporter, ToControl
 
 
 class Two:
@@ -21,17 +21,17 @@ class Two:
         ours, theirs = channel_pair()
         to_control: ToControl = Channel(ours, ipc.ToWorker)  # type: ignore[arg-type]  # a union
         self._control: Channel[ipc.FromWorker, ipc.Stop] = Channel(theirs, ipc.FromWorker)  # type: ignore[arg-type]  # as above
-        teller = Outbound(to_control)
-        self.voices = {name: PipelineOutbound(name, teller) for name in ("stays", "leaves")}
-        for voice in self.voices.values():
-            voice.source("running", "")
-            voice.engine("running", "")
-        self.listener = LoopOutbound("one", self.voices, teller)
+        outbound = Outbound(to_control)
+        self.statuses = {name: StatusReporter(name, outbound) for name in ("stays", "leaves")}
+        for status in self.statuses.values():
+            status.set_source("running", "")
+            status.set_engine("running", "")
+        self.observer = LoopOutbound("one", self.statuses, outbound)
         self.heard()
 
     def leave(self) -> None:
         """Have one pipeline go on elsewhere."""
-        self.listener.follow({"stays": self.voices["stays"]})
+        self.observer.set_statuses({"stays": self.statuses["stays"]})
 
     def heard(self) -> set[str]:
         """Return whose state was told since the last time."""
@@ -42,15 +42,15 @@ class Two:
 
 
 LOSSES: tuple[Callable[[LoopOutbound], None], ...] = (
-    lambda listener: listener.left(serving()),
-    lambda listener: listener.fell_back(serving(), None, "unplugged"),
+    lambda observer: observer.engine_released(serving()),
+    lambda observer: observer.fell_back(serving(), None, "unplugged"),
 )
 
 
 @pytest.mark.parametrize("lose", LOSSES, ids=["a model makes room", "an accelerator fails"])
 def test_what_happens_to_an_engine_is_told_of_all_its_pipelines(lose: Callable[[LoopOutbound], None]) -> None:
     two = Two()
-    lose(two.listener)
+    lose(two.observer)
     assert two.heard() == {"stays", "leaves"}
 
 
@@ -60,15 +60,15 @@ def test_what_happens_to_an_engine_is_not_told_of_a_pipeline_that_has_left_it(
 ) -> None:
     two = Two()
     two.leave()
-    lose(two.listener)
+    lose(two.observer)
     assert two.heard() == {"stays"}
 
 
 def test_a_frame_that_was_under_way_when_its_pipeline_left_says_nothing_of_it() -> None:
     two = Two()
-    lane = PipelineQueue(pipeline("leaves"), Condition())
+    queue = PipelineQueue(pipeline("leaves"), Condition())
     two.leave()
-    two.listener.fault(lane, "engine_error", "it refused")
+    two.observer.frame_failed(queue, "engine_error", "it refused")
     assert two.heard() == set()
-    two.listener.running(lane)
+    two.observer.frame_inferred(queue)
     assert two.heard() == set()

@@ -1,1 +1,1 @@
-"""Where frames come from. A source opens, stamps and gives them; it never resizes, and knows nothing of models."""
+"""Sources open an input, then read and stamp frames. They must never resize a frame or know about models."""

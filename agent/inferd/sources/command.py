@@ -1,4 +1,4 @@
-"""Any program that writes pictures or sound on standard output: rpicam-vid, ffmpeg, arecord, one's own."""
+"""Reads pictures or sound from a program's standard output: rpicam-vid, ffmpeg, arecord, your own."""
 
 from __future__ import annotations
 
@@ -17,57 +17,56 @@ from inferd.sources.decoding.mjpeg import MjpegReader, decode_jpeg
 from inferd.sources.decoding.raw_video import FORMATS, RawPictures
 from inferd.system.clock import Clock
 
-DEFAULT_RATE_HZ = 16000.0  # what nearly all sound models hear
+DEFAULT_RATE_HZ = 16000.0  # of nearly all sound models
 READ_BYTES = 1 << 16
-MOST_DAMAGED = 30  # frames in a row; then the program writes something else than it should
+MOST_DAMAGED = 30  # frames in a row; then its output is not of the configured format
 SHOWN_BYTES = 60
 
 
 class Assembler(Protocol):
-    """Makes frames of a program's bytes."""
+    """Assembles frames from a program's bytes."""
 
     order: ColorOrder
     rate_hz: float
 
-    def room(self) -> memoryview:
-        """Return where the next bytes are to be written; never empty once `take` has returned None."""
+    def free_buffer(self) -> memoryview:
+        """Return the buffer for the next bytes; never empty after `pop_frame` returned None."""
 
-    def add(self, count: int) -> None:
-        """Say how many were."""
+    def commit(self, count: int) -> None:
+        """Record how many bytes were written there."""
 
-    def take(self) -> Array | None:
-        """Return a whole picture or window, oldest first; None where there is none yet.
+    def pop_frame(self) -> Array | None:
+        """Return the next whole picture or window; None where there is none yet.
 
         Raises:
             FrameError: a frame is lost.
         """
 
-    def rest(self) -> Array | None:
+    def flush(self) -> Array | None:
         """Return what is left when no more bytes come; None where nothing is.
 
         Raises:
-            FrameError: it is no whole frame.
+            FrameError: an incomplete picture remains.
         """
 
 
 class Command:
-    """Gives what a program writes: pictures (h, w, 3) or (h, w) uint8, or windows of sound (window, channels) float32.
+    """Reads a program's output: pictures (h, w, 3) or (h, w) uint8, or windows of sound (window, channels) float32.
 
-    Its arguments are never read by a shell. It ends with its process group when the source is closed, and with the worker
-    when that dies.
+    No shell reads its arguments. Its process group ends when the source is closed or the worker dies.
     """
 
     def __init__(self, options: settings.CommandSource, clock: Clock) -> None:
         """Start the program.
 
         Args:
-            options: what to start and what it writes.
+            options: the command and its output format.
             clock: stamps the frames.
 
         Raises:
-            SourceError: there is no such program, or it is not said what it writes.
+            SourceError: there is no such program, or its output format is not configured.
         """
-        command, kind, options = _settled(options)
+        command, kind, options = _resolve(options)
         self.live = not options.finite
         self._finite = options.finite
         self._fps = options.fps
@@ -85,17 +84,17 @@ class Command:
         """Return the next frame.
 
         Raises:
-            FrameUnfinished: some of it has come in `timeout_s`, not all.
-            SourceTimeout: nothing has.
+            FrameUnfinished: only a part came in `timeout_s`.
+            SourceTimeout: nothing came.
             FrameError: a frame is damaged or was cut off.
             EndOfInput: a finite program has ended with exit code 0.
-            SourceError: the program has ended otherwise, or writes something else than it should.
+            SourceError: the program failed, or its output is not of the configured format.
         """
         ends_ns = self._clock.monotonic_ns() + int(timeout_s * 1e9)
         came = False
-        while (whole := self._take()) is None:
+        while (whole := self._next_frame()) is None:
             left_s = max(0.0, (ends_ns - self._clock.monotonic_ns()) / 1e9)
-            room = self._assembler.room()
+            room = self._assembler.free_buffer()
             try:
                 count = self._program.read_into(room, left_s)
             except SourceTimeout:
@@ -106,16 +105,16 @@ class Command:
                 return self._frame(self._end())
             came = True
             self._first = self._first or bytes(room[: min(count, SHOWN_BYTES)])
-            self._assembler.add(count)
+            self._assembler.commit(count)
         return self._frame(whole)
 
     def close(self) -> None:
         """End the program and all that it started."""
         self._program.close()
 
-    def _take(self) -> Array | None:
+    def _next_frame(self) -> Array | None:
         try:
-            whole = self._assembler.take()
+            whole = self._assembler.pop_frame()
         except FrameError as exc:
             self._lost += 1
             if self._lost >= MOST_DAMAGED:
@@ -152,13 +151,13 @@ class Command:
         ended = self._program.ended()
         if not (self._finite and ended is not None and ended.ok):
             wrote = "" if self._seq or not self._first else f"; it wrote {_shown(self._first)} and no whole frame"
-            raise SourceError(self._program.name, self._program.obituary(ended) + wrote)
+            raise SourceError(self._program.name, self._program.exit_summary(ended) + wrote)
         over, self._over = self._over, True
-        rest = None if over else self._assembler.rest()
-        self._over = rest is None
-        if rest is None:
-            raise EndOfInput(self._program.name, f"all {self._seq} frames were given")
-        return rest
+        last = None if over else self._assembler.flush()
+        self._over = last is None
+        if last is None:
+            raise EndOfInput(self._program.name, f"all {self._seq} frames were read")
+        return last
 
 
 class _Raw:
@@ -171,17 +170,17 @@ class _Raw:
         self.order = self._pictures.order
         self._whole: Array | None = None
 
-    def room(self) -> memoryview:
-        return self._pictures.room()
+    def free_buffer(self) -> memoryview:
+        return self._pictures.free_buffer()
 
-    def add(self, count: int) -> None:
-        self._whole = self._pictures.add(count)
+    def commit(self, count: int) -> None:
+        self._whole = self._pictures.commit(count)
 
-    def take(self) -> Array | None:
+    def pop_frame(self) -> Array | None:
         whole, self._whole = self._whole, None
         return whole
 
-    def rest(self) -> None:
+    def flush(self) -> None:
         if self._pictures.begun:
             raise FrameError("command", "ended in the middle of a picture; check its width, height and format")
 
@@ -196,17 +195,17 @@ class _Jpeg:
         self._jpegs = MjpegReader("command")
         self._chunk = bytearray(READ_BYTES)
 
-    def room(self) -> memoryview:
+    def free_buffer(self) -> memoryview:
         return memoryview(self._chunk)
 
-    def add(self, count: int) -> None:
+    def commit(self, count: int) -> None:
         self._jpegs.feed(memoryview(self._chunk)[:count])
 
-    def take(self) -> Array | None:
-        jpeg = self._jpegs.take()
+    def pop_frame(self) -> Array | None:
+        jpeg = self._jpegs.pop_jpeg()
         return None if jpeg is None else decode_jpeg("command", jpeg)
 
-    def rest(self) -> None:
+    def flush(self) -> None:
         if self._jpegs.begun:
             raise FrameError("command", "ended in the middle of a JPEG")
 
@@ -226,11 +225,11 @@ class _Pcm:
         self._chunk = bytearray(max(1, READ_BYTES // self._sample_bytes) * self._sample_bytes)
         self._have = 0
 
-    def room(self) -> memoryview:
+    def free_buffer(self) -> memoryview:
         wanted = min(len(self._chunk), self._sound.needed * self._sample_bytes)
         return memoryview(self._chunk)[self._have : wanted]
 
-    def add(self, count: int) -> None:
+    def commit(self, count: int) -> None:
         self._have += count
         whole = self._have // self._sample_bytes * self._sample_bytes
         samples = pcm.decode(bytes(self._chunk[:whole]), self._kind, self._channels)
@@ -239,11 +238,11 @@ class _Pcm:
         self._have = len(left)
         self._sound.add(samples)
 
-    def take(self) -> Array | None:
-        return self._sound.take()
+    def pop_frame(self) -> Array | None:
+        return self._sound.pop_window()
 
-    def rest(self) -> Array | None:
-        return self._sound.rest()
+    def flush(self) -> Array | None:
+        return self._sound.flush()
 
 
 def _assembler(kind: str, options: settings.CommandSource) -> Assembler:
@@ -254,22 +253,22 @@ def _assembler(kind: str, options: settings.CommandSource) -> Assembler:
     return _Pcm(kind, options)
 
 
-def _settled(options: settings.CommandSource) -> tuple[list[str], str, settings.CommandSource]:
-    """Return the arguments with their places filled in, what they write, and the options with numbers for every 0.
+def _resolve(options: settings.CommandSource) -> tuple[list[str], str, settings.CommandSource]:
+    """Return the arguments with placeholders filled in, the output format, and the options with defaults for every 0.
 
     Raises:
-        SourceError: it is not said what the program writes.
+        SourceError: the output format is not configured.
     """
     preset = PRESETS[options.preset] if options.preset else None
     kind = options.format or (preset.format if preset else None)
     if kind is None:
-        raise SourceError("command", 'does not say what it writes; say format, such as "bgr", "mjpeg" or "s16"')
+        raise SourceError("command", 'has no output format; set format, such as "bgr", "mjpeg" or "s16"')
     options = _numbers(options, preset)
     values = {
         "width": str(options.width),
         "height": str(options.height),
-        "fps": _plain(options.fps),
-        "rate": _plain(options.rate_hz),
+        "fps": _number_text(options.fps),
+        "rate": _number_text(options.rate_hz),
         "channels": str(options.channels),
         "input": options.input or (preset.input if preset else ""),
     }
@@ -289,10 +288,10 @@ def _numbers(options: settings.CommandSource, preset: Preset | None) -> settings
     return msgspec.structs.replace(options, **changed)
 
 
-def _plain(number: float) -> str:
+def _number_text(number: float) -> str:
     return str(int(number)) if number == int(number) else str(number)
 
 
 def _shown(data: bytes) -> str:
-    """Return the first bytes as a person may recognise them."""
+    """Return the first bytes in a readable form."""
     return repr(data.decode("ascii")) if data.isascii() else data[:16].hex(" ")

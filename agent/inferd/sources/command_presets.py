@@ -1,4 +1,4 @@
-"""Commands that we know to work, for the `command` source. The versions they were written for stand beside them."""
+"""Presets of the `command` source."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ SoundFormat = Literal["s16", "s32", "f32"]
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A command and what it writes.
+    """A command and its output format.
 
     Attributes:
-        command: its arguments, with places to fill in.
-        format: what it writes.
-        width_multiple: the widths that it writes without padding at the end of each row.
-        package: what to install where it is missing.
-        input: what {input} stands for where nothing is said.
+        command: its arguments, with placeholders.
+        format: of its output.
+        width_multiple: widths that it writes without row padding.
+        package: the package to install where it is missing.
+        input: default for {input}.
     """
 
     command: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What another pipeline found, cut out of its frames: the second half of a cascade."""
+"""Crops of another pipeline's boxes: the second stage of a cascade."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from inferd.system.clock import Clock
 from inferd.system.threads import Condition
 
 MOST_WAITING = 8  # crops; the oldest makes room
-LAST_FRAME_NS = 2_000_000_000  # after the other pipeline's source ended, its last frame is still in its model
-SMALLEST_PX = 4  # a side of a crop; less shows nothing
+LAST_FRAME_NS = 2_000_000_000  # after the first stage ended, its last frame may still be in its model
+SMALLEST_PX = 4  # least side of a crop
 
 Ask = Callable[[Box], Callable[[Result | None], None]]
 
 
 class Crops:
-    """Gives the objects of another pipeline one by one. `give` and `end` belong to that pipeline's threads."""
+    """Returns the crops of another pipeline's boxes one by one; that pipeline's threads call `put` and `end`."""
 
     live = True
 
     def __init__(self, options: settings.CropsSource, clock: Clock) -> None:
-        """Wait for what is given.
+        """Begin empty.
 
         Args:
-            options: which objects, and with how much around them.
-            clock: tells when an object was looked at last.
+            options: which boxes, and their margin.
+            clock: times repeated looks at a track.
         """
         self.of = options.of
         self.join_s = options.join_s
@@ -42,11 +42,11 @@ class Crops:
         self.closed = False
 
     def read(self, timeout_s: float) -> Frame:
-        """Return the next object, cut out of its frame.
+        """Return the next crop.
 
         Raises:
-            FrameUnfinished: nothing was found in time, which is no fault.
-            EndOfInput: the other pipeline's input is through.
+            FrameUnfinished: no box in time, which is no fault.
+            EndOfInput: the other pipeline's input has ended.
             SourceError: it is closed.
         """
         with self._changed:
@@ -55,19 +55,19 @@ class Crops:
         if self.closed:
             raise SourceError(self.of, "its crops are closed")
         if self._ended_ns and self._clock.monotonic_ns() - self._ended_ns >= LAST_FRAME_NS:
-            raise EndOfInput(self.of, "its input is through")
-        raise FrameUnfinished(self.of, f"{self.of} has found nothing to look at closer")
+            raise EndOfInput(self.of, "its input has ended")
+        raise FrameUnfinished(self.of, f"{self.of} has found no box to look at")
 
-    def give(self, frame: Frame, boxes: Sequence[Box], ask: Ask | None = None) -> int:
-        """Take what was found in a frame, the best first.
+    def put(self, frame: Frame, boxes: Sequence[Box], ask: Ask | None = None) -> int:
+        """Queue crops of the boxes of a frame, best first.
 
         Args:
-            frame: the whole of it.
-            boxes: what was found in it.
-            ask: called for each object that is taken; gives who waits for what is seen in it. None where nobody does.
+            frame: the first stage's frame.
+            boxes: its boxes.
+            ask: called for each crop; returns the function that takes its result. None where no answer is needed.
 
         Returns:
-            How many older crops had to make room.
+            The number of older crops that were dropped.
         """
         crops = [crop for box in self._wanted(boxes) if (crop := cut(frame, box, self._options.margin)) is not None]
         if ask is not None:
@@ -82,11 +82,11 @@ class Crops:
         return len(lost)
 
     def end(self) -> None:
-        """Take it that no more will come."""
+        """Record that no more crops will come."""
         self._ended_ns = self._clock.monotonic_ns()
 
     def close(self) -> None:
-        """Let a reader go. Twice is fine."""
+        """Wake the reader. Idempotent."""
         with self._changed:
             self.closed = True
             self._changed.notify_all()
@@ -112,7 +112,7 @@ class Crops:
 
 
 def cut(frame: Frame, box: Box, margin: float) -> Frame | None:
-    """Return the part of a frame that a box shows, with a margin of so much of its sides; None where there is no picture."""
+    """Return the part of a frame inside a box, with a margin as a share of its sides; None where there is no picture."""
     if isinstance(frame.data, Mapping) or frame.data.dtype != "uint8":
         return None
     height, width = frame.data.shape[:2]

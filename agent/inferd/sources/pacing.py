@@ -1,4 +1,4 @@
-"""When a frame that could be had at any time is due. Pure: told the time, it answers how long to wait."""
+"""When the next frame of a recording is due. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ CATCH_UP_NS = 500_000_000
 
 
 class Pacer:
-    """Tells how long each frame of one source has still to wait. Owned by the source's thread.
+    """Computes how long each frame of one source must wait. Owned by the source's thread.
 
-    The first frame is due at once, each later one so long after it as the recording (or the fixed rate) says. A reader
-    that is late by up to half a second catches up, so that the mean rate holds; one that is later has lost the time for
-    good: the schedule moves, and no burst of old frames follows. A recording that starts again, or whose positions jump
-    back, goes on one frame interval after its last frame.
+    The first frame is due at once, later ones at the intervals of the recording (or the fixed rate). A reader that is late
+    by up to half a second catches up; a later one moves the schedule, so that no burst of old frames follows. A recording
+    that restarts, or whose positions jump back, continues one frame interval after its last frame.
     """
 
     def __init__(self, pace: settings.Pace, *, live: bool, fallback_fps: float = FALLBACK_FPS) -> None:
@@ -25,7 +24,7 @@ class Pacer:
 
         Args:
             pace: recorded, fixed or fast.
-            live: whether the world paces the source; such frames are never delayed.
+            live: whether the source is live; its frames are never delayed.
             fallback_fps: for recorded frames that have no position.
         """
         self._never = live or pace.mode == "fast"

@@ -9,14 +9,14 @@ from inferd.errors import EndOfInput, SourceError, SourceTimeout
 from inferd.records import Array, Frame
 from inferd.system.clock import Clock
 
-TRAVEL_PX = 64  # how far the picture wanders, and so how much larger than a frame the texture is
+TRAVEL_PX = 64  # how far the picture moves, and how much larger than a frame the texture is
 STEP_Y_PX, STEP_X_PX = 1, 3
 FPS = 30.0  # the rate that its positions stand for
 LARGEST_PX = 8192
 
 
 class Synthetic:
-    """Gives pictures (height, width, 3) uint8 BGR that are a function of their number alone.
+    """Makes pictures (height, width, 3) uint8 BGR from their number alone.
 
     Frames are read-only views into one texture, so that a frame costs a microsecond whatever its size.
     """
@@ -63,12 +63,12 @@ class Synthetic:
         )
 
     def close(self) -> None:
-        """Do nothing: there is no device to let go of."""
+        """Do nothing: there is no device to release."""
 
     def _misbehave(self, timeout_s: float) -> None:
         options = self._options
         if options.frames and self._seq >= options.frames:
-            raise EndOfInput("synthetic", f"all {options.frames} frames were given")
+            raise EndOfInput("synthetic", f"all {options.frames} frames were read")
         if options.fail_after and self._seq >= options.fail_after:
             raise SourceError("synthetic", f"failed after {options.fail_after} frames, as its fail_after says")
         if options.stall_after and self._seq >= options.stall_after:

@@ -21,7 +21,7 @@ MOST_DAMAGED = 100  # lines in a row; then it is something else than it should b
 
 
 class TextLines:
-    """Gives windows (window, columns) float32, NaN where a value is missing or no number."""
+    """Reads windows (window, columns) float32, NaN where a value is missing or not a number."""
 
     def __init__(self, options: settings.LinesSource, clock: Clock) -> None:
         """Open the file or start the program.
@@ -58,23 +58,23 @@ class TextLines:
         while True:
             left_s = max(0.0, (ends_ns - self._clock.monotonic_ns()) / 1e9)
             try:
-                line = self._text.line(left_s)
+                line = self._text.read_line(left_s)
             except SourceTimeout:
                 if came:
                     raise FrameUnfinished(self._part, "its window fills") from None
                 raise
-            window = self._rest() if line is None else self._add(line)
+            window = self._flush() if line is None else self._add(line)
             if window is not None:
                 return self._frame(window)
             came = True
 
     def close(self) -> None:
-        """Close the file, or end the program. Twice is fine."""
+        """Close the file, or end the program. Idempotent."""
         self._text.close()
 
     def _add(self, line: str) -> Array | None:
         try:
-            numbers = self._rows.numbers(line)
+            numbers = self._rows.parse(line)
         except FrameError as exc:
             self._damaged += 1
             if self._damaged >= MOST_DAMAGED:
@@ -87,11 +87,11 @@ class TextLines:
             self._windows = Windows(self._part, self._options.window or 1, self._options.hop, len(numbers))
         return self._windows.add(np.array([numbers], np.float32))
 
-    def _rest(self) -> Array:
+    def _flush(self) -> Array:
         over, self._over = self._over, True
-        window = None if over or self._windows is None else self._windows.rest(np.nan)
+        window = None if over or self._windows is None else self._windows.flush(np.nan)
         if window is None:
-            raise EndOfInput(self._part, "all lines were given")
+            raise EndOfInput(self._part, "all lines were read")
         return window
 
     def _frame(self, window: Array) -> Frame:
@@ -112,7 +112,7 @@ class TextLines:
 class Text(Protocol):
     """Where lines come from."""
 
-    def line(self, timeout_s: float) -> str | None:
+    def read_line(self, timeout_s: float) -> str | None:
         """Return the next line; None after the last.
 
         Raises:
@@ -121,7 +121,7 @@ class Text(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of it. Twice is fine."""
+        """Release it. Idempotent."""
 
 
 class _File:
@@ -135,7 +135,7 @@ class _File:
         except OSError as exc:
             raise SourceError(path, f"cannot be read ({exc.strerror}); check its permissions") from exc
 
-    def line(self, timeout_s: float) -> str | None:  # noqa: ARG002 - a file is read, not waited for
+    def read_line(self, timeout_s: float) -> str | None:  # noqa: ARG002 - a file is read, not waited for
         if self._file.closed:
             raise SourceError(self._file.name, "was closed; open it again")
         data = self._file.readline(LONGEST_LINE_BYTES)
@@ -154,7 +154,7 @@ class _Printed:
         self._held = bytearray()
         self._chunk = bytearray(LONGEST_LINE_BYTES)
 
-    def line(self, timeout_s: float) -> str | None:
+    def read_line(self, timeout_s: float) -> str | None:
         while (end := self._held.find(b"\n")) < 0 and len(self._held) < LONGEST_LINE_BYTES:
             count = self._program.read_into(memoryview(self._chunk), timeout_s)
             self._held += memoryview(self._chunk)[:count]
@@ -176,7 +176,7 @@ class _Printed:
         ended = self._program.ended()
         if self._finite and ended is not None and ended.ok:
             return None
-        raise SourceError(self._program.name, self._program.obituary(ended))
+        raise SourceError(self._program.name, self._program.exit_summary(ended))
 
 
 def _open(options: settings.LinesSource, clock: Clock) -> Text:

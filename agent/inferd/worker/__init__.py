@@ -1,1 +1,1 @@
-"""The data process and its one-shot relatives: sources, engines and loops. Never waits for a network, nor for control."""
+"""The data process: sources, engines and loops. It must never wait for a network, a disk or control."""

@@ -1,4 +1,4 @@
-"""What a loop turns: a loaded model, marked while it is at work, with the steps of every pipeline that it serves."""
+"""A loaded model with the steps of every pipeline that it serves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inferd.system.processes.heartbeats import Busy, HeartbeatSlot
 
 
 class MarkedEngine:
-    """An engine that shows in the shared page when it is at work, so that a death or a hang in there is known for its own."""
+    """Marks an engine's invokes in the shared page, so that a crash or hang inside is attributed to it."""
 
     def __init__(self, engine: Engine, slot: HeartbeatSlot) -> None:
         self.info = engine.info
@@ -36,28 +36,28 @@ class MarkedEngine:
 
 @dataclass(frozen=True, slots=True)
 class LoadedEngine:
-    """A loaded and warmed model with the steps of every pipeline that it serves; `engine` speaks for all that run it."""
+    """A loaded and warmed model with the steps of every pipeline; `engine` is the first of its copies."""
 
     ref: ModelRef
     engine: Engine
     steps: Mapping[str, Steps]
-    standby: LoadedEngine | None = None  # the warm CPU twin of an engine on an accelerator
+    standby: LoadedEngine | None = None  # the warm CPU fallback of an engine on an accelerator
     degraded: str = ""  # why it serves in place of another
-    lanes: Mapping[str, PipelineQueue] = field(
+    queues: Mapping[str, PipelineQueue] = field(
         default_factory=dict
-    )  # whose steps these are; {} for whichever lanes there are
+    )  # the queues these steps were built for; {} for any
 
-    def serves(self, lane: PipelineQueue) -> bool:
-        """Whether there are steps for a lane: one that came later waits for the next offer."""
-        name = lane.pipeline.name
-        return name in self.steps and self.lanes.get(name, lane) is lane
+    def serves(self, queue: PipelineQueue) -> bool:
+        """Whether there are steps for a queue; a newer queue waits for the next offer."""
+        name = queue.pipeline.name
+        return name in self.steps and self.queues.get(name, queue) is queue
 
     @property
     def own(self) -> tuple[Engine, ...]:
-        """The engines that run it: one for all pipelines, or one for each where it remembers what it was shown."""
+        """Its engines: one for all pipelines, or one each where it keeps state."""
         return tuple(dict.fromkeys(steps.engine for steps in self.steps.values()))
 
     @property
     def engines(self) -> tuple[Engine, ...]:
-        """All engines that are held for it."""
+        """All engines loaded for it, the CPU fallback's included."""
         return (*self.own, *(self.standby.engines if self.standby else ()))

@@ -1,6 +1,6 @@
-"""The loop thread of one engine: takes the oldest waiting frame of its pipelines, turns it into a result, again and again.
+"""The loop thread of one engine: infers the oldest waiting frame of its pipelines, again and again.
 
-A new engine is offered from outside and taken between two ticks. Frames wait; none is lost by the change.
+An offered engine is swapped in between two ticks; frames wait meanwhile and none is lost.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from inferd.worker.cascade import CascadeExchange, PendingResult, ResultQueue
 from inferd.worker.loaded_engine import LoadedEngine
 
 CPU = "cpu"
-GIVE_UP_AFTER = 3  # failures in a row of an accelerator without a twin; with one, the first is enough
-IDLE_S = 0.25  # how often an idle loop says that it lives
+GIVE_UP_AFTER = 3  # failures in a row of an accelerator without a CPU fallback; with one, the first is enough
+IDLE_S = 0.25  # how often an idle loop updates its heartbeat
 FOREVER_NS = 1 << 62
 
 
 class LoopObserver(Protocol):
-    """Who hears what the loop does; called on the loop's thread, so it must never wait."""
+    """Receives the loop's events on the loop's thread, so it must never wait."""
 
-    def taken(self, serving: LoadedEngine, old: LoadedEngine | None, pause_ms: float) -> None:
-        """A new engine serves; the old one is the listener's to close."""
+    def engine_taken(self, serving: LoadedEngine, old: LoadedEngine | None, pause_ms: float) -> None:
+        """A new engine serves; the observer closes the old one."""
 
     def fell_back(self, old: LoadedEngine, twin: LoadedEngine | None, why: str) -> None:
-        """An accelerator failed: its twin serves, or nothing; the old one's engine is the listener's to close."""
+        """An accelerator failed: its CPU fallback serves, or nothing; the observer closes the old engine."""
 
-    def left(self, old: LoadedEngine) -> None:
-        """The engine that served was let go, to make room for another; its engines are the listener's to close."""
+    def engine_released(self, old: LoadedEngine) -> None:
+        """The serving engine was released to free memory; the observer closes its engines."""
 
-    def reported(self, lane: PipelineQueue, ref: ModelRef, turn: Tick) -> None:
-        """A result leaves."""
+    def result_reported(self, queue: PipelineQueue, ref: ModelRef, turn: Tick) -> None:
+        """A result is reported."""
 
-    def settled(self, lane: PipelineQueue, answer: LabelSummary) -> None:
+    def answer_settled(self, queue: PipelineQueue, answer: LabelSummary) -> None:
         """A pipeline's debounced answer changed."""
 
-    def running(self, lane: PipelineQueue) -> None:
+    def frame_inferred(self, queue: PipelineQueue) -> None:
         """A frame became a result."""
 
-    def fault(self, lane: PipelineQueue, kind: str, why: str) -> None:
-        """A frame gave no result, and why."""
+    def frame_failed(self, queue: PipelineQueue, kind: str, why: str) -> None:
+        """A frame gave no result."""
 
 
 class Loop:
@@ -58,225 +58,227 @@ class Loop:
 
     def __init__(
         self,
-        lanes: Mapping[str, PipelineQueue],
+        queues: Mapping[str, PipelineQueue],
         changed: Condition,
         slot: HeartbeatSlot,
         clock: Clock,
-        listener: LoopObserver,
+        observer: LoopObserver,
         exchange: CascadeExchange | None = None,
     ) -> None:
         """Prepare a loop without an engine.
 
         Args:
-            lanes: its pipelines by name, all made with `changed`.
+            queues: its pipelines by name, all made with `changed`.
             changed: notified when a frame or an offer arrives.
-            slot: where it shows that it turns.
+            slot: its heartbeat.
             clock: times the stages.
-            listener: hears what happens.
-            exchange: hands on what was found to pipelines that look closer.
+            observer: receives the events.
+            exchange: passes boxes on to cascaded pipelines.
         """
-        self._lanes = lanes
-        self._followed: Latest[Mapping[str, PipelineQueue]] = Latest(changed)
+        self._queues = queues
+        self._new_queues: Latest[Mapping[str, PipelineQueue]] = Latest(changed)
         self._changed = changed
         self._offered: Latest[LoadedEngine] = Latest(changed)
         self._slot = slot
         self._clock = clock
-        self._listener = listener
+        self._observer = observer
         self._exchange = exchange or CascadeExchange()
-        self._outgoing = {name: ResultQueue(changed) for name in lanes}
+        self._outgoing = {name: ResultQueue(changed) for name in queues}
         self._serving: LoadedEngine | None = None
-        self._leaving = Event()
-        self._left_ns = 0
+        self._releasing = Event()
+        self._released_ns = 0
         self._failed_in_a_row = 0
 
     @property
     def serves(self) -> bool:
-        """Whether an engine has been taken."""
+        """Whether an engine serves."""
         return self._serving is not None
 
-    def serves_lane(self, lane: PipelineQueue) -> bool:
-        """Whether the engine that was taken has steps for a lane."""
-        return self._serving is not None and self._serving.serves(lane)
+    def serves_queue(self, queue: PipelineQueue) -> bool:
+        """Whether the serving engine has steps for a queue."""
+        return self._serving is not None and self._serving.serves(queue)
 
     def offer(self, serving: LoadedEngine) -> list[LoadedEngine]:
-        """Offer an engine; return what was offered before and not taken, which the caller closes."""
+        """Offer an engine; return earlier offers that were never used, which the caller closes."""
         return self._offered.put(serving)
 
-    def follow(self, lanes: Mapping[str, PipelineQueue]) -> None:
-        """Have these lanes instead, between two ticks; what those that go still held is told."""
-        self._followed.put(lanes)
+    def set_queues(self, queues: Mapping[str, PipelineQueue]) -> None:
+        """Replace the queues between two ticks; pending results of removed queues are reported."""
+        self._new_queues.put(queues)
 
-    def let_go(self, timeout_s: float) -> bool:
-        """Have the engine let go that serves, to make room for another; return whether that was done in time.
+    def release_engine(self, timeout_s: float) -> bool:
+        """Release the serving engine to free memory; return whether that was done in time.
 
         Frames wait meanwhile, and newer ones replace them.
         """
         with self._changed:
-            self._leaving.set()
+            self._releasing.set()
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: not self._leaving.is_set(), timeout_s)
+            return self._changed.wait_for(lambda: not self._releasing.is_set(), timeout_s)
 
     def run(self, stop: Event) -> None:
-        """Turn until `stop` is set, then tell what still waits and close the engine."""
+        """Run until `stop` is set, then report pending results and close the engine."""
         while not stop.is_set():
-            self.turn()
-        for lane in self._lanes.values():
-            self._let_out(lane, FOREVER_NS)
+            self.run_once()
+        for queue in self._queues.values():
+            self._release_results(queue, FOREVER_NS)
         for serving in (self._serving, self._offered.take()):
             for engine in serving.engines if serving is not None else ():
                 engine.close()
 
-    def turn(self) -> None:
-        """Take an engine that is offered; then turn the oldest frame into a result, or wait a little where there is none."""
+    def run_once(self) -> None:
+        """Apply offers, then infer the oldest frame, or wait a little where there is none."""
         self._slot.turn(self._clock.monotonic_ns())
-        if self._leaving.is_set():
-            self._leave()
-        self._take_lanes()
-        self._take_offer()
+        if self._releasing.is_set():
+            self._release()
+        self._apply_queues()
+        self._apply_offer()
         now_ns = self._clock.monotonic_ns()
-        for waiting in self._lanes.values():
-            self._let_out(waiting, now_ns)
-        lane = self._oldest()
-        if self._serving is None or lane is None:
+        for waiting in self._queues.values():
+            self._release_results(waiting, now_ns)
+        queue = self._oldest()
+        if self._serving is None or queue is None:
             self._wait()
         else:
-            self._infer(self._serving, lane)
+            self._infer(self._serving, queue)
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         old, self._serving = self._serving, None
         if old is not None:
-            self._left_ns = self._clock.monotonic_ns()
-            self._listener.left(old)
+            self._released_ns = self._clock.monotonic_ns()
+            self._observer.engine_released(old)
         with self._changed:
-            self._leaving.clear()
+            self._releasing.clear()
             self._changed.notify_all()
 
-    def _take_lanes(self) -> None:
-        lanes = self._followed.take()
-        if lanes is None:
+    def _apply_queues(self) -> None:
+        queues = self._new_queues.take()
+        if queues is None:
             return
-        for name, lane in self._lanes.items():
-            if lanes.get(name) is not lane:
-                self._let_out(lane, FOREVER_NS)
-        kept = {name: self._outgoing[name] for name, lane in lanes.items() if self._lanes.get(name) is lane}
-        self._lanes = lanes
-        self._outgoing = {name: kept.get(name) or ResultQueue(self._changed) for name in lanes}
+        for name, queue in self._queues.items():
+            if queues.get(name) is not queue:
+                self._release_results(queue, FOREVER_NS)
+        kept = {name: self._outgoing[name] for name, queue in queues.items() if self._queues.get(name) is queue}
+        self._queues = queues
+        self._outgoing = {name: kept.get(name) or ResultQueue(self._changed) for name in queues}
 
-    def _take_offer(self) -> None:
+    def _apply_offer(self) -> None:
         if self._offered.peek() is None:
             return
-        started, self._left_ns = self._left_ns or self._clock.monotonic_ns(), 0
+        started, self._released_ns = self._released_ns or self._clock.monotonic_ns(), 0
         offered = self._offered.take()
         if offered is not None:
             old, self._serving = self._serving, offered
-            self._listener.taken(offered, old, (self._clock.monotonic_ns() - started) / 1e6)
+            self._observer.engine_taken(offered, old, (self._clock.monotonic_ns() - started) / 1e6)
 
     def _oldest(self) -> PipelineQueue | None:
         waiting = [
             (frame.taken_ns, name)
-            for name, lane in self._lanes.items()
-            if (frame := lane.frames.peek()) and (self._serving is None or self._serving.serves(lane))
+            for name, queue in self._queues.items()
+            if (frame := queue.frames.peek()) and (self._serving is None or self._serving.serves(queue))
         ]
-        return self._lanes[min(waiting)[1]] if waiting else None
+        return self._queues[min(waiting)[1]] if waiting else None
 
     def _wait(self) -> None:
         with self._changed:
             if (
                 self._offered.peek() is None
-                and self._followed.peek() is None
-                and not self._leaving.is_set()
+                and self._new_queues.peek() is None
+                and not self._releasing.is_set()
                 and (self._serving is None or self._oldest() is None)
             ):
                 now_ns = self._clock.monotonic_ns()
                 due_s = (outgoing.due_s(now_ns) for outgoing in self._outgoing.values())
                 self._changed.wait(min([IDLE_S, *(one for one in due_s if one is not None)]))
 
-    def _infer(self, serving: LoadedEngine, lane: PipelineQueue) -> None:
-        lane.inferring = True  # before the frame is taken: whoever waits for the last one looks at both
-        frame = lane.frames.take()
+    def _infer(self, serving: LoadedEngine, queue: PipelineQueue) -> None:
+        queue.inferring = True  # set before the frame is taken: waiting for the last frame checks both
+        frame = queue.frames.take()
         if frame is not None:
-            result = self._infer_frame(serving, lane, frame) if self._fit(serving, lane, frame) else None
+            result = self._infer_frame(serving, queue, frame) if self._check_quality(serving, queue, frame) else None
             if frame.answer is not None:
                 frame.answer(result)
-        self._let_out(lane, self._clock.monotonic_ns())
+        self._release_results(queue, self._clock.monotonic_ns())
 
-    def _infer_frame(self, serving: LoadedEngine, lane: PipelineQueue, frame: Frame) -> Result | None:
-        """Return the result of a frame, which is on its way out; None where it gives none, which was told."""
-        name = lane.pipeline.name
+    def _infer_frame(self, serving: LoadedEngine, queue: PipelineQueue, frame: Frame) -> Result | None:
+        """Return the result of a frame and queue it; None where it failed, which is reported."""
+        name = queue.pipeline.name
         try:
             turn = tick(frame, serving.steps[name], self._clock.monotonic_ns)
         except SourceError as exc:
-            self._lose(lane, "preprocess_error", exc)
+            self._drop_frame(queue, "preprocess_error", exc)
         except EngineError as exc:
-            return self._fail(serving, lane, frame, exc)
+            return self._handle_engine_error(serving, queue, frame, exc)
         except NonFiniteOutput as exc:
-            self._lose(lane, "nonfinite_output", exc)
+            self._drop_frame(queue, "nonfinite_output", exc)
         except ModelError as exc:
-            self._lose(lane, "decode_error", exc)
+            self._drop_frame(queue, "decode_error", exc)
         else:
-            result = lane.follower.follow(turn.result, scene_ns(frame))
+            result = queue.tracker.follow(turn.result, scene_ns(frame))
             seen = ObservedFrame(
                 frame, turn if result is turn.result else replace(turn, result=result), serving.ref, None
             )
-            self._hold(lane, seen, serving.steps[name].task)
+            self._queue_result(queue, seen, serving.steps[name].task)
             return result
         return None
 
-    def _hold(self, lane: PipelineQueue, seen: ObservedFrame, task: Task) -> None:
-        """Put a result on its way out, behind what others are to see in its objects."""
-        outgoing = self._outgoing[lane.pipeline.name]
-        question = self._exchange.give(lane.pipeline.name, seen.frame, seen.turn.result, outgoing)
+    def _queue_result(self, queue: PipelineQueue, seen: ObservedFrame, task: Task) -> None:
+        """Queue a result, which waits for the answers of cascaded pipelines."""
+        outgoing = self._outgoing[queue.pipeline.name]
+        question = self._exchange.offer(queue.pipeline.name, seen.frame, seen.turn.result, outgoing)
         wait_ns = 0 if question is None else round(question.wait_s * 1e9)
         outgoing.put(PendingResult(seen, task, question, self._clock.monotonic_ns() + wait_ns))
 
-    def _let_out(self, lane: PipelineQueue, now_ns: int) -> None:
-        """Tell the results that wait for nothing any more."""
-        outgoing = self._outgoing[lane.pipeline.name]
-        for held in outgoing.leaving(now_ns):
-            seen = held.joined()
-            lane.show(seen.frame, seen.turn, seen.ref, held.task)
-            self._tell(lane, seen.ref, seen.turn)
-            if lane.pipeline.samples.keep_mb:
-                lane.keep_hard(seen, self._clock.monotonic_ns())
-        lane.inferring = not outgoing.empty
+    def _release_results(self, queue: PipelineQueue, now_ns: int) -> None:
+        """Report the results that are complete."""
+        outgoing = self._outgoing[queue.pipeline.name]
+        for pending in outgoing.pop_ready(now_ns):
+            seen = pending.joined()
+            queue.publish_observed(seen.frame, seen.turn, seen.ref, pending.task)
+            self._report_result(queue, seen.ref, seen.turn)
+            if queue.pipeline.samples.keep_mb:
+                queue.pick_sample(seen, self._clock.monotonic_ns())
+        queue.inferring = not outgoing.empty
 
-    def _fail(self, serving: LoadedEngine, lane: PipelineQueue, frame: Frame, error: EngineError) -> Result | None:
-        """Have the twin answer this very frame, where there is one; give an accelerator up that only fails."""
+    def _handle_engine_error(
+        self, serving: LoadedEngine, queue: PipelineQueue, frame: Frame, error: EngineError
+    ) -> Result | None:
+        """Have the CPU fallback infer this frame; give up an accelerator that keeps failing."""
         self._failed_in_a_row += 1
         on_cpu = serving.engine.info.accelerator == CPU
         if on_cpu or (serving.standby is None and self._failed_in_a_row < GIVE_UP_AFTER):
-            self._lose(lane, "engine_error", error)
+            self._drop_frame(queue, "engine_error", error)
             return None
         twin = serving.standby and dataclasses.replace(serving.standby, degraded=str(error))
         self._serving, self._failed_in_a_row = twin, 0
-        self._listener.fell_back(serving, twin, str(error))
+        self._observer.fell_back(serving, twin, str(error))
         if twin is not None:
-            return self._infer_frame(twin, lane, frame)
-        self._lose(lane, "engine_error", error)
+            return self._infer_frame(twin, queue, frame)
+        self._drop_frame(queue, "engine_error", error)
         return None
 
-    def _lose(self, lane: PipelineQueue, cause: str, error: InferdError) -> None:
-        lane.counters.dropped(cause)
-        self._listener.fault(lane, cause, str(error))
+    def _drop_frame(self, queue: PipelineQueue, cause: str, error: InferdError) -> None:
+        queue.counters.dropped(cause)
+        self._observer.frame_failed(queue, cause, str(error))
 
-    def _fit(self, serving: LoadedEngine, lane: PipelineQueue, frame: Frame) -> bool:
-        """Count and tell a frame's flaws; return False where it is to be kept from the model."""
-        findings = serving.steps[lane.pipeline.name].quality.judge(frame)
+    def _check_quality(self, serving: LoadedEngine, queue: PipelineQueue, frame: Frame) -> bool:
+        """Count and report a frame's flaws; return False where the model must not get it."""
+        findings = serving.steps[queue.pipeline.name].quality.judge(frame)
         for finding in findings:
-            lane.counters.flawed(finding.flaw)
-            self._listener.fault(lane, finding.flaw, f"{finding.flaw.replace('_', ' ')}: {finding.why}")
+            queue.counters.flawed(finding.flaw)
+            self._observer.frame_failed(queue, finding.flaw, f"{finding.flaw.replace('_', ' ')}: {finding.why}")
         kept_out = any(finding.keep_out for finding in findings)
         if kept_out:
-            lane.counters.dropped("poor_quality")
+            queue.counters.dropped("poor_quality")
         return not kept_out
 
-    def _tell(self, lane: PipelineQueue, ref: ModelRef, turn: Tick) -> None:
-        counts = is_open(lane.pipeline.schedule, turn.taken_at)
-        verdict = lane.reporter.judge(turn.result, self._clock.monotonic_ns(), counts=counts)
-        lane.counters.inferred(turn.times, reported=verdict.report)
+    def _report_result(self, queue: PipelineQueue, ref: ModelRef, turn: Tick) -> None:
+        counts = is_open(queue.pipeline.schedule, turn.taken_at)
+        verdict = queue.reporter.judge(turn.result, self._clock.monotonic_ns(), counts=counts)
+        queue.counters.inferred(turn.times, reported=verdict.report)
         self._failed_in_a_row = 0
-        self._listener.running(lane)
+        self._observer.frame_inferred(queue)
         if verdict.report:
-            self._listener.reported(lane, ref, turn)
+            self._observer.result_reported(queue, ref, turn)
         if verdict.settled is not None:
-            self._listener.settled(lane, verdict.settled)
+            self._observer.answer_settled(queue, verdict.settled)

@@ -1,4 +1,4 @@
-"""How the worker is heard by control: results may be lost when control is slow, everything else waits until there is room."""
+"""Messages from the worker to control: results may be lost when control is slow, all else waits until there is room."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ToControl = Channel[ipc.ToWorker, ipc.FromWorker]
 GOOD_AGAIN = 20  # so many frames in a row must give a result before a degraded pipeline is called running
 
 Subject = tuple[str, ...]
-"""What a message is about: its kind, and the pipeline or engine key. The newest of a subject is all that control needs."""
+"""A message's kind and its pipeline or engine key. Control needs only the newest of a subject."""
 
 
 class Outbound:
-    """The worker's way to control. Any thread may speak; none of them ever waits."""
+    """Sends messages to control. Any thread may call it; it never waits."""
 
     def __init__(self, to_control: ToControl) -> None:
         self._to_control = to_control
@@ -29,19 +29,19 @@ class Outbound:
         self._waiting: dict[Subject, ipc.FromWorker] = {}
         self.lost = 0
 
-    def result(self, message: ipc.ResultReported) -> None:
-        """Send a result, or lose and count it where control is too slow."""
+    def send_result(self, message: ipc.ResultReported) -> None:
+        """Send a result, or drop and count it where control is too slow."""
         self.lost += not self._to_control.offer(message)
 
-    def tell(self, subject: Subject, message: ipc.FromWorker) -> None:
-        """Send what must arrive: where there is no room it waits, until something newer of its subject replaces it."""
+    def send(self, subject: Subject, message: ipc.FromWorker) -> None:
+        """Send a message that must arrive: without room it waits until a newer one of its subject replaces it."""
         with self._lock:
             self._waiting.pop(subject, None)
             self._waiting[subject] = message
         self.retry()
 
     def retry(self) -> None:
-        """Send what waits, oldest first, as far as there is room."""
+        """Send waiting messages, oldest first, while there is room."""
         with self._lock:
             while self._waiting:
                 subject = next(iter(self._waiting))
@@ -50,119 +50,119 @@ class Outbound:
                 del self._waiting[subject]
 
     def waits(self, subject: Subject) -> bool:
-        """Whether something of this subject has not been sent yet."""
+        """Whether a message of this subject still waits."""
         return subject in self._waiting
 
 
-class PipelineOutbound:
-    """Puts what a pipeline's source and engine say together into one state, and tells control when that changes."""
+class StatusReporter:
+    """Combines the states of a pipeline's source and engine into one, and sends it to control when it changes."""
 
     # The first that applies is the pipeline's state.
     ORDER: tuple[PipelineState, ...] = ("failed", "ended", "waiting", "degraded", "running")
 
-    def __init__(self, name: str, teller: Outbound) -> None:
+    def __init__(self, name: str, outbound: Outbound) -> None:
         self._name = name
-        self._teller = teller
+        self._outbound = outbound
         self._lock = Lock()
-        self._said: dict[str, tuple[PipelineState, str]] = {
+        self._parts: dict[str, tuple[PipelineState, str]] = {
             "source": ("waiting", "its source is being opened"),
             "engine": ("waiting", "its model is being loaded"),
         }
-        self._told: tuple[PipelineState, str] | None = None
+        self._sent: tuple[PipelineState, str] | None = None
         self._faults: set[str] = set()
 
-    def source(self, state: PipelineState, why: str) -> None:
-        """Take the source's state."""
-        self._say("source", state, why)
+    def set_source(self, state: PipelineState, why: str) -> None:
+        """Set the source's state."""
+        self._set("source", state, why)
 
-    def engine(self, state: PipelineState, why: str) -> None:
-        """Take the engine's state."""
-        self._say("engine", state, why)
+    def set_engine(self, state: PipelineState, why: str) -> None:
+        """Set the engine's state."""
+        self._set("engine", state, why)
 
-    def silent(self) -> None:
-        """Take that the source gives nothing, unless something more telling was said already."""
-        if self._said["source"][0] == "running":
-            self._say("source", "waiting", "its source gives nothing")
+    def set_silent(self) -> None:
+        """Mark a running source as silent."""
+        if self._parts["source"][0] == "running":
+            self._set("source", "waiting", "its source gives nothing")
 
-    def fault(self, kind: str, why: str) -> None:
-        """Tell a fault the first time its kind occurs; after that the counters tell."""
+    def report_fault(self, kind: str, why: str) -> None:
+        """Send a fault the first time its kind occurs; after that only counters grow."""
         if kind not in self._faults:
             self._faults.add(kind)
-            self._teller.tell(("fault", self._name, kind), ipc.PipelineFault(self._name, kind, why))
+            self._outbound.send(("fault", self._name, kind), ipc.PipelineFault(self._name, kind, why))
 
-    def _say(self, part: str, state: PipelineState, why: str) -> None:
-        if self._said[part] == (state, why):
+    def _set(self, part: str, state: PipelineState, why: str) -> None:
+        if self._parts[part] == (state, why):
             return
         with self._lock:
-            self._said[part] = (state, why)
-            told = min(self._said.values(), key=lambda said: self.ORDER.index(said[0]))
-            if told != self._told:
-                self._told = told
-                self._teller.tell(("status", self._name), ipc.Status(self._name, *told))
+            self._parts[part] = (state, why)
+            told = min(self._parts.values(), key=lambda said: self.ORDER.index(said[0]))
+            if told != self._sent:
+                self._sent = told
+                self._outbound.send(("status", self._name), ipc.Status(self._name, *told))
 
 
 class LoopOutbound:
-    """What the loop of one group does, as messages to control. Called on the loop's thread."""
+    """Sends the events of one loop to control. Called on the loop's thread."""
 
-    def __init__(self, key: str, voices: Mapping[str, PipelineOutbound], teller: Outbound) -> None:
+    def __init__(self, key: str, statuses: Mapping[str, StatusReporter], outbound: Outbound) -> None:
         self._key = key
-        self._voices = voices
-        self._teller = teller
+        self._statuses = statuses
+        self._outbound = outbound
         self._good_left: Counter[str] = Counter()
         self._degraded = ""
         self._made_room = False
         self.retired: list[Engine] = []
 
-    def follow(self, voices: Mapping[str, PipelineOutbound]) -> None:
-        """Take that there are other pipelines; whoever has those that went speaks for them. Called on the main thread."""
-        self._voices = voices
+    def set_statuses(self, statuses: Mapping[str, StatusReporter]) -> None:
+        """Replace the pipelines that it reports for. Called on the main thread."""
+        self._statuses = statuses
 
-    def taken(self, serving: LoadedEngine, old: LoadedEngine | None, pause_ms: float) -> None:
-        """Tell that a new engine serves; keep the old one for the main thread to close (closing holds the GIL)."""
+    def engine_taken(self, serving: LoadedEngine, old: LoadedEngine | None, pause_ms: float) -> None:
+        """Report that a new engine serves; keep the old one for the main thread to close (closing holds the GIL)."""
         info = serving.engine.info
         self._degraded = serving.degraded
         swapped, self._made_room = old is not None or self._made_room, False
         taken = ipc.OfferTaken(self._key, serving.ref, info, swapped, pause_ms, degraded=serving.degraded)
-        self._teller.tell(("taken", self._key), taken)
+        self._outbound.send(("taken", self._key), taken)
         if old is not None:
             self.retired += old.engines
 
-    def left(self, old: LoadedEngine) -> None:
-        """Tell that nothing serves for a moment, because there is no memory for two models."""
+    def engine_released(self, old: LoadedEngine) -> None:
+        """Report that no engine serves for a moment, because there is no memory for two models."""
         self._made_room = True
-        for voice in self._voices.values():
-            voice.engine("waiting", "its model is being changed, and there is no memory for two at a time")
+        for status in self._statuses.values():
+            status.set_engine("waiting", "its model is being changed, and there is no memory for two at a time")
         self.retired += old.engines
 
     def fell_back(self, old: LoadedEngine, twin: LoadedEngine | None, why: str) -> None:
-        """Tell that an accelerator failed and what serves instead."""
-        self._teller.tell(("fell back", self._key), ipc.FellBack(self._key, why, twin is not None))
+        """Report that an accelerator failed and whether a fallback serves."""
+        self._outbound.send(("fell back", self._key), ipc.FellBack(self._key, why, twin is not None))
         self.retired += old.own
         if twin is not None:
-            self.taken(twin, None, 0.0)
-        for voice in self._voices.values():
-            voice.engine("degraded" if twin else "failed", why)
+            self.engine_taken(twin, None, 0.0)
+        for status in self._statuses.values():
+            status.set_engine("degraded" if twin else "failed", why)
 
-    def reported(self, lane: PipelineQueue, ref: ModelRef, turn: Tick) -> None:
+    def result_reported(self, queue: PipelineQueue, ref: ModelRef, turn: Tick) -> None:
         """Send a result."""
-        self._teller.result(ipc.ResultReported(lane.pipeline.name, ref, turn))
+        self._outbound.send_result(ipc.ResultReported(queue.pipeline.name, ref, turn))
 
-    def settled(self, lane: PipelineQueue, answer: LabelSummary) -> None:
+    def answer_settled(self, queue: PipelineQueue, answer: LabelSummary) -> None:
         """Send a changed answer."""
-        self._teller.tell(("settled", lane.pipeline.name), ipc.Settled(lane.pipeline.name, answer))
+        self._outbound.send(("settled", queue.pipeline.name), ipc.Settled(queue.pipeline.name, answer))
 
-    def running(self, lane: PipelineQueue) -> None:
-        """Say that frames become results again, once enough of them did."""
-        name = lane.pipeline.name
+    def frame_inferred(self, queue: PipelineQueue) -> None:
+        """Report recovery once enough frames became results."""
+        name = queue.pipeline.name
         if self._good_left[name]:
             self._good_left[name] -= 1
-        elif (voice := self._voices.get(name)) is not None:
-            voice.engine("degraded" if self._degraded else "running", self._degraded)
+        elif (status := self._statuses.get(name)) is not None:
+            status.set_engine("degraded" if self._degraded else "running", self._degraded)
 
-    def fault(self, lane: PipelineQueue, kind: str, why: str) -> None:
-        """Say that a frame gave no result."""
-        name = lane.pipeline.name
+    def frame_failed(self, queue: PipelineQueue, kind: str, why: str) -> None:
+        """Report a frame without a result."""
+        name = queue.pipeline.name
         self._good_left[name] = GOOD_AGAIN
-        if (voice := self._voices.get(name)) is not None:  # not where its pipeline left while the frame was under way
-            voice.engine("degraded", why)
-            voice.fault(kind, why)
+        if (status := self._statuses.get(name)) is not None:  # its pipeline may have left meanwhile
+            status.set_engine("degraded", why)
+            status.report_fault(kind, why)

@@ -1,4 +1,4 @@
-"""One pipeline of a group: its lane, and the threads of its source and of what it keeps."""
+"""One pipeline of an engine thread: its queue, its source thread and its sample writer."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from inferd.system.memory import available_bytes
 from inferd.system.threads import Condition, Event, start
 from inferd.worker.capture import Capture
 from inferd.worker.cascade import CascadeExchange
-from inferd.worker.outbound import Outbound, PipelineOutbound
+from inferd.worker.outbound import Outbound, StatusReporter
 from inferd.worker.samples import SampleWriter
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """What every room of the worker is given."""
+    """Dependencies of all parts of the worker."""
 
     clock: Clock
-    teller: Outbound
+    outbound: Outbound
     exchange: CascadeExchange = field(default_factory=CascadeExchange)
     available_bytes: Callable[[], int] = available_bytes
 
@@ -30,22 +30,22 @@ class PipelineThreads:
     """Owned by the worker's main thread."""
 
     def __init__(self, pipeline: settings.Pipeline, changed: Condition, context: WorkerContext) -> None:
-        """Start its threads; its frames wait until somebody takes them.
+        """Start its threads.
 
         Args:
-            pipeline: whose they are.
-            changed: the group's, notified of every frame.
-            context: what every room of the worker is given.
+            pipeline: its configuration.
+            changed: the engine thread's, notified of every frame.
+            context: dependencies.
         """
-        self.lane = PipelineQueue(pipeline, changed)
-        self.voice = PipelineOutbound(pipeline.name, context.teller)
+        self.queue = PipelineQueue(pipeline, changed)
+        self.status = StatusReporter(pipeline.name, context.outbound)
         self._stop = Event()
-        capture = Capture(self.lane, context.clock, self._stop, self.voice, context.exchange)
+        capture = Capture(self.queue, context.clock, self._stop, self.status, context.exchange)
         self.threads = [start(f"source {pipeline.name}", capture.run)]
         if pipeline.samples.keep_mb:
-            keeper = SampleWriter(pipeline, self.lane.picked, self._stop)
+            keeper = SampleWriter(pipeline, self.queue.picked, self._stop)
             self.threads.append(start(f"samples {pipeline.name}", keeper.run))
 
     def ask_to_stop(self) -> None:
-        """Tell the threads to end."""
+        """Ask the threads to end."""
         self._stop.set()

@@ -1,6 +1,6 @@
-"""Keeps hard samples on this device's disk, a ring bounded in bytes; they leave it only by hand. In the worker, one thread each.
+"""Keeps hard samples on this device's disk in a ring bounded in bytes; they never leave the device by themselves.
 
-A picture is a PNG, a signal or tensors an .npz; beside each lies a .json that says why, by which model, and what it said.
+A picture is a PNG, a signal or tensors an .npz; a .json beside it holds the reason, the model and its result.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from inferd.tasks.drawing.draw import bgr, png
 
 log = logging.getLogger(__name__)
 
-WAIT_S = 0.5  # how long a set stop may go unseen
+WAIT_S = 0.5  # how often `stop` is checked
 
 
 class SampleRing:
-    """A folder of samples that never grows beyond its bound. Owned by one thread."""
+    """A folder of samples, bounded in bytes. Owned by one thread."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
-        """Use a folder, which is made with the first sample; what is in it counts."""
+        """Use a folder; it is made with the first sample, and files in it count."""
         self._folder = folder
         self._most_bytes = most_bytes
 
     def add(self, name: str, suffix: str, content: bytes, told: bytes) -> None:
-        """Write a sample and what is told of it; the oldest make room. One that is larger than the ring is left out.
+        """Write a sample and its description; the oldest are deleted. One larger than the ring is left out.
 
         Raises:
             OSError: the disk refuses.
@@ -59,14 +59,14 @@ class SampleRing:
 
 
 class SampleWriter:
-    """Body of the thread that writes one pipeline's samples; a slow disk costs samples, never frames."""
+    """Body of the thread that writes one pipeline's samples; a slow disk loses samples, never frames."""
 
     def __init__(self, pipeline: settings.Pipeline, picked: Latest[tuple[str, ObservedFrame]], stop: Event) -> None:
         """Prepare.
 
         Args:
-            pipeline: whose samples; its rules name the folder.
-            picked: where the loop leaves them, the newest wins.
+            pipeline: its configuration.
+            picked: samples from the loop, newest only.
             stop: ends the thread.
         """
         self._name = pipeline.name
@@ -77,7 +77,7 @@ class SampleWriter:
         self._complained = False
 
     def run(self) -> None:
-        """Write what is picked until `stop` is set; a disk that refuses is told once."""
+        """Write picked samples until `stop` is set; a failing disk is logged once."""
         while not self._stop.is_set():
             picked = self._picked.wait_take(WAIT_S)
             if picked is None:
@@ -86,7 +86,7 @@ class SampleWriter:
                 self._write(*picked)
             except OSError as exc:
                 if not self._complained:
-                    log.warning("%s: hard samples cannot be kept: %s", self._name, exc.strerror)
+                    log.warning("%s: hard samples cannot be written: %s", self._name, exc.strerror)
                 self._complained = True
 
     def _write(self, why: str, seen: ObservedFrame) -> None:
@@ -98,7 +98,7 @@ class SampleWriter:
 
 
 def encode(frame: Frame) -> tuple[str, bytes]:
-    """Return a frame as a file's suffix and content: what went into the preprocessing, without a loss."""
+    """Return a frame as a file's suffix and lossless content."""
     if not isinstance(frame.data, Mapping) and frame.data.dtype == "uint8":
         return ".png", png(bgr(frame.data, frame.color_order))
     arrays = frame.data if isinstance(frame.data, Mapping) else {"signal": frame.data}

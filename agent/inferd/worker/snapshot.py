@@ -1,7 +1,7 @@
-"""A look through a pipeline's eyes: its next frame with what was found in it. In the worker, one thread a look.
+"""A snapshot: a pipeline's next frame with its result. In the worker, one thread each.
 
-Whoever asks is connected to control, which hands the connection on to the worker; so a picture goes from the worker to the
-terminal through a memfd, and control never touches it. (For who asks over the broker, control is the one at the other end.)
+Control passes the client's connection on to the worker, which sends the picture as a memfd; control never touches it.
+(For requests by MQTT, control is the client.)
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from inferd.system.files.memory_file import memory_file
 from inferd.system.processes.channel import Channel, ChannelClosed
 from inferd.tasks.drawing.draw import bgr, draw
 
-WAIT_S = 5.0  # for a frame to come: as long as a person waits without wondering
+WAIT_S = 5.0  # for the next frame
 
 ToViewer = Channel[ipc.FromViewer, ipc.ToViewer]
 
 
 class SnapshotWriter:
-    """Body of a viewer's thread."""
+    """Body of a snapshot thread."""
 
     def __init__(
-        self, channel: ToViewer, lane: PipelineQueue, encode: Callable[[Array], bytes], *, drawn: bool
+        self, channel: ToViewer, queue: PipelineQueue, encode: Callable[[Array], bytes], *, drawn: bool
     ) -> None:
         """Prepare.
 
         Args:
-            channel: to whoever looks; closed when `run` ends.
-            lane: whose next frame it is.
-            encode: makes a file of a picture, (h, w, 3) uint8 BGR or (h, w) uint8.
-            drawn: whether what was found is drawn on it.
+            channel: to the client; closed when `run` ends.
+            queue: the pipeline's queue.
+            encode: encodes a picture, (h, w, 3) uint8 BGR or (h, w) uint8.
+            drawn: whether the result is drawn on it.
         """
         self._channel = channel
-        self._lane = lane
+        self._queue = queue
         self._encode = encode
         self._drawn = drawn
 
     def run(self) -> None:
-        """Wait for the next result and send it with its frame; say why where none comes."""
+        """Send the next frame with its result, or the reason why none came."""
         with closing(self._channel):
             try:
-                self._send(self._lane.look(WAIT_S))
+                self._send(self._queue.wait_observed(WAIT_S))
             except ChannelClosed:
-                return  # nobody looks any more
+                return  # the client has gone
 
     def _send(self, seen: ObservedFrame | None) -> None:
-        name = self._lane.pipeline.name
+        name = self._queue.pipeline.name
         if seen is None:
             self._channel.offer(
                 ipc.SnapshotRefused(f"pipeline {name!r} gave no result in {WAIT_S:.0f} s; see its status")
@@ -58,13 +58,11 @@ class SnapshotWriter:
             return
         picture = seen.frame.data
         if isinstance(picture, Mapping) or picture.dtype != "uint8":
-            self._channel.offer(
-                ipc.SnapshotRefused(f"pipeline {name!r} reads no pictures, so there is nothing to look at")
-            )
+            self._channel.offer(ipc.SnapshotRefused(f"pipeline {name!r} reads no pictures, so it has no snapshot"))
             return
         shown = bgr(picture, seen.frame.color_order)
         if self._drawn:
-            shown = draw(shown, seen.turn.result, seen.overlay, self._lane.pipeline.zone, self._lane.pipeline.line)
+            shown = draw(shown, seen.turn.result, seen.overlay, self._queue.pipeline.zone, self._queue.pipeline.line)
         fd = memory_file("inferd-snapshot", self._encode(shown))
         try:
             self._channel.offer(ipc.SnapshotTaken(name, seen.ref, seen.turn), [fd])

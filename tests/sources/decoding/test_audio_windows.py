@@ -41,7 +41,7 @@ def end_to_end(frames: list[Frame]) -> Array:
 
 def resampled(samples: Array) -> Array:
     made = Resampler(STUDIO_HZ, MODEL_HZ, samples.shape[1])
-    return np.concatenate([made.add((samples / 32768).astype(np.float32)), made.rest()])
+    return np.concatenate([made.add((samples / 32768).astype(np.float32)), made.flush()])
 
 
 def test_a_wav_of_another_rate_is_brought_to_the_one_that_is_wanted(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_the_same_rate_is_left_alone() -> None:
     sound = Sound("a", (16000.0, 16000.0), 4, 2, 1)
     samples = np.arange(8, dtype=np.float32)[:, None]
     sound.add(samples)
-    windows = [sound.take(), sound.take(), sound.take()]
+    windows = [sound.pop_window(), sound.pop_window(), sound.pop_window()]
     assert [window[:, 0].tolist() for window in windows if window is not None] == [
         [0, 1, 2, 3],
         [2, 3, 4, 5],
@@ -104,9 +104,9 @@ def test_all_that_is_left_comes_out_at_the_end() -> None:
     sound = Sound("a", (16000.0, 8000.0), 10, 10, 1)
     sound.add(np.ones((64, 1), np.float32))
     windows = []
-    while (window := sound.take()) is not None:
+    while (window := sound.pop_window()) is not None:
         windows.append(window)
-    while (window := sound.rest()) is not None:
+    while (window := sound.flush()) is not None:
         windows.append(window)
     assert len(windows) == 4  # 32 samples, the last window filled up
     assert windows[-1][2:].tolist() == [[0.0]] * 8

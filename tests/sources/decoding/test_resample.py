@@ -13,7 +13,7 @@ RATES = pytest.mark.parametrize(
 
 def at_once(samples: Array, from_hz: int, to_hz: int) -> Array:
     made = Resampler(from_hz, to_hz, samples.shape[1])
-    return np.concatenate([made.add(samples), made.rest()])
+    return np.concatenate([made.add(samples), made.flush()])
 
 
 def sine(hz: float, count: int, rate_hz: int) -> Array:
@@ -32,7 +32,7 @@ def test_blocks_of_any_size_are_one_sound_to_the_bit(from_hz: int, to_hz: int) -
     samples = numbers.standard_normal((from_hz // 2, 2)).astype(np.float32)
     made = Resampler(from_hz, to_hz, 2)
     blocks = [made.add(block) for block in np.split(samples, np.sort(numbers.integers(0, len(samples), 60)))]
-    blocks.append(made.rest())
+    blocks.append(made.flush())
     assert np.array_equal(np.concatenate(blocks), at_once(samples, from_hz, to_hz))
 
 

@@ -36,7 +36,7 @@ from inferd.system.threads import Condition
 from inferd.wire.manifest import Filter
 from inferd.worker.loaded_engine import LoadedEngine
 from inferd.worker.loop import Loop
-from inferd.worker.outbound import LoopOutbound, Outbound, PipelineOutbound
+from inferd.worker.outbound import LoopOutbound, Outbound, StatusReporter
 from inferd_tools.bench import telemetry
 from inferd_tools.bench.parts import part_rows
 from inferd_tools.bench.stages import stage_rows
@@ -111,19 +111,19 @@ def _loop(
     ours, theirs = channel_pair()
     to_control: Channel[Any, Any] = Channel(ours, ipc.ToWorker)  # type: ignore[arg-type]  # Any: only bytes are counted here
     from_worker: Channel[Any, Any] = Channel(theirs, ipc.FromWorker)  # type: ignore[arg-type]  # as above
-    teller = Outbound(to_control)
-    lanes = {"cam": PipelineQueue(pipeline, Condition())}
-    listener = LoopOutbound("cam", {"cam": PipelineOutbound("cam", teller)}, teller)
-    loop = Loop(lanes, Condition(), Heartbeats.create().slot(1), clock, listener)
+    outbound = Outbound(to_control)
+    queues = {"cam": PipelineQueue(pipeline, Condition())}
+    observer = LoopOutbound("cam", {"cam": StatusReporter("cam", outbound)}, outbound)
+    loop = Loop(queues, Condition(), Heartbeats.create().slot(1), clock, observer)
     loop.offer(LoadedEngine(description.ref, engine, {"cam": build_steps(description, engine, WHOLE)}))
-    loop.turn()
+    loop.run_once()
     source = Synthetic(settings.SyntheticSource(), clock)
 
     def drain() -> None:
         while from_worker.receive(0):
             pass
 
-    return loop.turn, lambda: lanes["cam"].put(source.read(1)), drain
+    return loop.run_once, lambda: queues["cam"].put(source.read(1)), drain
 
 
 def recovery() -> None:
@@ -172,7 +172,7 @@ def _processes() -> dict[str, int]:
     below = {os.getpid()}
     for stat in sorted(Path("/proc").glob("[0-9]*/stat"), key=lambda path: int(path.parent.name)):
         try:
-            pid, name, state, parent = re.match(r"(\d+) \((.*)\) (\S) (\d+)", stat.read_text()).groups()  # type: ignore[union-attr]  # its format
+            pid, name, state, parent = re.match(r"(\d+) \((.*)\) (\S) (\d+)", stat.read_text()).engine_threads()  # type: ignore[union-attr]  # its format
         except OSError:
             continue
         if int(parent) in below and state != "Z":

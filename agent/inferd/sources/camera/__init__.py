@@ -1,1 +1,1 @@
-"""Cameras: V4L2 devices, network streams and MJPEG over HTTP."""
+"""Cameras: V4L2 devices, network streams and MJPEG over HTTP. They must never wait without a time-out."""

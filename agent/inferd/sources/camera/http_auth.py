@@ -1,4 +1,4 @@
-"""Who we are to a camera that is asked over HTTP: Digest (RFC 7616) where it offers that, else Basic, and only when it asks."""
+"""HTTP authentication: Digest (RFC 7616) where a camera offers it, else Basic, and only on request."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ ALGORITHMS = {"MD5": "md5", "SHA-256": "sha256"}  # of RFC 7616; the standard li
 
 
 class Login:
-    """A name and a password, and how the camera wanted to hear them. Owned by one source thread.
+    """A user name, a password, and the scheme the camera asked for. Owned by one source thread.
 
-    A password is sent as it is only to a camera that offers nothing but Basic: use https for such a one.
+    The password is sent in clear only to a camera that offers nothing but Basic: use https for it.
     """
 
     def __init__(self, username: str = "", password: str = "") -> None:
-        """Take them; `username` is "" where the camera does not ask."""
+        """`username` is "" for none."""
         self.username = username
         self.password = password
         self._header: Callable[[str], str] | None = None
 
     def headers(self, url: str) -> dict[str, str]:
-        """Return what is sent with a request for `url`: nothing before the camera asked."""
+        """Return the headers for a request of `url`: none before a challenge."""
         return {} if self._header is None else {"Authorization": self._header(url)}
 
-    def take(self, offers: Sequence[str]) -> bool:
-        """Take what a camera that answers 401 offers, the safest of it; return whether we can answer.
+    def accept(self, offers: Sequence[str]) -> bool:
+        """Accept the safest challenge of a 401 answer; return whether there is one we can answer.
 
         Args:
             offers: its WWW-Authenticate headers.
@@ -39,15 +39,15 @@ class Login:
             if digests:
                 best = max(digests, key=lambda asked: list(ALGORITHMS).index(asked.get("algorithm", "MD5").upper()))
                 answers = _Digest(self.username, self.password)
-                self._header = lambda url: f"Digest {answers.get_authorization(_unopened(url), best)}"
+                self._header = lambda url: f"Digest {answers.get_authorization(_as_request(url), best)}"
             elif any(offer.lower().startswith("basic") for offer in offers):
                 plain = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
                 self._header = lambda _: f"Basic {plain}"
         return self._header is not None
 
 
-def _unopened(url: str) -> Request:
-    """Return what the standard library reads an address out of."""
+def _as_request(url: str) -> Request:
+    """Return a request for the standard library's Digest code, never opened."""
     return Request(url)  # noqa: S310 - never opened
 
 
@@ -67,7 +67,7 @@ class _Digest(HTTPDigestAuthHandler):
 
 
 class _Always(HTTPPasswordMgr):
-    """Knows one login for everything."""
+    """Returns one login for everything."""
 
     def __init__(self, username: str, password: str) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class _Always(HTTPPasswordMgr):
 
 
 def _digest(offer: str) -> dict[str, str] | None:
-    """Return what a header asks for, where it is Digest of a kind that we can answer."""
+    """Return the parameters of a Digest challenge that we can answer, else None."""
     scheme, _, rest = offer.partition(" ")
     if scheme.lower() != "digest":
         return None

@@ -33,7 +33,7 @@ class HttpBody:
         """Ask for it.
 
         Args:
-            part: what to name in errors.
+            part: named in errors.
             url: what to ask for.
             login: who we are.
             timeout_s: how long each step of connecting may take.
@@ -42,7 +42,7 @@ class HttpBody:
             SourceError: there is no such camera, or it refuses.
         """
         self._ask(part, url, login, timeout_s)
-        if self._response.status == ASKED and login.take(self._response.headers.get_all("WWW-Authenticate") or []):
+        if self._response.status == ASKED and login.accept(self._response.headers.get_all("WWW-Authenticate") or []):
             self.close()
             self._ask(part, url, login, timeout_s)
         self.content_type = self._response.headers.get_content_type()
@@ -88,7 +88,7 @@ class HttpBody:
         return self._response.read1(READ_BYTES)
 
     def close(self) -> None:
-        """Hang up. Twice is fine."""
+        """Disconnect. Idempotent."""
         self._response.close()
         self._connection.close()
 
@@ -110,7 +110,7 @@ class HttpJpeg:
         """Take an answer over.
 
         Args:
-            part: what to name in errors.
+            part: named in errors.
             answer: a stream of JPEGs.
             clock: stamps the frames.
         """
@@ -135,7 +135,7 @@ class HttpJpeg:
             raise SourceError(self._part, "was closed; open it again")
         ends_ns = self._clock.monotonic_ns() + int(timeout_s * 1e9)
         came = False
-        while (picture := self._take()) is None:
+        while (picture := self._next_picture()) is None:
             data = self._receive(max(0.0, (ends_ns - self._clock.monotonic_ns()) / 1e9))
             if data is None:
                 raise (
@@ -150,7 +150,7 @@ class HttpJpeg:
         return Frame(picture, self._seq - 1, self._clock.monotonic_ns(), self._clock.wall_s())
 
     def close(self) -> None:
-        """Hang up. Twice is fine."""
+        """Disconnect. Idempotent."""
         self._closed = True
         self._answer.close()
 
@@ -163,7 +163,7 @@ class HttpJpeg:
             raise SourceError(self._part, "the camera has ended the stream")
         return data
 
-    def _take(self) -> Array | None:
+    def _next_picture(self) -> Array | None:
         """Return the next whole picture, None where more must come.
 
         Raises:
@@ -171,7 +171,7 @@ class HttpJpeg:
             SourceError: as many in a row.
         """
         try:
-            jpeg = self._jpegs.take()
+            jpeg = self._jpegs.pop_jpeg()
             return None if jpeg is None else decode_jpeg(self._part, jpeg)
         except FrameError as exc:
             self._lost += 1
@@ -189,7 +189,7 @@ class Snapshots:
         """Ask for nothing yet.
 
         Args:
-            part: what to name in errors.
+            part: named in errors.
             ask: asks the camera for a picture.
             fps: how many a second, at most.
             clock: stamps the frames.
@@ -220,30 +220,30 @@ class Snapshots:
         if self._closed:
             raise SourceError(self._part, "was closed; open it again")
         if self._shot is None:
-            self._await_turn(timeout_s)
+            self._wait_until_due(timeout_s)
             self._due_ns = max(self._due_ns + self._interval_ns, self._clock.monotonic_ns())
             self._shot = HttpJpeg(self._part, self._ask(), self._clock)
         try:
             frame = self._shot.read(timeout_s)
         except FrameError:
-            self._let_go()
+            self._drop_shot()
             raise
-        self._let_go()
+        self._drop_shot()
         self._seq += 1
         return replace(frame, seq=self._seq - 1)
 
     def close(self) -> None:
-        """Hang up. Twice is fine."""
+        """Disconnect. Idempotent."""
         self._closed = True
-        self._let_go()
+        self._drop_shot()
 
-    def _await_turn(self, timeout_s: float) -> None:
+    def _wait_until_due(self, timeout_s: float) -> None:
         left_s = (self._due_ns - self._clock.monotonic_ns()) / 1e9
         self._clock.pause(max(0.0, min(left_s, timeout_s)))
         if left_s > timeout_s:
             raise FrameUnfinished(self._part, "its next picture is not due")
 
-    def _let_go(self) -> None:
+    def _drop_shot(self) -> None:
         if self._shot is not None:
             self._shot.close()
         self._shot = None

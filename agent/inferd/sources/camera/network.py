@@ -95,7 +95,7 @@ class FfmpegStream:
         return Frame(picture, seq, taken_ns, taken_at, capture_ns)
 
     def close(self) -> None:
-        """Hang up. Twice is fine."""
+        """Disconnect. Idempotent."""
         self._closed = True
         self._capture.release()
 

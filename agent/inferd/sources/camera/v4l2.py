@@ -1,4 +1,4 @@
-"""Cameras of the kernel, read by OpenCV after we have settled format and size with them."""
+"""V4L2 cameras, read by OpenCV after format and size are negotiated."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from inferd.sources.camera import v4l2_formats
 from inferd.sources.camera.v4l2_formats import Mode
 from inferd.system.clock import Clock
 
-READ_TIMEOUT_S = 2.0  # a camera that streams gives a frame in far less; OpenCV's own is 10 s
+READ_TIMEOUT_S = 2.0  # a streaming camera is far quicker; OpenCV's default is 10 s
 MOST_LISTED = 8
-BUFFERS = 2  # the fewest that a driver can fill while one is read: the frame is young
+BUFFERS = 2  # the fewest that let a driver fill one while another is read; keeps frames young
 
 
 class V4l2:
-    """Gives pictures (h, w, 3) uint8 BGR."""
+    """Reads pictures (h, w, 3) uint8 BGR."""
 
     live = True
 
     def __init__(self, options: settings.V4l2Source, clock: Clock) -> None:
-        """Settle format and size with the camera, and start it.
+        """Negotiate format and size, and start the camera.
 
         Args:
-            options: which camera, and what it is to give.
+            options: the camera, its size and rate.
             clock: stamps the frames.
 
         Raises:
-            SourceError: it is absent, busy, may not be opened, or gives nothing that can be read.
+            SourceError: it is absent, busy, not permitted, or has no readable format.
         """
         self._path = options.path
         self._clock = clock
         self._device = os.path.realpath(options.path)  # a stick that comes back may have another number behind its id
         self.mode = negotiate(options, self._device)
-        """The format and size that were settled."""
+        """The negotiated format and size."""
         self._capture = _start(self._path, self._device, self.mode, options.fps)
         self._seq = 0
         self._closed = False
@@ -59,22 +59,20 @@ class V4l2:
         if not there or picture is None:
             if not Path(self._device).exists():
                 raise SourceError(self._path, "has been unplugged; plug it in again")
-            self._clock.pause(
-                min(timeout_s, READ_TIMEOUT_S) / 10
-            )  # a refusal may come at once, and must not be a busy loop
+            self._clock.pause(min(timeout_s, READ_TIMEOUT_S) / 10)  # a refusal may come at once; prevents a busy loop
             raise SourceTimeout(self._path, "gives no picture")
         seq = self._seq
         self._seq += 1
         return Frame(picture, seq, taken_ns, taken_at, self._clock.monotonic_ns() - taken_ns)
 
     def close(self) -> None:
-        """Let go of the camera. Twice is fine."""
+        """Release the camera. Idempotent."""
         self._closed = True
         self._capture.release()
 
 
 def negotiate(options: settings.V4l2Source, device: str) -> Mode:
-    """Return the format and size that the camera is to give.
+    """Negotiate a format and size.
 
     Raises:
         SourceError: there is no such camera, or none of its formats can be read.

@@ -95,7 +95,7 @@ def modes(fd: int, width: int, height: int) -> list[Mode]:
 def _formats(fd: int) -> Iterator[tuple[int, str]]:
     for index in range(MOST_ANSWERS):
         question = bytearray(struct.pack("<II", index, VIDEO_CAPTURE).ljust(64, b"\0"))
-        if not _asked(fd, ENUM_FMT, question):
+        if not _ioctl(fd, ENUM_FMT, question):
             return
         (code,) = struct.unpack_from("<I", question, 44)
         yield code, (code & ~BIG_ENDIAN).to_bytes(4, "little").decode("latin-1")
@@ -104,7 +104,7 @@ def _formats(fd: int) -> Iterator[tuple[int, str]]:
 def _sizes(fd: int, code: int) -> Iterator[Range]:
     for index in range(MOST_ANSWERS):
         question = bytearray(struct.pack("<II", index, code).ljust(44, b"\0"))
-        if not _asked(fd, ENUM_FRAMESIZES, question):
+        if not _ioctl(fd, ENUM_FRAMESIZES, question):
             return
         (kind,) = struct.unpack_from("<I", question, 8)
         if kind == DISCRETE:
@@ -121,7 +121,7 @@ def _fastest(fd: int, code: int, width: int, height: int) -> float:
     rates = [0.0]
     for index in range(MOST_ANSWERS):
         question = bytearray(struct.pack("<IIII", index, code, width, height).ljust(52, b"\0"))
-        if not _asked(fd, ENUM_FRAMEINTERVALS, question):
+        if not _ioctl(fd, ENUM_FRAMEINTERVALS, question):
             break
         kind, numerator, denominator = struct.unpack_from("<III", question, 16)  # of a range, the shortest comes first
         rates.append(denominator / numerator if numerator else 0.0)
@@ -130,7 +130,7 @@ def _fastest(fd: int, code: int, width: int, height: int) -> float:
     return max(rates)
 
 
-def _asked(fd: int, request: int, question: bytearray) -> bool:
+def _ioctl(fd: int, request: int, question: bytearray) -> bool:
     """Ask; return False where the list is at its end, or the driver knows no such list."""
     try:
         fcntl.ioctl(fd, request, question)

@@ -1,1 +1,1 @@
-"""What several sources share: bytes into pictures, samples and rows. Opens no device."""
+"""Decoders for bytes of sources: pictures, sound, text rows. They must never allocate what a header claims unchecked."""

@@ -15,10 +15,10 @@ class Sound:
     """Makes windows (window, channels) float32 of samples. Owned by one source thread."""
 
     def __init__(self, part: str, rates_hz: tuple[float, float], window: int, hop: int, channels: int) -> None:
-        """Begin without any.
+        """Begin empty.
 
         Args:
-            part: what to name in errors.
+            part: named in errors.
             rates_hz: of the samples that come, and of the windows; 0 as the second leaves the rate as it is.
             window: samples in a window.
             hop: from the start of one to the start of the next; 0 is `window`.
@@ -57,17 +57,17 @@ class Sound:
         made = samples if self._resampler is None else self._resampler.add(samples)
         self._ready = np.concatenate([self._ready, made]) if len(self._ready) else made
 
-    def take(self) -> Array | None:
+    def pop_window(self) -> Array | None:
         """Return the next whole window, to keep; None where there is none yet."""
         count = min(self._windows.needed, len(self._ready))
         window = self._windows.add(self._ready[:count])
         self._ready = self._ready[count:]
         return window
 
-    def rest(self) -> Array | None:
+    def flush(self) -> Array | None:
         """Return a window of what is left when no more samples come, its end silent; None where nothing is. Until None."""
         if self._resampler is not None:
-            self._ready = np.concatenate([self._ready, self._resampler.rest()])
+            self._ready = np.concatenate([self._ready, self._resampler.flush()])
             self._resampler = None
-        window = self.take()
-        return self._windows.rest(pcm.SILENCE) if window is None else window
+        window = self.pop_window()
+        return self._windows.flush(pcm.SILENCE) if window is None else window

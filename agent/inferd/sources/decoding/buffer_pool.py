@@ -1,4 +1,4 @@
-"""Arrays that are lent to frames and used again, so that a camera costs no allocation a frame."""
+"""Reusable arrays for frames, so that a camera needs no allocation per frame."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 from inferd.records import Array
 
-SIZE = 4  # one that fills, one that waits, one in the model, one in somebody's hand
+SIZE = 4  # filling, waiting, in the model, in a viewer
 
 
 class BufferPool:
-    """A few arrays of one shape. Owned by one source thread; frames may hold what it lends as long as they like."""
+    """A few arrays of one shape. Owned by one source thread; frames may hold them as long as they like."""
 
     def __init__(self, shape: tuple[int, ...], dtype: str = "uint8") -> None:
         """Allocate them all."""
@@ -20,10 +20,10 @@ class BufferPool:
         self._unheld = self._holders(0)
         self._next = 0
 
-    def take(self) -> Array:
-        """Return an array that nobody else holds, nor a view of it; its content is whatever it was.
+    def acquire(self) -> Array:
+        """Return an array without other references or views; its content is undefined.
 
-        Where all are held, a new one is made: a reader that keeps frames costs memory, never a torn picture.
+        Where all are in use, a new one is allocated.
         """
         for step in range(SIZE):
             index = (self._next + step) % SIZE

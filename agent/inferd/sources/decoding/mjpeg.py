@@ -21,10 +21,10 @@ class MjpegReader:
     """Owned by one source thread. What is fed is kept only until its picture is taken: 16 MiB at the most."""
 
     def __init__(self, part: str) -> None:
-        """Begin with nothing.
+        """Begin empty.
 
         Args:
-            part: what to name in errors.
+            part: named in errors.
         """
         self._part = part
         self._held = bytearray()
@@ -41,7 +41,7 @@ class MjpegReader:
         """Take bytes as they came."""
         self._held += data
 
-    def take(self) -> bytes | None:
+    def pop_jpeg(self) -> bytes | None:
         """Return the next whole JPEG; None until more is fed.
 
         Raises:

@@ -31,7 +31,7 @@ FORMATS = {
 
 
 class RawPictures:
-    """Puts bytes together to pictures of one size. Owned by one source thread; pictures may be kept by whoever has them."""
+    """Puts bytes together to pictures of one size. Owned by one source thread; its pictures may be kept."""
 
     def __init__(self, kind: str, width: int, height: int) -> None:
         """Make room.
@@ -50,7 +50,7 @@ class RawPictures:
         shape = (rows, width) if self._format.channels == 1 else (rows, width, self._format.channels)
         self._raw = BufferPool(shape)
         self._decoded = BufferPool((height, width, 3)) if self._planar else None
-        self._filling = self._raw.take()
+        self._filling = self._raw.acquire()
         self._have = 0
 
     @property
@@ -63,19 +63,21 @@ class RawPictures:
         """How many bytes of the next picture there are."""
         return self._have
 
-    def room(self) -> memoryview:
+    def free_buffer(self) -> memoryview:
         """Return where the next bytes belong."""
         return self._filling.data.cast("B")[self._have :]
 
-    def add(self, count: int) -> Array | None:
+    def commit(self, count: int) -> Array | None:
         """Say that so many bytes were put there; return the picture (h, w, 3) or (h, w) uint8 where it is whole now."""
         self._have += count
         if self._have < self._filling.nbytes:
             return None
         raw = self._filling
-        picture = raw if self._decoded is None else cv2.cvtColor(raw, cv2.COLOR_YUV2BGR_I420, dst=self._decoded.take())
+        picture = (
+            raw if self._decoded is None else cv2.cvtColor(raw, cv2.COLOR_YUV2BGR_I420, dst=self._decoded.acquire())
+        )
         if self._decoded is None:
-            self._filling = self._raw.take()
+            self._filling = self._raw.acquire()
         self._have = 0
         return picture
 

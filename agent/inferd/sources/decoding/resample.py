@@ -48,7 +48,7 @@ class Resampler:
         self._begins += done
         return made
 
-    def rest(self) -> Array:
+    def flush(self) -> Array:
         """Return what is left when no more samples come, (m, channels) float32."""
         return self.add(np.zeros((self._half, self._kept.shape[1]), np.float32))
 

@@ -17,7 +17,7 @@ class Windows:
         """Make room for one window.
 
         Args:
-            part: what to name in errors.
+            part: named in errors.
             window: samples in a window.
             hop: from the start of one to the start of the next; 0 is `window`.
             channels: of each sample.
@@ -54,16 +54,16 @@ class Windows:
         self._samples[self._have : self._have + len(kept)] = kept
         self._have += len(kept)
         self._fresh += len(kept)
-        return self._taken() if self._have == len(self._samples) else None
+        return self._pop() if self._have == len(self._samples) else None
 
-    def rest(self, fill: float) -> Array | None:
+    def flush(self, fill: float) -> Array | None:
         """Return the last window, its end filled with `fill`; None where all its samples were in one before."""
         if not self._fresh:
             return None
         self._samples[self._have :] = fill
-        return self._taken()
+        return self._pop()
 
-    def _taken(self) -> Array:
+    def _pop(self) -> Array:
         window = self._samples.copy()
         overlap = max(0, len(window) - self._hop)
         self._samples[:overlap] = window[len(window) - overlap :]

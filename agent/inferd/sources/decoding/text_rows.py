@@ -20,7 +20,7 @@ class RowReader:
         """Begin before the first line.
 
         Args:
-            part: what to name in errors.
+            part: named in errors.
             kind: "csv" or "jsonl".
             columns: names or numbers of those that are wanted; none takes all.
         """
@@ -32,7 +32,7 @@ class RowReader:
         self.width = 0
         """How many numbers a reading has; 0 before the first."""
 
-    def numbers(self, line: str) -> list[float] | None:
+    def parse(self, line: str) -> list[float] | None:
         """Return the reading of a line, NaN for what is empty, null or no number; None for a heading or an empty line.
 
         Raises:

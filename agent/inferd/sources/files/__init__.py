@@ -1,1 +1,1 @@
-"""Recorded input: pictures, video, sound and arrays from files."""
+"""Recorded input: pictures, video, sound and arrays from files. They must never write to a file."""

@@ -51,11 +51,11 @@ class Images:
 
         Raises:
             FrameError: it is damaged, too large or no picture; the next one may be read.
-            EndOfInput: all were given.
+            EndOfInput: all were read.
         """
         index = self._next
         if index >= len(self._files):
-            raise EndOfInput(self._path, f"all {len(self._files)} pictures were given")
+            raise EndOfInput(self._path, f"all {len(self._files)} pictures were read")
         self._next += 1
         taken_ns, taken_at = self._clock.monotonic_ns(), self._clock.wall_s()
         picture = decode(self._files[index])

@@ -45,11 +45,11 @@ class Npz:
         """Return the next sample.
 
         Raises:
-            EndOfInput: all were given.
+            EndOfInput: all were read.
         """
         seq = self._seq
         if seq >= self._count:
-            raise EndOfInput(self._path, f"all {self._count} samples were given")
+            raise EndOfInput(self._path, f"all {self._count} samples were read")
         self._seq += 1
         taken_ns = self._clock.monotonic_ns()
         sample = {name: array[seq : seq + 1] for name, array in self._arrays.items()}

@@ -46,7 +46,7 @@ class Video:
         self._promised = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._seq = 0
         self._position_s = -1.0
-        self._told = False
+        self._reported_short = False
         self._closed = False
 
     def read(self, timeout_s: float) -> Frame:  # noqa: ARG002 - a file is decoded, not waited for
@@ -54,7 +54,7 @@ class Video:
 
         Raises:
             FrameError: once, where the file gave clearly fewer frames than it promised.
-            EndOfInput: all were given.
+            EndOfInput: all were read.
             SourceError: it was closed, or no frame at all could be decoded.
         """
         if self._closed:
@@ -92,11 +92,11 @@ class Video:
         """Say how it ended: no frame at all, too few frames, or as it should."""
         if not self._seq:
             raise SourceError(self._path, "holds no frame that can be decoded; copy or convert it again")
-        if self._seq < self._promised * GIVEN_SHARE and not self._told:
-            self._told = True
+        if self._seq < self._promised * GIVEN_SHARE and not self._reported_short:
+            self._reported_short = True
             promised = f"{self._seq} of {self._promised:.0f} frames"
             raise FrameError(self._path, f"breaks off after {promised}; copy it again")
-        raise EndOfInput(self._path, f"all {self._seq} frames were given")
+        raise EndOfInput(self._path, f"all {self._seq} frames were read")
 
 
 def _open(path: str) -> cv2.VideoCapture:

@@ -49,7 +49,7 @@ class Wav:
         """Return the next window.
 
         Raises:
-            EndOfInput: all were given.
+            EndOfInput: all were read.
             SourceError: it was closed, or is cut off inside its header.
         """
         if self._closed:
@@ -57,7 +57,7 @@ class Wav:
         taken_ns = self._clock.monotonic_ns()
         window = self._next()
         if window is None:
-            raise EndOfInput(self._path, f"all {self._sound.given} windows were given")
+            raise EndOfInput(self._path, f"all {self._sound.given} windows were read")
         seq = self._sound.given - 1
         return Frame(
             data=window,
@@ -76,10 +76,10 @@ class Wav:
         self._file.close()
 
     def _next(self) -> Array | None:
-        while (window := self._sound.take()) is None:
+        while (window := self._sound.pop_window()) is None:
             data = self._file.readframes(self._sound.needed)
             if not data:
-                return self._sound.rest()
+                return self._sound.flush()
             self._sound.add(pcm.decode(data, self._kind, self._channels))
         return window
 

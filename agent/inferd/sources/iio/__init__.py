@@ -1,1 +1,1 @@
-"""Sensors of the Linux Industrial I/O subsystem, polled or buffered."""
+"""Sensors of the kernel's Industrial I/O. They must never leave a buffer enabled that they enabled."""

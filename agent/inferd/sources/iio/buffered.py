@@ -79,7 +79,7 @@ class Buffered:
                 raise FrameUnfinished(self._part, "its window fills from its buffer")
 
     def close(self) -> None:
-        """Stop the buffer and let go of it. Twice is fine."""
+        """Stop the buffer and let go of it. Idempotent."""
         if self._fd >= 0:
             buffer_setup.stop(self._folder)
             os.close(self._fd)

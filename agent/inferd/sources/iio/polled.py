@@ -88,7 +88,7 @@ class Polled:
                 )
 
     def close(self) -> None:
-        """Close the sensor's files. Twice is fine."""
+        """Close the sensor's files. Idempotent."""
         while self._fds:
             os.close(self._fds.pop())
 

@@ -94,7 +94,7 @@ def _look_closer(wanted: ipc.SecondModel, engine: Engine, clock: Clock) -> Look:
 def _infer_all(
     options: settings.Source,
     steps: Steps,
-    follower: TrackingRules,
+    tracker: TrackingRules,
     look: Look | None,
     drawings: Drawings,
     channel: ToCli,
@@ -107,7 +107,7 @@ def _infer_all(
                 steps.engine.reset()  # pictures of one folder are strangers; frames, windows and samples follow each other
             try:
                 turn = tick(frame, steps, clock.monotonic_ns)
-                result = follower.follow(turn.result, scene_ns(frame))
+                result = tracker.follow(turn.result, scene_ns(frame))
                 turn = replace(turn, result=result if look is None else look(frame, result))
             except (SourceError, EngineError, ModelError) as exc:
                 channel.send(ipc.InputFailed(str(exc)))
