@@ -124,7 +124,7 @@ CONTROLS = (
     Control(
         "a model is not blamed for one kill of its vet child",
         "control/models/vetting.py",
-        "again=before != one.job",
+        "again=before != queue.subject",
         "again=False",
         "tests/end_to_end/models/test_lifecycle.py::test_one_kill_of_a_vet_child_is_not_held_against_its_model",
     ),

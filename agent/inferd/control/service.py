@@ -18,15 +18,17 @@ import msgspec
 
 from inferd import ipc
 from inferd.config import settings
-from inferd.control.children import Children
+from inferd.control.children import ChildProcesses
 from inferd.control.commands.control_socket import ControlSocket
-from inferd.control.commands.model_commands import Requests
+from inferd.control.commands.model_commands import ModelCommands
 from inferd.control.commands.mqtt_commands import AgentControl, MqttCommands
 from inferd.control.commands.mqtt_requests import MqttRequests
 from inferd.control.commands.remote_snapshot import JPEG_BYTES, SnapshotRequest
 from inferd.control.models.drop_folder import DropFolder
+from inferd.control.models.engine_keys import names
 from inferd.control.models.model_state import PersistentModelState
-from inferd.control.models.models import ModelEnvironment, Models, names
+from inferd.control.models.models import Models
+from inferd.control.models.serving import ModelEnvironment
 from inferd.control.processes.supervisor import LONGEST_JITTER
 from inferd.control.processes.vet_job import circumstances, core_w
 from inferd.control.processes.watchdog import Watchdog
@@ -96,10 +98,10 @@ class Service:
         self._doors = doors or LocalEndpoints()
         self._watchdog = Watchdog(Notifier(notify_socket), clock)
         self._tell = EventReporter(say, self._models, self._figures, self._watchdog)
-        self._children = Children(self._models, self._figures, self._tell, config.watch, clock)
+        self._children = ChildProcesses(self._models, self._figures, self._tell, config.watch, clock)
         self._control_dir = control_dir or state_dir
         self._commands: ControlSocket | None = None
-        self._requests = Requests(self._models)
+        self._requests = ModelCommands(self._models)
         answers = MqttCommands(
             AgentControl(
                 lambda: self._doors.status().told,
@@ -126,7 +128,7 @@ class Service:
             self._listen(stack)
             self._children.start(self._selector)
             stack.callback(self._children.close)
-            self._models.follow(self._config.pipeline)
+            self._models.configure(self._config.pipeline)
             self._tell.started(self._config)
             self._alerting.follow(self._config)
             self._doors.follow(self._config, self._figures.basis)
@@ -182,7 +184,7 @@ class Service:
         if not self._config.mqtt.snapshots:
             raise ConfigError("mqtt.snapshots", "no picture leaves this device over MQTT; true allows it")
         wanted = self._wanted(pipeline)
-        if why := self._tell.unseen(wanted):
+        if why := self._tell.why_no_frame(wanted):
             raise WorkerError("snapshot", why)
         ours, theirs = channel_pair()
         look = SnapshotRequest(wanted, Channel(ours, ipc.ToViewer), self._clock)  # type: ignore[arg-type]  # a union
@@ -198,7 +200,7 @@ class Service:
             else:
                 log.info("stopping on %s", number.name)
                 self._stopping = True
-        self._children.mind()
+        self._children.turn()
         self._serve_commands()
         self._figures.tick()
         self._timekeeper.turn()
@@ -225,7 +227,7 @@ class Service:
         """Report so often, until the configuration is read again."""
         metrics = msgspec.structs.replace(self._config.metrics, interval_s=interval_s)
         self._config = msgspec.structs.replace(self._config, metrics=metrics)
-        self._tell.reports_otherwise(self._config)
+        self._tell.interval_changed(self._config)
 
     def _reload(self) -> str:
         """Read the configuration again and use it; a bad one changes nothing, and why is told and returned."""
@@ -242,15 +244,15 @@ class Service:
 
     def _use(self, config: settings.Config) -> None:
         self._config = config
-        self._children.follow(config.watch)
-        changed = self._models.follow(config.pipeline)
+        self._children.configure(config.watch)
+        changed = self._models.configure(config.pipeline)
         self._figures.configure(config.metrics)
         self._tell.reloaded(config)
         self._alerting.follow(config)
         self._doors.follow(config, self._figures.basis)
         if self._reconnect is not None:
             self._reconnect(config.mqtt)
-        self._children.plan(changed)
+        self._children.plan_and_offer(changed)
 
     def _stop(self) -> None:
         """End the worker, tell what it still had to say, and say goodbye; within 2 s, whatever hangs."""

@@ -47,11 +47,11 @@ def update(folder: Path, digest: str, disk: Disk, boot: str = "boot") -> None:
         shelf.put(copied, digest)
     life = PersistentModelState(folder / "state", settings.ModelsConfig(), CountingClock(), boot, disk)
     version = Version(digest, "cat", "", "classify", root=copied.root, size_bytes=copied.size_bytes)
-    life.take(slots.arrive, version, "cat", 0.0)
-    life.take(slots.judge, KEY, digest, VetVerdict(RUN, accepted=True))
+    life.apply(slots.arrive, version, "cat", 0.0)
+    life.apply(slots.judge, KEY, digest, VetVerdict(RUN, accepted=True))
     if digest not in life.state.of(KEY).held:
-        life.intend(slots.begin, KEY, digest, boot, 0.0)
-        life.take(slots.commit, KEY, 0.0)
+        life.apply_durably(slots.begin, KEY, digest, boot, 0.0)
+        life.apply(slots.commit, KEY, 0.0)
 
 
 def calls_of_an_update(folder: Path, digest: str) -> int:
@@ -109,7 +109,7 @@ def test_the_same_update_succeeds_once_the_disk_is_mended(tmp_path: Path, number
         with contextlib.suppress(StoreError):
             update(folder, NEW, disk)
         life = PersistentModelState(folder / "state", settings.ModelsConfig(), CountingClock(), "boot")
-        life.tidy()
+        life.prune()
         update(folder, NEW, Disk())
         state = StateFile(folder / "state").load().state
         assert NEW in (state.of(KEY).serving, *state.of(KEY).held)
@@ -121,20 +121,20 @@ def test_what_could_not_be_remembered_is_remembered_once_the_disk_is_mended(tmp_
     clock, disk = CountingClock(), RefusingDisk(10**9, errno.ENOSPC, for_ever=True)
     life = PersistentModelState(tmp_path, settings.ModelsConfig(), clock, "boot", disk)
     disk.at = disk.calls
-    life.take(slots.arrive, Version(NEW, "cat"), "cat", 0.0)
+    life.apply(slots.arrive, Version(NEW, "cat"), "cat", 0.0)
     assert NEW in life.state.versions
     assert StateFile(tmp_path).load().state == LifecycleState()
     disk.at = 10**9
     clock.advance(60.0)
-    life.mind()
+    life.retry_save()
     assert StateFile(tmp_path).load().state == life.state
 
 
 def test_a_switch_that_cannot_be_written_down_is_not_made(tmp_path: Path) -> None:
     disk = RefusingDisk(10**9, errno.ENOSPC, for_ever=True)
     life = PersistentModelState(tmp_path, settings.ModelsConfig(), CountingClock(), "boot", disk)
-    life.take(slots.arrive, Version(NEW, "cat"), "cat", 0.0)
+    life.apply(slots.arrive, Version(NEW, "cat"), "cat", 0.0)
     disk.at = disk.calls
     with pytest.raises(StoreError, match="disk is full"):
-        life.intend(slots.begin, KEY, NEW, "boot", 0.0)
+        life.apply_durably(slots.begin, KEY, NEW, "boot", 0.0)
     assert life.state.of(KEY).trial is None

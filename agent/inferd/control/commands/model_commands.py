@@ -1,4 +1,4 @@
-"""What may be asked of a running agent's models: the verbs, and their answers as JSON. Control's side."""
+"""Commands about the models of a running agent, and their answers as JSON. Both command channels use them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 import msgspec
 
 from inferd import ipc
-from inferd.control.models.engine_keys import Followed
-from inferd.control.models.models import Models, names
+from inferd.control.models.engine_keys import EngineKey
+from inferd.control.models.models import Models
 from inferd.errors import InferdError, StoreError
 from inferd.store.lifecycle import operator_commands
 from inferd.store.lifecycle.state import KeySlots, LifecycleState, LogLine, Version
@@ -45,11 +45,11 @@ class ListedKey(msgspec.Struct, frozen=True):
     models: tuple[ListedModel, ...]
 
 
-class Requests:
+class ModelCommands:
     """Owned by control's main thread."""
 
     def __init__(self, models: Models) -> None:
-        """Answer for these models."""
+        """Carry out commands on these models."""
         self._models = models
         self._verbs: dict[str, Callable[..., object]] = {
             "list": self.listed,
@@ -86,7 +86,7 @@ class Requests:
 
     def listed(self) -> list[ListedKey]:
         """Return all engine keys and the models that matter to them."""
-        return [self._listed_key(one) for one in self._models.followed.values()]
+        return [self._listed_key(one) for one in self._models.keys]
 
     def log(self) -> tuple[LogLine, ...]:
         """Return the last steps of models' lives, oldest first."""
@@ -95,55 +95,57 @@ class Requests:
     def activate(self, pipeline: str, model: str) -> str:
         """Have a pipeline use a model, whatever its version."""
         one, digest = self._key(pipeline), self._digest(model)
-        self._models.life.intend(operator_commands.activate, one.key, digest, self._models.verdict_key(one))
+        self._models.state.apply_durably(
+            operator_commands.activate, one.key, digest, self._models.serving.verdict_key(one)
+        )
         return f"{self._state.title(digest)} goes on trial for {pipeline}"
 
     def roll_back(self, pipeline: str) -> str:
         """Have a pipeline use the model it had before."""
         one = self._key(pipeline)
-        self._models.life.intend(operator_commands.roll_back, one.key, self._now)
-        self._models.reconsider(one)
+        self._models.state.apply_durably(operator_commands.roll_back, one.key, self._now)
+        self._models.serving.select(one)
         return f"{self._state.title(self._state.of(one.key).active)} serves {pipeline} again"
 
     def pin(self, pipeline: str, model: str = "") -> str:
         """Have a pipeline keep to a model: the one named, else the active one."""
         one = self._key(pipeline)
         digest = self._digest(model) if model else self._state.of(one.key).active
-        self._models.life.intend(operator_commands.pin, one.key, digest, self._now)
+        self._models.state.apply_durably(operator_commands.pin, one.key, digest, self._now)
         return f"{self._state.title(digest)} is pinned for {pipeline}"
 
     def unpin(self, pipeline: str) -> str:
         """Have a pipeline follow newer models again."""
-        self._models.life.intend(operator_commands.unpin, self._key(pipeline).key, self._now)
+        self._models.state.apply_durably(operator_commands.unpin, self._key(pipeline).key, self._now)
         return f"{pipeline} follows newer models again"
 
     def forget(self, model: str) -> str:
         """Throw a model away."""
         digest = self._digest(model)
         title = self._state.title(digest)
-        self._models.life.intend(operator_commands.forget, digest, self._now)
-        self._models.life.shelf.remove(digest)
+        self._models.state.apply_durably(operator_commands.forget, digest, self._now)
+        self._models.state.bundles.remove(digest)
         return f"{title} is forgotten"
 
     def release(self, model: str) -> str:
         """Let a model be tried again."""
         digest = self._digest(model)
-        self._models.life.intend(operator_commands.release, digest, self._now)
-        self._models.look_again_everywhere()
+        self._models.state.apply_durably(operator_commands.release, digest, self._now)
+        self._models.incoming.look_again_everywhere()
         return f"{self._state.title(digest)} may be tried again"
 
     @property
     def _state(self) -> LifecycleState:
-        return self._models.life.state
+        return self._models.state.state
 
     @property
     def _now(self) -> float:
-        return self._models.life.wall_s()
+        return self._models.state.wall_s()
 
-    def _key(self, pipeline: str) -> Followed:
-        one = self._models.of_pipeline(pipeline)
+    def _key(self, pipeline: str) -> EngineKey:
+        one = self._models.keys.of_pipeline(pipeline)
         if one is None:
-            known = ", ".join(name for each in self._models.followed.values() for name in names(each.pipelines))
+            known = ", ".join(name for each in self._models.keys for name in each.names)
             raise StoreError(pipeline, f"is no pipeline; there are {known}")
         return one
 
@@ -161,7 +163,7 @@ class Requests:
         )
         raise StoreError(model[:80], f"{which}; `inferd models` shows what is")
 
-    def _listed_key(self, one: Followed) -> ListedKey:
+    def _listed_key(self, one: EngineKey) -> ListedKey:
         state, slots = self._state, self._state.of(one.key)
         wish = one.wish(item for version in state.versions.values() for item in version.items)
         relevant = [
@@ -172,9 +174,9 @@ class Requests:
         models = [self._listed_model(version, slots) for version in relevant]
         unknown = slots.verdicts.keys() - state.versions.keys()
         models += [self._listed_model(Version(digest, digest[:8]), slots) for digest in sorted(unknown)]
-        follows = one.path or one.named.model or "the newest that fits"
+        follows = one.path or one.first.model or "the newest that fits"
         order = sorted(models, key=lambda model: -model.arrived)
-        return ListedKey(one.key, tuple(names(one.pipelines)), follows, one.serves, tuple(order))
+        return ListedKey(one.key, tuple(one.names), follows, one.serving, tuple(order))
 
     def _listed_model(self, version: Version, slots: KeySlots) -> ListedModel:
         digest = version.digest

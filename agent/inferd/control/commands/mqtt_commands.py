@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from inferd import __version__, ipc
-from inferd.control.commands.model_commands import Requests
+from inferd.control.commands.model_commands import ModelCommands
 from inferd.control.commands.mqtt_requests import Answer
 from inferd.control.commands.remote_snapshot import SnapshotRequest
 from inferd.errors import ConfigError
@@ -33,7 +33,7 @@ class AgentControl:
     send_metrics: Callable[[], None]
     set_interval: Callable[[float], None]
     reload: Callable[[], str]
-    models: Requests
+    models: ModelCommands
     look: Callable[[str], SnapshotRequest]
 
 

@@ -1,4 +1,4 @@
-"""The drop folder as control sees it: looks when it is time, and keeps apart what is new, gone and refused."""
+"""Polls the drop folder, and separates what is new, gone and refused."""
 
 from __future__ import annotations
 
@@ -23,42 +23,42 @@ class DropFolder:
     """Owned by control's main thread."""
 
     def __init__(self, folder: Path, options: settings.ModelsConfig, clock: Clock) -> None:
-        """Watch `folder`, which need not be there yet; it is made where that is possible, once."""
+        """Watch `folder`, which need not be there yet; it is created where that is possible, once."""
         self.folder = folder
         self._options = options
         self._clock = clock
         self._settler = SettleWatch(options.settle_s)
-        self._looked_ns = 0
-        self._complaint = ""
+        self._polled_ns = 0
+        self._warned = ""
         self.seen = False
-        with contextlib.suppress(OSError):  # the first look says what is wrong
+        with contextlib.suppress(OSError):  # the first poll reports what is wrong
             make_shared_folder(folder, GROUP)
 
     def changes(self) -> FolderChanges:
-        """Look if it is time, and return what changed.
+        """Poll the folder if that is due, and return what changed.
 
-        A folder that is away takes nothing back: what it held is neither gone nor new when it comes again.
+        While the folder is missing, its items are neither gone, nor new when it returns.
         """
         now_ns = self._clock.monotonic_ns()
-        if not self._options.look_every_s or now_ns - self._looked_ns < self._options.look_every_s * 1e9:
+        if not self._options.look_every_s or now_ns - self._polled_ns < self._options.look_every_s * 1e9:
             return FolderChanges()
-        self._looked_ns = now_ns
+        self._polled_ns = now_ns
         try:
             listing = look(self.folder)
         except OSError as exc:
-            return self._complain(f"the drop folder cannot be looked at: {exc.strerror}")
+            return self._warn(f"the drop folder cannot be looked at: {exc.strerror}")
         except TooManyEntries as exc:
-            return self._complain(f"{exc} in the drop folder holds more than {ENTRIES_MAX:,} entries; move some away")
-        self._complaint = ""
+            return self._warn(f"{exc} in the drop folder holds more than {ENTRIES_MAX:,} entries; move some away")
+        self._warned = ""
         self.seen = True
         return self._settler.look(listing, now_ns)
 
     def again(self, item: Item) -> None:
-        """Hand an item out once more, a little later."""
+        """List an item as new once more, a little later."""
         self._settler.again(item.name, self._clock.monotonic_ns())
 
     def all_again(self) -> None:
-        """Hand all items out once more, a little later."""
+        """List all items as new once more, a little later."""
         for name in self._settler.names():
             self._settler.again(name, self._clock.monotonic_ns())
 
@@ -70,8 +70,8 @@ class DropFolder:
         """Return the item's files as they were listed, for a vet child to compare."""
         return tuple(ipc.Listed(str(self.folder / path), one.size, one.mtime_ns, one.inode) for path, one in item.files)
 
-    def _complain(self, why: str) -> FolderChanges:
-        if why != self._complaint:
+    def _warn(self, why: str) -> FolderChanges:
+        if why != self._warned:
             log.warning("%s: %s", self.folder, why)
-        self._complaint = why
+        self._warned = why
         return FolderChanges()

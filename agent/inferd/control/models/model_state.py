@@ -1,7 +1,7 @@
-"""The store as control holds it: the state in memory and on disk, the shelf beside it. Decides nothing; writes in time.
+"""The lifecycle state in memory and on disk, and the bundle store beside it. Decides nothing; writes in time.
 
-What must be on the disk before it is done goes through `intend`, which raises where the disk refuses. What only tells
-what happened goes through `take`: where the disk refuses that, it is told once and tried again, and inference goes on.
+A step that must be on the disk before it is carried out goes through `apply_durably`, which raises where the disk refuses.
+A record of what happened goes through `apply`: a write that fails is logged once and retried, and inference goes on.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 Arguments = ParamSpec("Arguments")
 Rule = Callable[Concatenate[LifecycleState, Arguments], LifecycleState]
 READ_ONLY = (
-    "the disk is mounted read-only: what it holds goes on serving, but no new model is taken and nothing is remembered;"
+    "the disk is mounted read-only: stored models go on serving, but new models are not accepted and no state is saved;"
     " remount it writable, or move state_dir (`inferd doctor` says more)"
 )
-AGAIN_NS = 10_000_000_000  # after a disk refused
+RETRY_NS = 10_000_000_000  # after a disk refused
 
 
 class PersistentModelState:
@@ -38,14 +38,14 @@ class PersistentModelState:
     def __init__(
         self, state_dir: Path, options: settings.ModelsConfig, clock: Clock, boot_id: str, disk: Disk = DISK
     ) -> None:
-        """Read what is remembered, and count what an interruption cost.
+        """Load the state, and count vet children that an interruption ended.
 
         Raises:
             StoreError: the state directory cannot be used, or was written by a newer inferd.
         """
         self.state_dir = state_dir
         self.boot_id = boot_id
-        self.shelf = BundleStore(state_dir, disk)
+        self.bundles = BundleStore(state_dir, disk)
         self._options = options
         self._clock = clock
         self._file = StateFile(state_dir, disk)
@@ -56,15 +56,16 @@ class PersistentModelState:
             log.warning("store: %s", loaded.healed)
         self.state = loaded.state
         self._unsaved_since_ns = 0
-        self._last_told: LogLine | None = self.state.log[-1] if self.state.log else None
-        self.take(wake, boot_id, clock.wall_s())
+        self._pruned: frozenset[str] | None = None  # the versions there were after the last pruning
+        self._last_returned: LogLine | None = self.state.log[-1] if self.state.log else None
+        self.apply(wake, boot_id, clock.wall_s())
 
     def wall_s(self) -> float:
-        """Return the time of day, for the log."""
+        """Return the wall clock, for the log."""
         return self._clock.wall_s()
 
-    def intend(self, rule: Rule[Arguments], *given: Arguments.args, **named: Arguments.kwargs) -> None:
-        """Apply a rule; when this returns, it is on the disk.
+    def apply_durably(self, rule: Rule[Arguments], *given: Arguments.args, **named: Arguments.kwargs) -> None:
+        """Apply a rule and write the state to the disk.
 
         Raises:
             StoreError: the disk refuses; nothing has changed.
@@ -78,38 +79,45 @@ class PersistentModelState:
             raise
         self._unsaved_since_ns = 0
 
-    def take(self, rule: Rule[Arguments], *given: Arguments.args, **named: Arguments.kwargs) -> None:
-        """Apply a rule, and put it on the disk if that is possible now."""
+    def apply(self, rule: Rule[Arguments], *given: Arguments.args, **named: Arguments.kwargs) -> None:
+        """Apply a rule, and write the state to the disk now or later."""
         before = self.state
         self.state = rule(before, *given, **named)
         if self.state != before:
             self._save()
 
-    def mind(self) -> None:
-        """Try again what the disk refused."""
-        if self._unsaved_since_ns and self._clock.monotonic_ns() - self._unsaved_since_ns > AGAIN_NS:
+    def note_refused(self, what: str, why: str, key: str = "") -> None:
+        """Log that something was refused before it could be identified."""
+        self.apply(_refused, what, why, self.wall_s(), key)
+
+    def retry_save(self) -> None:
+        """Retry a write that failed."""
+        if self._unsaved_since_ns and self._clock.monotonic_ns() - self._unsaved_since_ns > RETRY_NS:
             self._save()
 
-    def tidy(self) -> None:
-        """Throw away what is more than may be kept, and what nobody knows. Only while no vet child adds."""
-        self.take(bound, self._options.keep, self._options.keep_mb << 20, self._clock.wall_s())
+    def prune(self) -> None:
+        """Remove bundles beyond `models.keep`, and files that the state does not name. Only while no vet child runs."""
+        if self._pruned == self.state.versions.keys():
+            return
+        self.apply(bound, self._options.keep, self._options.keep_mb << 20, self._clock.wall_s())
+        self._pruned = frozenset(self.state.versions)
         try:
-            self.shelf.sweep(frozenset(self.state.versions))
+            self.bundles.sweep(self._pruned)
             self._file.sweep()
         except StoreError as exc:
             log.warning("%s", exc)
 
-    def news(self) -> list[LogLine]:
+    def new_log_lines(self) -> list[LogLine]:
         """Return the lines of the log that were added since the last call."""
         lines = self.state.log
-        known = self._last_told
+        known = self._last_returned
         fresh: list[LogLine] = []
         for line in reversed(lines):
             if line is known:
                 break
             fresh.append(line)
         if lines:
-            self._last_told = lines[-1]
+            self._last_returned = lines[-1]
         return fresh[::-1]
 
     def _save(self) -> None:
@@ -117,7 +125,11 @@ class PersistentModelState:
             self._file.save(self.state)
         except StoreError as exc:
             if not self._unsaved_since_ns:
-                log.error("%s; until then nothing that happens to models is remembered", exc)  # noqa: TRY400 - a sentence, no trace
+                log.error("%s; until then no change of a model is saved", exc)  # noqa: TRY400 - a sentence, no trace
             self._unsaved_since_ns = self._clock.monotonic_ns()
         else:
             self._unsaved_since_ns = 0
+
+
+def _refused(state: LifecycleState, what: str, why: str, at: float, key: str) -> LifecycleState:
+    return state.noted("model.refused", "", at, why, key, what)

@@ -1,147 +1,125 @@
 """The models of all pipelines: what is dropped, vetted, tried, kept. Control's side; the rules are in `store/`.
 
-Each turn looks what has become possible: examine a model, begin a trial, end one. What is to serve is always what the
-state says (`Slots.serving`), so a restart continues where an end came, whenever it came.
+Four objects share the work: `IncomingModels` fills the queues, `VetQueue` empties them, `Trials` judges what the worker
+does with a new model, `ServingModels` selects what serves. Which model is to serve is always what the state says, so a
+restart continues wherever the previous run ended.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from inferd import ipc
 from inferd.config import settings
-from inferd.control.models.engine_keys import Followed, group, names
-from inferd.control.models.serving import ModelEnvironment
-from inferd.control.models.vetting import Concluded, Vetting, note_refused
-from inferd.store.drop_folder.items import Item
-from inferd.store.lifecycle import slots
-from inferd.store.lifecycle.state import FACTORY
+from inferd.control.models.engine_keys import EngineKey, EngineKeys
+from inferd.control.models.incoming import IncomingModels
+from inferd.control.models.serving import ModelEnvironment, ServingModels
+from inferd.control.models.trials import Trials
+from inferd.control.models.vetting import Concluded, VetQueue
+from inferd.control.processes.supervisor import Death
 from inferd.system.processes.fork_server import ForkServer
-from inferd.system.processes.heartbeats import SLOTS
-
-__all__ = ["Concluded", "Followed", "ModelEnvironment", "Models", "names"]
-
-log = logging.getLogger(__name__)
+from inferd.system.processes.process import Exit
 
 
-class Models(Vetting):
-    """All engine keys of the configuration, and where their models come from. Owned by control's main thread."""
+class Models:
+    """Composes the objects above and passes events between them. Owned by control's main thread.
 
-    def __init__(self, place: ModelEnvironment) -> None:
-        """Follow nothing yet."""
-        super().__init__(place)
-        self._retired_old = False
+    Attributes:
+        state: the store.
+        keys: the engine keys of the configuration.
+        incoming: the drop folder and the configured paths.
+        serving: which model serves each key.
+    """
 
-    def follow(self, pipelines: Sequence[settings.Pipeline]) -> set[str]:
-        """Follow the models of these pipelines from now on, let go of what is no longer named; return what changed."""
-        wanted = group(pipelines)
-        for key in [key for key in self.followed if key not in wanted]:
-            self._forget(self.followed.pop(key))
-        free = (slot for slot in range(1, SLOTS) if slot not in {one.slot for one in self.followed.values()})
-        changed = {
-            key
-            for key, members in wanted.items()
-            if key not in self.followed or self.followed[key].pipelines != members
-        }
-        for key in changed:
-            if key not in self.followed:
-                self.followed[key] = Followed(key, next(free), wanted[key])
-            elif self.followed[key].repurpose(wanted[key]):
-                log.info("models of %s are examined again: they are run in another way", key)
+    def __init__(self, environment: ModelEnvironment) -> None:
+        """Start without any pipeline."""
+        self.state = environment.state
+        self.keys = EngineKeys()
+        self.serving = ServingModels(self.keys, environment)
+        self.incoming = IncomingModels(self.keys, self.serving, environment)
+        self._trials = Trials(self.keys, self.serving, environment)
+        self._vet_queue = VetQueue(self.keys, self.serving, self._trials, environment)
+
+    def configure(self, pipelines: Sequence[settings.Pipeline]) -> set[str]:
+        """Serve these pipelines from now on; return the names of the engine keys that are new or changed."""
+        changed, repurposed = self.keys.configure(pipelines)
         if changed:
-            self._drop.all_again()  # what was dropped before anybody followed it
-        self.look_again()
+            self.incoming.list_again()
+        self.incoming.look_again(repurposed)
         return changed
 
-    def look_again(self) -> None:
-        """Have every configured path examined, and every item of the drop folder that a new key follows."""
-        for one in self.followed.values():
-            one.look_again_ns = 1 if one.path or self._wants_factory(one) else 0
-
-    def look_again_everywhere(self) -> None:
-        """Have everything in the drop folder judged again, as if it had just been dropped."""
-        self.life.take(slots.unsee)
-        self._drop.all_again()
-        self.look_again()
-
-    def turn(self, seed: ForkServer) -> None:
-        """Do what has become possible.
+    def turn(self, fork_server: ForkServer) -> None:
+        """Do everything that has become possible.
 
         Raises:
-            WorkerError: the seed is gone.
+            WorkerError: the fork server is gone.
         """
-        self._look()
-        for one in self.followed.values():
-            self._mind_trial(one)
-            if one.examination is None:
-                self._next(one, seed)
-            elif self._clock.monotonic_ns() > one.due_ns:
-                one.examination.give_up()
-        self.offer_again()
-        self.life.mind()
+        self.incoming.look()
+        for one in self.keys:
+            self._trials.check(one)
+            self._vet_queue.advance(one, fork_server)
+        self.serving.offer_due()
+        self.state.retry_save()
+        if not any(one.queue.job for one in self.keys):
+            self.state.prune()
+
+    def handle_message(self, message: ipc.FromWorker) -> None:
+        """Apply what the worker reports about models."""
+        match message:
+            case ipc.OfferTaken():
+                self._loaded(message.engine_key, message.ref.digest)
+            case ipc.Counts():
+                self._trials.count(message)
+            case ipc.OfferRefused():
+                self._not_loaded(message.engine_key, message.ref.digest, message.why)
+            case ipc.ShadowReplayDone():
+                self._trials.replay_done(message)
+
+    def conclude_vetting(self, pid: int, ended: Exit) -> Concluded | None:
+        """Apply the verdict of the vet child that has ended; None where `pid` is not a vet child."""
+        return self._vet_queue.conclude(pid, ended)
+
+    def pop_changed(self) -> set[str]:
+        """Return the keys whose model has changed since the last call, to be offered to the worker."""
+        return self.serving.pop_changed()
+
+    def pop_replays(self) -> list[tuple[ipc.ShadowReplay, list[int]]]:
+        """Return the replays to request from the worker, each with the descriptor of the previous model."""
+        return self._trials.pop_replays()
+
+    def serves_nothing(self, one: EngineKey) -> None:
+        """Record that no model serves this key; restart its trial now and when serving resumes."""
+        if one.serving:
+            one.serving = ""
+            self._trials.restart(one)
+
+    def worker_ended(self, death: Death, excused: Collection[str] = ()) -> None:
+        """Blame models on trial for the worker's death, except those of `excused` keys."""
+        self._trials.worker_ended(death, excused)
+
+    def without_model(self) -> list[EngineKey]:
+        """Return the keys that have no model, and none that is examined or waits for it."""
+        return [one for one in self.keys if one.selected is None and one.queue.idle]
 
     def lose_children(self) -> None:
-        """Take it that all vet children are gone, because their seed is."""
-        for one in self.followed.values():
-            if one.examination is not None and one.job.dropped is not None:
-                self._drop.again(one.job.dropped)
-            one.examination = None
-        self.look_again()
+        """Examine again what was being vetted: the fork server died, and all vet children with it."""
+        self._vet_queue.lose_children()
+        self.incoming.look_again()
 
     def end_children(self, timeout_s: float) -> None:
-        """End the vet children, so that whoever started us finds no process left behind when we are gone."""
-        working = [one.examination for one in self.followed.values() if one.examination is not None]
-        for examination in working:
-            examination.give_up()
-        for examination in working:
-            examination.child.wait_gone(timeout_s)
-
-    def without(self) -> list[Followed]:
-        """Return the keys that have no model, and for which none is being examined."""
-        return [
-            one
-            for one in self.followed.values()
-            if one.accepted is None and one.examination is None and not one.todo and not one.look_again_ns
-        ]
+        """Kill the vet children and wait for their end."""
+        self._vet_queue.end_children(timeout_s)
 
     def close(self) -> None:
-        """Let go of everything. Twice is fine."""
-        for one in self.followed.values():
-            self._forget(one)
-        self.followed.clear()
+        """Close all files and kill all vet children. Idempotent."""
+        self.keys.configure(())
 
-    def _look(self) -> None:
-        """Take what has changed in the drop folder."""
-        changes = self._drop.changes()
-        for path, why in changes.refused.items():
-            log.warning("model refused: %s %s", path, why)
-            self.life.take(note_refused, path, why, self.life.wall_s())
-        for name in changes.gone:
-            self.life.take(slots.retire, name, self.life.wall_s())
-            for one in self.followed.values():
-                one.todo.pop(name, None)
-                one.later.pop(name, None)
-        for item in changes.settled:
-            for one in self.followed.values():
-                if one.follows(item) and not self._seen(one, item):
-                    one.todo[item.name] = item
-        if self._drop.seen and not self._retired_old:
-            self._retired_old = True
-            self._retire_old()
+    def _loaded(self, key: str, digest: str) -> None:
+        if (one := self.keys.get(key)) is not None:
+            one.serving, one.offer_again_ns = digest, 0
+            self._trials.loaded(one, digest)
 
-    def _seen(self, one: Followed, item: Item) -> bool:
-        """Whether these very files were judged before, under the present circumstances."""
-        return self.life.state.seen.get(f"{one.key} | {item.name}") == f"{item.fingerprint} {self.verdict_key(one)}"
-
-    def _retire_old(self) -> None:
-        """Retire what went from the drop folder while nobody looked."""
-        there = self._drop.names()
-        for version in list(self.life.state.versions.values()):
-            for item in version.items:
-                if not item.startswith("/") and item != FACTORY and item not in there:
-                    self.life.take(slots.retire, item, self.life.wall_s())
-
-    def _forget(self, one: Followed) -> None:
-        if one.examination is not None:
-            one.examination.give_up()
-        one.let_go()
+    def _not_loaded(self, key: str, digest: str, why: str) -> None:
+        one = self.keys.get(key)
+        if one is not None and not self._trials.not_loaded(one, digest, why):
+            self.serving.retry_offer(one)

@@ -1,7 +1,4 @@
-"""Has models examined by vet children, and takes their verdicts: what is stored, what was dropped, what a path holds.
-
-Control's side, beside `vet_job.py`, which asks one child about one model.
-"""
+"""What waits to be vetted, one vet child at a time, and what becomes of each verdict. `vet_job.py` runs the child."""
 
 from __future__ import annotations
 
@@ -12,13 +9,15 @@ import msgspec
 
 from inferd import ipc
 from inferd.bundled_files import bundled
-from inferd.control.models.engine_keys import Followed, Job, release
-from inferd.control.models.serving import AGAIN_NS, Serving
+from inferd.control.models.engine_keys import EngineKey, EngineKeys, VetSubject, release
+from inferd.control.models.incoming import wants_factory
+from inferd.control.models.serving import RETRY_NS, ModelEnvironment, ServingModels
+from inferd.control.models.trials import Trials
 from inferd.control.processes.vet_job import KILLED, LIMITS, Accepted, Rejected, VetJob
 from inferd.errors import ModelRefused
 from inferd.store.drop_folder.items import Item
 from inferd.store.lifecycle import slots
-from inferd.store.lifecycle.state import FACTORY, LifecycleState, Measurements, Version, VetVerdict
+from inferd.store.lifecycle.state import FACTORY, Measurements, Version, VetVerdict
 from inferd.store.lifecycle.variants import told, version_of
 from inferd.system.processes.fork_server import ForkServer
 from inferd.system.processes.process import Exit
@@ -32,216 +31,257 @@ WRONG_ACCELERATOR = "wrong_accelerator"  # the code of a model that needs one wh
 
 @dataclass(frozen=True, slots=True)
 class Concluded:
-    """A verdict, and whether a model that is to serve is another one than before."""
+    """A verdict, and whether it changed which model is to serve."""
 
-    followed: Followed
+    key: EngineKey
     verdict: Accepted | Rejected
     changed: bool
 
 
-class Vetting(Serving):
-    """All engine keys, and the vet child of each. Owned by control's main thread."""
+class VetQueue:
+    """Runs vet children and applies their verdicts. Owned by control's main thread."""
+
+    def __init__(self, keys: EngineKeys, serving: ServingModels, trials: Trials, environment: ModelEnvironment) -> None:
+        """Vet what waits in the queues of `keys`; accepted models go to `serving`, lost ones end their trial."""
+        self._keys = keys
+        self._serving = serving
+        self._trials = trials
+        self._state = environment.state
+        self._drop_folder = environment.drop_folder
+        self._options = environment.options
+        self._core_w = environment.core_w
+        self._clock = environment.clock
+
+    def advance(self, one: EngineKey, fork_server: ForkServer) -> None:
+        """Start the vet child that a key needs next, or kill the one that takes too long.
+
+        Raises:
+            WorkerError: the fork server is gone.
+        """
+        if one.queue.job is None:
+            self._start_next(one, fork_server)
+        elif self._clock.monotonic_ns() > one.queue.due_ns:
+            one.queue.job.give_up()
 
     def conclude(self, pid: int, ended: Exit) -> Concluded | None:
-        """Return the verdict of the vet child that has ended; None where `pid` is none of ours."""
-        for one in self.followed.values():
-            if one.examination is not None and one.examination.child.pid == pid:
-                verdict = self._forgive(one, _complete(one.examination.conclude(ended)))
-                one.examination = None
-                before = one.accepted
-                self.life.take(slots.end_vetting)
-                if one.job.dropped is not None and not _may_change(verdict):
-                    mark = f"{one.job.dropped.fingerprint} {self.verdict_key(one)}"
-                    self.life.take(slots.see, one.key, one.job.item, mark)
-                if isinstance(verdict, Accepted):
-                    self._accepted(one, verdict)
-                else:
-                    self._rejected(one, verdict)
-                return Concluded(one, verdict, changed=one.accepted is not before)
+        """Apply the verdict of the vet child that has ended; None where `pid` is not a vet child."""
+        for one in self._keys:
+            if one.queue.job is not None and one.queue.job.child.pid == pid:
+                return self._conclude(one, one.queue.job, ended)
         return None
 
-    def _forgive(self, one: Followed, verdict: Accepted | Rejected) -> Accepted | Rejected:
-        """Have a model tried once more whose vet child was killed, which may be somebody else's doing; twice is its own."""
-        before, one.killed = one.killed, one.job
+    def lose_children(self) -> None:
+        """Queue again what was examined: the fork server died, and all vet children with it."""
+        for one in self._keys:
+            if one.queue.job is not None and one.queue.subject.dropped is not None:
+                self._drop_folder.again(one.queue.subject.dropped)
+            one.queue.job = None
+
+    def end_children(self, timeout_s: float) -> None:
+        """Kill the vet children and wait for their end."""
+        working = [one.queue.job for one in self._keys if one.queue.job is not None]
+        for job in working:
+            job.give_up()
+        for job in working:
+            job.child.wait_gone(timeout_s)
+
+    def _conclude(self, one: EngineKey, job: VetJob, ended: Exit) -> Concluded:
+        verdict = self._retry_killed(one, _complete(job.conclude(ended)))
+        one.queue.job = None
+        subject, before = one.queue.subject, one.selected
+        self._state.apply(slots.end_vetting)
+        if subject.dropped is not None and not _may_change(verdict):
+            mark = f"{subject.dropped.fingerprint} {self._serving.verdict_key(one)}"
+            self._state.apply(slots.see, one.key, subject.item, mark)
+        if isinstance(verdict, Accepted):
+            self._accepted(one, subject, verdict)
+        else:
+            self._rejected(one, subject, verdict)
+        return Concluded(one, verdict, changed=one.selected is not before)
+
+    def _retry_killed(self, one: EngineKey, verdict: Accepted | Rejected) -> Accepted | Rejected:
+        """Retry once a model whose vet child was killed: another program may be the cause; a second kill counts."""
+        queue = one.queue
+        before, queue.killed = queue.killed, queue.subject
         if isinstance(verdict, Rejected) and verdict.code == KILLED:
-            return replace(verdict, again=before != one.job)
-        one.killed = None
+            return replace(verdict, again=before != queue.subject)
+        queue.killed = None
         return verdict
 
-    def _next(self, one: Followed, seed: ForkServer) -> None:
-        """Start the vet child that this key needs first, if it needs one."""
-        now = self._slots(one)
+    def _start_next(self, one: EngineKey, fork_server: ForkServer) -> None:
+        now = self._serving.slots_of(one)
         if now.serving and now.serving not in one.held:
-            self._examine_stored(one, now.serving, seed)
+            self._examine_stored(one, now.serving, fork_server)
         elif self._clock.monotonic_ns() < one.wait_until_ns:
             return
-        elif now.trial is None and (chosen := self._choice(one)):
+        elif now.trial is None and (chosen := self._serving.choose(one)):
             if chosen in one.held:
-                self._begin(one, chosen)
+                self._serving.begin(one, chosen)
             else:
-                self._examine_stored(one, chosen, seed)
+                self._examine_stored(one, chosen, fork_server)
         elif now.trial is None:
-            self._examine_new(one, seed)
+            self._examine_new(one, fork_server)
 
-    def _wants_factory(self, one: Followed) -> bool:
-        """Whether the model that comes with inferd may serve, where there is no other."""
-        task = one.named.overrides.task
-        return not one.named.model and one.named.engine.kind != "fake" and task in (None, "classify")
-
-    def _examine_stored(self, one: Followed, digest: str, seed: ForkServer) -> None:
-        """Have a stored model loaded once; all gates again where its verdict was found under other circumstances."""
-        version = self.life.state.versions.get(digest)
-        if version is None or not self.life.shelf.has(digest):
-            self._lost(one, digest, f"{self.life.state.title(digest)} is no longer in the store")
+    def _examine_stored(self, one: EngineKey, digest: str, fork_server: ForkServer) -> None:
+        """Load a stored model once; run all gates again where its verdict was found under other circumstances."""
+        version, bundles = self._state.state.versions.get(digest), self._state.bundles
+        if version is None or not bundles.has(digest):
+            self._lost(one, digest, f"{self._state.state.title(digest)} is no longer in the store")
             return
-        verdict = self._slots(one).verdicts.get(digest)
-        stale = verdict is None or verdict.key != self.verdict_key(one)
-        request = self._request(one, str(self.life.shelf.path(digest, version.root)), gates=stale)
-        self._start(one, Job(digest=digest), msgspec.structs.replace(request, store_dir=""), seed)
+        verdict = self._serving.slots_of(one).verdicts.get(digest)
+        stale = verdict is None or verdict.key != self._serving.verdict_key(one)
+        request = self._request(one, str(bundles.path(digest, version.root)), gates=stale)
+        self._start(one, VetSubject(digest=digest), msgspec.structs.replace(request, store_dir=""), fork_server)
 
-    def _examine_new(self, one: Followed, seed: ForkServer) -> None:
-        """Have the next new model vetted: what was dropped, or the configured path."""
-        if any(other.examination is not None and not other.job.digest for other in self.followed.values()):
+    def _examine_new(self, one: EngineKey, fork_server: ForkServer) -> None:
+        """Vet the next new model: from the drop folder, or at the configured path."""
+        if any(other.queue.job is not None and not other.queue.subject.digest for other in self._keys):
             return  # one at a time: a small board has no room for two
-        if one.todo:
-            item = one.todo.pop(next(iter(one.todo)))
-            path = str(self._drop.folder / item.path)
-            request = msgspec.structs.replace(self._request(one, path, gates=True), files=self._drop.listed(item))
+        queue = one.queue
+        if queue.waiting:
+            item = queue.waiting.pop(next(iter(queue.waiting)))
+            path = str(self._drop_folder.folder / item.path)
+            files = self._drop_folder.listed(item)
             if not self._is_dangerous(item):
-                self._start(one, Job(item.name, item), request, seed)
-        elif one.look_again_ns and self._clock.monotonic_ns() >= one.look_again_ns:
-            one.look_again_ns = 0
-            one.todo, one.later = {**one.later, **one.todo}, {}
+                request = msgspec.structs.replace(self._request(one, path, gates=True), files=files)
+                self._start(one, VetSubject(item.name, item), request, fork_server)
+        elif queue.look_again_ns and self._clock.monotonic_ns() >= queue.look_again_ns:
+            queue.look_again_ns = 0
+            queue.waiting, queue.deferred = {**queue.deferred, **queue.waiting}, {}
             if one.path:
-                self._start(one, Job(one.path), self._request(one, one.path, gates=not one.unstored), seed)
-            elif one.accepted is None and self._wants_factory(one):
-                self._start(one, Job(FACTORY), self._request(one, str(bundled("digits")), gates=True), seed)
+                self._start(
+                    one, VetSubject(one.path), self._request(one, one.path, gates=not one.unstored), fork_server
+                )
+            elif one.selected is None and wants_factory(one):
+                request = self._request(one, str(bundled("digits")), gates=True)
+                self._start(one, VetSubject(FACTORY), request, fork_server)
 
     def _is_dangerous(self, item: Item) -> bool:
-        """Refuse an item over which the device went down, more than once, while it was vetted."""
-        deaths = self.life.state.vet_deaths.get(item.fingerprint, 0)
+        """Refuse an item if the device went down more than once while it was vetted."""
+        deaths = self._state.state.vet_deaths.get(item.fingerprint, 0)
         if deaths >= VET_DEATHS:
             why = (
                 f"the device went down {deaths} times while it was vetted; it is not tried again until its bytes change"
             )
-            self.life.take(note_refused, item.name, why, self.life.wall_s())
+            self._state.note_refused(item.name, why)
         else:
-            self.life.take(slots.start_vetting, item.fingerprint, self.life.boot_id)
+            self._state.apply(slots.start_vetting, item.fingerprint, self._state.boot_id)
         return deaths >= VET_DEATHS
 
-    def _request(self, one: Followed, path: str, *, gates: bool) -> ipc.Examine:
-        state, now, key = self.life.state, self._slots(one), self.verdict_key(one)
+    def _request(self, one: EngineKey, path: str, *, gates: bool) -> ipc.Examine:
+        state, now, key = self._state.state, self._serving.slots_of(one), self._serving.verdict_key(one)
         refused = [digest for digest, said in now.verdicts.items() if not said.accepted and said.key == key]
         trusted = [digest for digest, said in now.verdicts.items() if said.accepted and said.key == key]
         active = state.versions.get(now.active)
         if active is not None and FACTORY in active.items:
-            active = None  # whatever somebody drops need not be like the model that comes with inferd
+            active = None  # a dropped model need not be like the one that comes with inferd
         return ipc.Examine(
             path,
-            one.named.overrides,
-            one.named.engine,
-            str(self.life.state_dir),
+            one.first.overrides,
+            one.first.engine,
+            str(self._state.state_dir),
             gates=gates,
-            against=str(self.life.shelf.path(active.digest, active.root)) if active and gates else "",
+            against=str(self._state.bundles.path(active.digest, active.root)) if active and gates else "",
             slower_max=self._options.slower_max,
             core_w=self._core_w,
             stop_at=(*state.quarantine, *refused) if gates else (),
             trusted=tuple(trusted),
         )
 
-    def _start(self, one: Followed, job: Job, request: ipc.Examine, seed: ForkServer) -> None:
+    def _start(self, one: EngineKey, subject: VetSubject, request: ipc.Examine, fork_server: ForkServer) -> None:
         limits = LIMITS
         if request.gates:
             limits = msgspec.structs.replace(
                 LIMITS, memory_mb=self._options.vet_memory_mb, cpu_s=int(2 * self._options.vet_deadline_s)
             )
-        one.job = job
-        one.examination = VetJob(seed, request, limits)
-        one.due_ns = self._clock.monotonic_ns() + int(self._options.vet_deadline_s * 1e9)
+        one.queue.subject = subject
+        one.queue.job = VetJob(fork_server, request, limits)
+        one.queue.due_ns = self._clock.monotonic_ns() + int(self._options.vet_deadline_s * 1e9)
 
-    def _accepted(self, one: Followed, verdict: Accepted) -> None:
-        """Take a model that passed: to serve, to be tried, or to be kept."""
-        ref, job = verdict.description.ref, one.job
-        one.refused.clear()
+    def _accepted(self, one: EngineKey, subject: VetSubject, verdict: Accepted) -> None:
+        """Store a model that passed, and select it, start its trial, or only keep it."""
+        ref = verdict.description.ref
+        one.queue.reported.clear()
         if one.unstored:
-            self._replace(one, verdict)
+            self._serving.select_unstored(one, verdict)
             return
-        if job.digest and ref.digest != job.digest:
+        if subject.digest and ref.digest != subject.digest:
             release(verdict)
-            self._lost(one, job.digest, f"{self.life.state.title(job.digest)} is damaged on the disk")
+            self._lost(one, subject.digest, f"{self._state.state.title(subject.digest)} is damaged on the disk")
             return
-        self._hold(one, verdict)
-        if job.item:
-            self.life.take(slots.arrive, _version(verdict), job.item, self.life.wall_s())
-        if verdict.report is not None and verdict.report.gates:
-            said = _accepting(verdict, verdict.report, self.verdict_key(one), self.life.wall_s())
-            self.life.take(slots.judge, one.key, ref.digest, said)
-        if job.dropped is not None and job.item not in self._drop.names():  # removed while it was vetted
-            self.life.take(slots.retire, job.item, self.life.wall_s())
-        chosen = self._choice(one)
+        self._serving.hold(one, verdict)
+        self._record_accepted(one, subject, verdict)
+        chosen = self._serving.choose(one)
         if chosen and chosen in one.held and self._clock.monotonic_ns() >= one.wait_until_ns:
-            self._begin(one, chosen)
-        elif ref.digest not in self._slots(one).held:
+            self._serving.begin(one, chosen)
+        elif ref.digest not in self._serving.slots_of(one).held:
             log.info("model kept: %s does not serve %s, which has a newer or pinned one", ref.title, one.key)
-        self._serve(one)
+        self._serving.select(one)
 
-    def _rejected(self, one: Followed, verdict: Rejected) -> None:
-        """Take a model that was refused."""
-        job, at = one.job, self.life.wall_s()
+    def _record_accepted(self, one: EngineKey, subject: VetSubject, verdict: Accepted) -> None:
+        at = self._state.wall_s()
+        if subject.item:
+            self._state.apply(slots.arrive, _version(verdict), subject.item, at)
+        if verdict.report is not None and verdict.report.gates:
+            accepting = _accepting(verdict, verdict.report, self._serving.verdict_key(one), at)
+            self._state.apply(slots.judge, one.key, verdict.description.ref.digest, accepting)
+        if subject.dropped is not None and subject.item not in self._drop_folder.names():  # removed while it was vetted
+            self._state.apply(slots.retire, subject.item, at)
+
+    def _rejected(self, one: EngineKey, subject: VetSubject, verdict: Rejected) -> None:
+        """Record a refusal, or retry later where it is not the model's fault."""
+        error = verdict.error
         if verdict.again:
-            log.warning("%s; it is tried again", verdict.error)
-            self._retry(one)
-        elif job.digest:
-            self._lost(one, job.digest, str(verdict.error))
+            log.warning("%s; it is tried again", error)
+            self._retry(one, subject)
+        elif subject.digest:
+            self._lost(one, subject.digest, str(error))
         elif verdict.code == WRONG_ACCELERATOR:
-            if str(verdict.error) not in one.refused:  # told once, and tried again: what it needs may be plugged in
-                self.life.take(note_refused, verdict.error.part, verdict.error.message, at, one.key)
-            one.refused.add(str(verdict.error))
-            self._wait_for_accelerator(one)
+            if str(error) not in one.queue.reported:  # reported once, and retried: a person may plug it in
+                self._state.note_refused(error.part, error.message, one.key)
+            one.queue.reported.add(str(error))
+            self._wait_for_accelerator(one, subject)
         elif verdict.code == "known":
-            self._tell_known(one, verdict, at)
+            self._note_known(one, verdict)
+        elif verdict.description is not None and (digest := verdict.description.ref.digest):
+            at = self._state.wall_s()
+            refusal = VetVerdict(self._serving.verdict_key(one), False, verdict.code, error.message, at)
+            self._state.apply(slots.judge, one.key, digest, refusal, verdict.description.ref.title)
         else:
-            digest = verdict.description.ref.digest if verdict.description else ""
-            if digest:
-                said = VetVerdict(self.verdict_key(one), False, verdict.code, verdict.error.message, at)
-                title = verdict.description.ref.title if verdict.description else ""
-                self.life.take(slots.judge, one.key, digest, said, title)
-            else:
-                self.life.take(note_refused, verdict.error.part, verdict.error.message, at, one.key)
-        if job.dropped is not None and not verdict.again:
-            self.life.take(slots.retire, job.item, at)  # whatever it held before is gone
+            self._state.note_refused(error.part, error.message, one.key)
+        if subject.dropped is not None and not verdict.again:
+            self._state.apply(slots.retire, subject.item, self._state.wall_s())  # its previous content is gone
 
-    def _tell_known(self, one: Followed, verdict: Rejected, at: float) -> None:
-        """Tell why bytes that were refused before are not tried again."""
+    def _note_known(self, one: EngineKey, verdict: Rejected) -> None:
+        """Record why bytes that were refused before are not tried again."""
         digest = verdict.description.ref.digest if verdict.description else ""
-        state = self.life.state
-        held_against = state.quarantine.get(digest) or self._slots(one).verdicts.get(digest)
-        why = f"was refused before: {held_against.why}" if held_against else "was refused before"
-        self.life.take(note_refused, verdict.error.part, why, at, one.key)
+        before = self._state.state.quarantine.get(digest) or self._serving.slots_of(one).verdicts.get(digest)
+        why = f"was refused before: {before.why}" if before else "was refused before"
+        self._state.note_refused(verdict.error.part, why, one.key)
 
-    def _retry(self, one: Followed) -> None:
-        if one.job.dropped is not None:
-            self._drop.again(one.job.dropped)
-        elif not one.job.digest:
-            one.look_again_ns = self._clock.monotonic_ns() + AGAIN_NS
+    def _retry(self, one: EngineKey, subject: VetSubject) -> None:
+        if subject.dropped is not None:
+            self._drop_folder.again(subject.dropped)
+        elif not subject.digest:
+            one.queue.look_again_ns = self._clock.monotonic_ns() + RETRY_NS
 
-    def _wait_for_accelerator(self, one: Followed) -> None:
-        if one.job.dropped is not None:
-            one.later[one.job.item] = one.job.dropped
-        one.look_again_ns = one.look_again_ns or self._clock.monotonic_ns() + AGAIN_NS
+    def _wait_for_accelerator(self, one: EngineKey, subject: VetSubject) -> None:
+        if subject.dropped is not None:
+            one.queue.deferred[subject.item] = subject.dropped
+        one.queue.look_again_ns = one.queue.look_again_ns or self._clock.monotonic_ns() + RETRY_NS
 
-    def _lost(self, one: Followed, digest: str, why: str) -> None:
-        """Take it that a stored model cannot serve after all."""
-        now = self._slots(one)
+    def _lost(self, one: EngineKey, digest: str, why: str) -> None:
+        """Record that a stored model cannot serve after all."""
+        now, at = self._serving.slots_of(one), self._state.wall_s()
         if now.trial is not None and now.trial.digest == digest:
-            self._fail(one, "load_failed", why)
+            self._trials.fail(one, "load_failed", why)
         elif now.active == digest:
-            self.life.take(slots.unseat, one.key, why, self.life.wall_s())
-            one.look_again_ns = 1
-            self._serve(one)
+            self._state.apply(slots.unseat, one.key, why, at)
+            one.queue.look_again_ns = 1
+            self._serving.select(one)
         else:
-            said = VetVerdict(self.verdict_key(one), False, "lost", why, self.life.wall_s())
-            self.life.take(slots.judge, one.key, digest, said)
+            lost = VetVerdict(self._serving.verdict_key(one), False, "lost", why, at)
+            self._state.apply(slots.judge, one.key, digest, lost)
 
 
 def _may_change(verdict: Accepted | Rejected) -> bool:
@@ -259,20 +299,15 @@ def _version(verdict: Accepted) -> Version:
 
 
 def _accepting(verdict: Accepted, report: VetReport, key: str, at: float) -> VetVerdict:
-    """Return the verdict that accepts a model, with what the choice between variants needs; of a variant that is told."""
+    """Return the verdict that accepts a model, with the figures that the choice between variants needs."""
     found = {name: value for gate in report.gates for name, value in gate.figures.items()}
     figures = Measurements(found.get("invoke_min_ms", 0.0), found.get("private_mb", 0.0), found.get("accuracy"))
     variant = verdict.description.manifest.model.variant
     return VetVerdict(key, True, why=told(variant, figures) if variant else "", at=at, figures=figures)
 
 
-def note_refused(state: LifecycleState, what: str, why: str, at: float, key: str = "") -> LifecycleState:
-    """Note that something was refused before it could be identified."""
-    return state.noted("model.refused", "", at, why, key, what)
-
-
 def _complete(verdict: Accepted | Rejected) -> Accepted | Rejected:
-    """Refuse a model that runs, but of which it is not known how a frame becomes its input or its output a result."""
+    """Refuse a model that runs, if it is not known how a frame becomes its input or its output a result."""
     if isinstance(verdict, Rejected) or not verdict.description.missing:
         return verdict
     release(verdict)

@@ -1,0 +1,27 @@
+"""What the store keeps: no more bundles than the configuration allows, however many models are dropped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inferd.config import settings
+from inferd.control.models.drop_folder import DropFolder
+from inferd.control.models.model_state import PersistentModelState
+from inferd.control.models.models import Models
+from inferd.control.models.serving import ModelEnvironment
+from inferd.control.processes.vet_job import ENVIRONMENT
+from inferd.store.lifecycle import slots
+from inferd.store.lifecycle.state import Version
+from inferd.system.clock import CountingClock
+from inferd.system.processes.fork_server import ForkServer
+
+
+def test_the_oldest_models_beyond_the_limit_are_removed_while_the_agent_runs(tmp_path: Path) -> None:
+    clock, options = CountingClock(), settings.ModelsConfig(keep=2)
+    state = PersistentModelState(tmp_path, options, clock, "boot")
+    models = Models(ModelEnvironment(state, DropFolder(tmp_path / "models", options, clock), options, "", clock))
+    with ForkServer((), ENVIRONMENT) as fork_server:
+        for digit in "abcd":
+            state.apply(slots.arrive, Version(digit * 64, "cat"), "cat", 0.0)
+            models.turn(fork_server)
+    assert list(state.state.versions) == ["c" * 64, "d" * 64]
