@@ -24,6 +24,7 @@ from inferd.runtime.fake import read_fake
 from inferd.store.description.bundle import Bundle, find_bundle
 from inferd.store.description.cpu_fallback import find_twin
 from inferd.store.description.describe import describe
+from inferd.store.description.label_formats import LABEL_SUFFIXES
 from inferd.store.description.manifest_file import MANIFEST_MAX_BYTES, parse_manifest
 from inferd.store.formats.bounded_file import ModelFile, read_small
 from inferd.store.storage.bundle_store import BundleStore, StagedBundle
@@ -202,7 +203,7 @@ def _file_code(part: str) -> str:
         return "bad_manifest"
     if part.endswith(".npz"):
         return "bad_samples"
-    return "bad_labels" if part.endswith(".txt") else "bad_file"
+    return "bad_labels" if part.endswith(LABEL_SUFFIXES) else "bad_file"
 
 
 def describe_fake(request: ipc.Examine) -> ModelDescription:

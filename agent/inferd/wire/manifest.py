@@ -292,6 +292,7 @@ class ModelFileFacts(msgspec.Struct, frozen=True):
         metadata: whether TFLite metadata was found.
         min_runtime: the metadata's or the converter's minimum runtime; "" where neither says.
         format: which kind of file it is.
+        classes: how many a detection operator names in its options; 0 if none does.
     """
 
     size_bytes: int
@@ -304,6 +305,7 @@ class ModelFileFacts(msgspec.Struct, frozen=True):
     metadata: bool
     min_runtime: str
     format: Literal["tflite", "onnx"] = "tflite"
+    classes: int = 0
 
     @property
     def stateful(self) -> bool:

@@ -15,6 +15,7 @@ from fixtures.models.tflite_writer import (
     TensorMade,
     classifier,
     labelled,
+    with_zip,
     write_model,
 )
 from inferd.config.settings import Overrides
@@ -81,19 +82,17 @@ def test_a_score_calibration_is_noted(tmp_path: Path) -> None:
     assert "score calibration" in found.notes[0]
 
 
-def test_one_label_too_many_names_both_numbers_and_the_offset_that_would_fit(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"^m.txt: has 4 labels for 3 outputs; .* say label_offset = 1 under"):
-        described(tmp_path, classifier(), {"m.txt": "none\na\nb\nc\n"})
+@pytest.mark.parametrize("first", ["background", "???", "__background__"])
+def test_a_first_label_of_no_class_names_the_offset_that_fits(tmp_path: Path, first: str) -> None:
+    with pytest.raises(ModelError, match=r"^m.txt: has 4 labels for 3 classes, .* set label_offset = 1 under"):
+        described(tmp_path, classifier(), {"m.txt": f"{first}\na\nb\nc\n"})
 
 
-def test_one_label_too_few_names_the_offset_that_would_fit(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"has 2 labels for 3 outputs; .* say label_offset = -1 under"):
-        described(tmp_path, classifier(), {"m.txt": "a\nb\n"})
-
-
-def test_a_label_count_that_is_far_off_asks_for_the_right_file(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="has 7 labels for 3 outputs; it needs the label file"):
-        described(tmp_path, classifier(), {"m.txt": "a\n" * 7})
+@pytest.mark.parametrize("count", [2, 4, 7])
+def test_a_label_count_that_does_not_fit_proposes_no_offset(tmp_path: Path, count: int) -> None:
+    with pytest.raises(ModelError, match=f"has {count} labels for 3 classes; it needs the label file") as refused:
+        described(tmp_path, classifier(), {"m.txt": "a\n" * count})
+    assert "label_offset" not in str(refused.value)
 
 
 def test_an_offset_that_is_said_is_taken(tmp_path: Path) -> None:
@@ -102,13 +101,59 @@ def test_an_offset_that_is_said_is_taken(tmp_path: Path) -> None:
 
 
 def test_an_offset_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="has 3 labels for 3 outputs with label_offset 1; remove label_offset"):
+    with pytest.raises(ModelError, match="has 3 labels for 3 classes with label_offset 1; remove label_offset"):
         described(tmp_path, classifier(), {"m.txt": "a\nb\nc\n", "m.toml": "[output]\nlabel_offset = 1"})
 
 
-def test_numbered_labels_may_end_before_the_last_output(tmp_path: Path) -> None:
-    assert described(tmp_path, classifier(), {"m.txt": "0 a\n1 b\n"}).labels == ("a", "b")
+def test_numbered_labels_that_end_early_are_a_question(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r'ends at number 1, but the model has 3 classes; .* add a line "2 -"'):
+        described(tmp_path, classifier(), {"m.txt": "0 a\n1 b\n"})
+    assert described(tmp_path, classifier(), {"m.txt": "0 a\n1 b\n2 -\n"}).labels == ("a", "b", "")
 
 
-def test_a_detectors_labels_are_not_counted(tmp_path: Path) -> None:
-    assert len(described(tmp_path, DETECTOR, {"m.txt": "a\n" * 90}).labels) == 90
+def test_labels_of_a_detector_that_names_no_number_of_classes_are_taken(tmp_path: Path) -> None:
+    found = described(tmp_path, DETECTOR, {"m.txt": "a\n" * 90})
+    assert (len(found.labels), found.manifest.output.label_offset) == (90, 0)
+
+
+COCO = "person\n" + "thing\n" * 89
+
+
+@pytest.mark.parametrize(("labels", "offset"), [(COCO, 0), (f"???\n{COCO}", 1), (f"background\n{COCO}", 1)])
+def test_a_detectors_label_file_that_begins_with_the_background_is_one_ahead(
+    tmp_path: Path, assets: Path, labels: str, offset: int
+) -> None:
+    """TFLite's detection operator gives 0 for the first class after the background; it names 90 classes here."""
+    model = (assets / "models" / "detect" / "coco_ssd_mobilenet_v1_quant.tflite").read_bytes()
+    stripped = model[: model.index(b"PK\x03\x04")]  # without the labels inside
+    found = described(tmp_path, stripped, {"m.txt": labels})
+    assert found.facts.classes == 90
+    assert (found.manifest.output.label_offset, found.labels[offset]) == (offset, "person")
+
+
+def test_a_detectors_label_count_is_compared_with_its_operators(tmp_path: Path, assets: Path) -> None:
+    model = (assets / "models" / "detect" / "coco_ssd_mobilenet_v1_quant.tflite").read_bytes()
+    with pytest.raises(ModelError, match="has 80 labels for 90 classes; it needs the label file"):
+        described(tmp_path, model[: model.index(b"PK\x03\x04")], {"m.txt": "thing\n" * 80})
+
+
+@pytest.mark.parametrize(
+    "name", ["m_labels.json", "labels.json", "labels.csv", "labelmap.txt", "labelmap.pbtxt", "data.yaml"]
+)
+def test_label_files_of_training_tools_are_found_beside_the_model(tmp_path: Path, name: str) -> None:
+    content = {
+        "json": '["a", "b", "c"]',
+        "csv": "label\na\nb\nc\n",
+        "txt": "a\nb\nc\n",
+        "yaml": "names: [a, b, c]\n",
+        "pbtxt": "".join(f"item {{ id: {number} name: '{text}' }}\n" for number, text in enumerate("abc")),
+    }
+    assert described(tmp_path, classifier(), {name: content[name.rpartition(".")[2]]}).labels == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"names": {"0": "a", "1": "b", "2": "c"}}', b"{'names': {0: 'a', 1: 'b', 2: 'c'}}"]
+)
+def test_the_names_that_ultralytics_appends_to_a_model_are_its_labels(tmp_path: Path, content: bytes) -> None:
+    found = described(tmp_path, with_zip(classifier().content(), {"metadata.json": content}), {})
+    assert (found.labels, found.told_by["output.labels"]) == (("a", "b", "c"), "metadata")

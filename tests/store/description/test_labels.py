@@ -32,8 +32,10 @@ def test_labels_that_begin_with_a_number_stay_plain_when_one_does_not() -> None:
     assert texts_of(b"7 up\n3 musketeers\ncola\n") == ("7 up", "3 musketeers", "cola")
 
 
-def test_numbers_that_do_not_rise_are_labels() -> None:
-    assert texts_of(b"7 up\n3 musketeers\n") == ("7 up", "3 musketeers")
+@pytest.mark.parametrize("content", [b"7 up\n3 musketeers\n", b"1 cat\n0 dog\n", b"0 cat\n0 dog\n"])
+def test_numbers_that_do_not_rise_are_a_question(content: bytes) -> None:
+    with pytest.raises(ModelError, match=r"begins every line with a number, but . follows .: sort the lines"):
+        texts_of(content)
 
 
 def test_digits_alone_are_labels() -> None:

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from inferd.errors import ModelError
+from inferd.store.description.label_formats import LABEL_SUFFIXES
 
 SUFFIX = ".tflite"
 SUFFIXES = (SUFFIX, ".onnx")
@@ -19,6 +20,7 @@ EDGETPU = "_edgetpu"  # what edgetpu_compiler puts behind the name of the model 
 VERSION = re.compile(r"v?\d+(\.\w+)*")
 FOLDER_MAX_ENTRIES = 1000  # of a drop folder; beyond that a plain labels.txt counts as nobody's
 VARIANT_MARK = "+"  # in the name of a file or folder, before the variant
+COMMON_LABELS = (*(f"labels{suffix}" for suffix in LABEL_SUFFIXES), "labelmap.txt", "labelmap.pbtxt", "data.yaml")
 DIGEST_HEADER = "inferd bundle 1\n"
 
 
@@ -59,8 +61,8 @@ class Bundle:
 def find_bundle(path: Path) -> Bundle:
     """Find what belongs to the model at `path`: a file, or a folder that holds `model.tflite` or `model.onnx`.
 
-    Beside `name.tflite`: `name.toml`, and `name.txt`, `name_labels.txt` or `name.labels.txt`; also `labels.txt`, where
-    no other model lies in the folder. `name_edgetpu.tflite` and its twin have each other's where they have none of their own,
+    Beside `name.tflite`: `name.toml`, and `name.txt`, `name_labels.txt` or `name.labels.txt` (also .json, .yaml, .pbtxt and
+    .csv); also `labels.txt`, `labelmap.txt` or `data.yaml`, where no other model lies in the folder. `name_edgetpu.tflite` and its twin have each other's where they have none of their own,
     and `name+variant.tflite` has those of `name`.
 
     Raises:
@@ -105,8 +107,9 @@ def _bundle(model: Path) -> Bundle:
     stems += [base for stem in stems if (base := base_of(stem)) not in stems]
     manifests = [one for stem in stems if (one := model.with_name(f"{stem}.toml")).exists()]
     labels = next(filter(None, (_labels(model, stem) for stem in stems)), ())
-    if _is_alone(model) and (common := model.with_name("labels.txt")).is_file() and common not in labels:
-        labels = (*labels, common)
+    if _is_alone(model):
+        common = (model.with_name(name) for name in COMMON_LABELS)
+        labels = (*labels, *(file for file in common if file not in labels and file.is_file()))
     has_twin = twin != model and model.suffix == SUFFIX and twin.exists()
     return Bundle(
         model, *_title(model), next(iter(manifests), None), labels, twin if has_twin else None, _variant(model)
@@ -114,8 +117,8 @@ def _bundle(model: Path) -> Bundle:
 
 
 def _labels(model: Path, stem: str) -> tuple[Path, ...]:
-    files = (model.with_name(f"{stem}{ending}") for ending in (".txt", "_labels.txt", ".labels.txt"))
-    return tuple(file for file in files if file.is_file())
+    endings = (".txt", *(f"{mark}labels{suffix}" for mark in "_." for suffix in LABEL_SUFFIXES))
+    return tuple(file for ending in endings if (file := model.with_name(f"{stem}{ending}")).is_file())
 
 
 def _title(model: Path) -> tuple[str, str]:

@@ -43,6 +43,7 @@ from inferd.store.formats.tflite_file import read_tflite
 from inferd.store.formats.tflite_metadata import LabelFile, ModelMetadata, read_metadata
 from inferd.wire.manifest import Decoder, Manifest, ModelDescription, ModelFileFacts, OutputSection, Task
 
+ULTRALYTICS = "metadata.json"  # what its exports append to a .tflite file: names, picture size, task
 PREFERRED_LOCALES = ("", "en")
 
 
@@ -84,7 +85,7 @@ def describe(path: Path, overrides: Overrides, name: str | None) -> ModelDescrip
     chosen = _choose_labels(bundle, overrides, said, contents)
     known = KnownDescriptions(bundle.model.name, overrides, said, contents.metadata, contents.facts)
     answers = Precedence()
-    filled, missing = _fill(known, chosen.labels is not None, answers)
+    filled, missing = _fill(known, chosen.labels, answers)
     filled = _identify(filled, bundle, known, name, answers)
     if chosen.labels:
         answers.told_by["output.labels"] = chosen.told_by
@@ -114,6 +115,8 @@ def read_contents(model: Path) -> ModelContents:
         read = read_tflite(file.name, file, archive.begins if archive else None)
         metadata = read_metadata(file.name, read.metadata) if read.metadata is not None else None
         labels = _labels_within(file, archive, metadata) if metadata else None
+        if labels is None and archive is not None and ULTRALYTICS in archive.entries:
+            labels = parse_labels(f"{file.name} ({ULTRALYTICS})", unpack(file, archive.entries[ULTRALYTICS]))
         return ModelContents(file.sha256(), read.facts, metadata, labels)
 
 
@@ -156,14 +159,14 @@ def _from_file(file: Path, told_by: str) -> ChosenLabels:
     return ChosenLabels(parse_labels(file.name, content), told_by, content, file.name)
 
 
-def _fill(known: KnownDescriptions, has_labels: bool, answers: Precedence) -> tuple[Manifest, list[str]]:  # noqa: FBT001  # a fact, not a flag
+def _fill(known: KnownDescriptions, labels: ParsedLabels | None, answers: Precedence) -> tuple[Manifest, list[str]]:
     """Return the manifest with what is known of task, input and output filled in, and what is missing."""
     flags, said, facts = known.overrides, known.said, known.facts
     said_now = OutputSection(threshold=flags.threshold, top_k=flags.top_k, average=flags.average, limit=flags.limit)
     require_output_bounds(known.part, said_now)
     signal = describe_signal(known, answers)
     picture = None if signal.said else find_picture(known.part, facts, said.input.layout)
-    guessed = guess_task(facts, takes_picture=picture is not None, has_labels=has_labels)
+    guessed = guess_task(facts, takes_picture=picture is not None, has_labels=labels is not None)
     told: Task | None = answers.pick("model.task", (FLAG, flags.task), (MANIFEST, said.model.task))
     task = told or guessed
     answers.told_by.setdefault("model.task", GRAPH)
@@ -172,7 +175,7 @@ def _fill(known: KnownDescriptions, has_labels: bool, answers: Precedence) -> tu
         "output.decoder", (FLAG, flags.decoder), (MANIFEST, said.output.decoder), (GRAPH, by_graph)
     )
     section = describe_input(known, picture, decoder, answers)
-    output = describe_output(known, task, decoder, answers)
+    output = describe_output(known, task, decoder, labels, answers)
     model = msgspec.structs.replace(said.model, task=task)
     filled = msgspec.structs.replace(said, model=model, input=section, signal=signal, output=output)
     return filled, [] if task == "raw" else missing_input(picture, section) + missing_output(task, decoder)

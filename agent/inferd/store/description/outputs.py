@@ -13,6 +13,7 @@ from inferd.store.description.precedence import (
     DECODER,
     FLAG,
     GRAPH,
+    LABELS_FILE,
     MANIFEST,
     METADATA,
     QUANTISATION,
@@ -45,7 +46,6 @@ DECODERS: dict[Task, tuple[Decoder, ...]] = {
     "detect": ("tflite_detection_postprocess", "blazeface", "yolov5", "yolov8"),
     "pose": ("movenet", "landmarks"),
 }
-LABEL_OFFSET = 0
 
 
 def guess_decoder(facts: ModelFileFacts) -> Decoder | None:
@@ -88,7 +88,7 @@ def holds_scores(spec: TensorSpec) -> bool:
 
 
 def describe_output(
-    known: KnownDescriptions, task: Task, decoder: Decoder | None, answers: Precedence
+    known: KnownDescriptions, task: Task, decoder: Decoder | None, labels: ParsedLabels | None, answers: Precedence
 ) -> OutputSection:
     """Fill an [output] section for a task; `labels` stays as in the manifest.
 
@@ -96,6 +96,7 @@ def describe_output(
         known: flags, manifest, metadata and file.
         task: already decided.
         decoder: already decided; None for tasks without decoders.
+        labels: those in use; None if there are none.
         answers: records the source of each value.
     """
     said, flags = known.said.output, known.overrides
@@ -105,10 +106,10 @@ def describe_output(
 
     threshold = (METADATA, _threshold(known.metadata)), (ASSUMED, THRESHOLDS.get(task))
     iou = IOU.get(decoder) if decoder else None
-    offset = LABEL_OFFSET if task != "raw" else None
+    offset = guess_label_offset(known.facts, decoder, labels) if task != "raw" else (ASSUMED, None)
     return OutputSection(
         labels=said.labels,
-        label_offset=pick("label_offset", None, said.label_offset, (ASSUMED, offset)),
+        label_offset=pick("label_offset", None, said.label_offset, offset),
         activation=pick("activation", flags.activation, said.activation, guess_activation(known.facts, task, decoder)),
         threshold=pick("threshold", flags.threshold, said.threshold, *threshold),
         top_k=pick("top_k", flags.top_k, said.top_k, (ASSUMED, TOP_K.get(task))),
@@ -163,34 +164,48 @@ def missing_output(task: Task, decoder: Decoder | None) -> list[str]:
     return [f"nothing says how the outputs become {found}; {where}"]
 
 
-def require_fitting_labels(part: str, facts: ModelFileFacts, manifest: Manifest, labels: ParsedLabels | None) -> None:
-    """Make sure that a classifier has a label for each output: output i is labels[i + label_offset].
+def guess_label_offset(facts: ModelFileFacts, decoder: Decoder | None, labels: ParsedLabels | None) -> tuple[str, int]:
+    """Return (source, label_offset). TFLite's detection operator leaves the background out of its class numbers.
 
-    Numbered label files may end early, as they may have gaps.
+    So a label file that begins with it (`???`, "background", or ids from 1) is one ahead of the operator.
+    """
+    one_ahead = labels is not None and labels.starts_with_background and len(labels.texts) != facts.classes
+    return (LABELS_FILE, 1) if one_ahead and decoder == "tflite_detection_postprocess" else (ASSUMED, 0)
+
+
+def head_classes(facts: ModelFileFacts, manifest: Manifest) -> int | None:
+    """Return how many classes the file itself tells apart, for this task; None where it does not say."""
+    if manifest.model.task == "classify":
+        return class_count(facts)
+    if manifest.output.decoder == "tflite_detection_postprocess":
+        return facts.classes or None
+    return None
+
+
+def require_fitting_labels(part: str, facts: ModelFileFacts, manifest: Manifest, labels: ParsedLabels | None) -> None:
+    """Make sure that each class has its label: class i is labels[i + label_offset].
 
     Raises:
-        ModelError: the counts do not fit, or there is no output.
+        ModelError: the counts do not fit, or a classifier has no output.
     """
-    if manifest.model.task != "classify":
-        return
-    if not facts.outputs:
+    if manifest.model.task == "classify" and not facts.outputs:
         raise ModelError(part, "has no output to classify by; use --task raw")
-    classes, offset = class_count(facts), manifest.output.label_offset or 0
-    if classes is not None and labels is not None and not _fits(labels, classes + offset):
-        raise ModelError(part, _count_mismatch(len(labels.texts), classes, offset))
+    classes, offset = head_classes(facts, manifest), manifest.output.label_offset or 0
+    if classes is not None and labels is not None and len(labels.texts) != classes + offset:
+        raise ModelError(part, _count_mismatch(labels, classes, offset))
 
 
-def _fits(labels: ParsedLabels, wanted: int) -> bool:
-    count = len(labels.texts)
-    return count == wanted or (labels.numbered and count < wanted)
-
-
-def _count_mismatch(labels: int, classes: int, offset: int) -> str:
-    shifted = f" with label_offset {offset}" if offset else ""
-    fact = f"has {labels:,} labels for {classes:,} outputs{shifted}"
-    if abs(labels - classes) == 1 and labels - classes != offset:
-        first = "the first label is of no output" if labels > classes else "output 0 has no label"
-        return f"{fact}; if {first}, say label_offset = {labels - classes} under [output] of the manifest"
-    if labels == classes:
+def _count_mismatch(labels: ParsedLabels, classes: int, offset: int) -> str:
+    """Return the sentence; it proposes a label_offset only where the file itself shows that it fits."""
+    count, shifted = len(labels.texts), f" with label_offset {offset}" if offset else ""
+    if labels.numbered and count < classes + offset:
+        return (
+            f"ends at number {count - 1:,}, but the model has {classes:,} classes{shifted}; copy it again, or add a line"
+            f' "{classes + offset - 1} -" if the last of them have no label'
+        )
+    fact = f"has {count:,} labels for {classes:,} classes{shifted}"
+    if offset and count == classes:
         return f"{fact}; remove label_offset from [output] of the manifest"
-    return f"{fact}; it needs the label file that the model was trained with, one line for each output"
+    if not offset and count == classes + 1 and labels.starts_with_background:
+        return f"{fact}, and the first is no class; set label_offset = 1 under [output] of the manifest"
+    return f"{fact}; it needs the label file that the model was trained with, one line for each class"

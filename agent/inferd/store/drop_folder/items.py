@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inferd.store.description.bundle import EDGETPU, MODELS, SUFFIX, SUFFIXES, VERSION, base_of
+from inferd.store.description.label_formats import LABEL_SUFFIXES
 from inferd.store.formats.bounded_file import MODEL_MAX_BYTES
 
 Kind = Literal["file", "folder", "link", "other"]
-BESIDE = (".toml", ".txt", ".npz")
+BESIDE = (".toml", ".npz", *LABEL_SUFFIXES)
 # What copiers, editors and file managers leave for a moment, or for ever.
 PASSING = re.compile(
     r"\..*|~.*|.*~|#.*#|.*\.(part|partial|filepart|crdownload|download|tmp|temp|swp|swx|bak|aria2|unconfirmed)|"

@@ -16,6 +16,7 @@ from inferd.errors import ModelError
 from inferd.records import TensorSpec
 from inferd.store.formats.bounded_file import ByteSource
 from inferd.store.formats.flatbuffer import BEGIN_AGAIN, FlatBuffer, FlatBufferTable, Tables
+from inferd.store.formats.flexbuffer import MAX_BYTES, read_integers
 from inferd.store.formats.other_formats import MODEL_MARK, complaint
 from inferd.store.formats.tflite_schema import (
     CUSTOM,
@@ -39,6 +40,7 @@ METADATA_NAME = "TFLITE_METADATA"
 METADATA_MAX_BYTES = 1 << 20  # label files lie in the zip; ours have 1 kB
 MIN_RUNTIME_NAME = "min_runtime_version"
 VERSION = re.compile(rb"[0-9]+(\.[0-9]+){1,3}(?!.)", re.DOTALL)
+POSTPROCESS = "TFLite_Detection_PostProcess"
 NEWEST_OPERATOR = 1 << 12  # numbers are at 209 in 2026; a number beyond this is damage, not progress
 CARRIERS = frozenset({"RESHAPE", "QUANTIZE", "DEQUANTIZE", "SQUEEZE"})  # they hand on what another operator made
 
@@ -53,11 +55,12 @@ class TfliteContents:
 
 @dataclass(frozen=True, slots=True)
 class GraphOperator:
-    """One operator of a graph: its name, the tensor it reads first (-1: none) and those it writes."""
+    """One operator of a graph: its name, the tensor it reads first (-1: none), those it writes, and a detector's classes."""
 
     name: str
     source: int
     outputs: tuple[int, ...]
+    classes: int = 0
 
 
 def read_tflite(part: str, octets: ByteSource, size: int | None = None) -> TfliteContents:
@@ -129,6 +132,7 @@ class TfliteReader:
             signatures=tuple(entry.text(SIGNATURE_KEY) for entry in self._root.tables(RootTableSlots.SIGNATURES)),
             metadata=has_metadata,
             min_runtime=self._min_runtime(),
+            classes=max((step.classes for step in steps[0]), default=0),
         )
 
     def _name_operator(self, entry: FlatBufferTable) -> str:
@@ -171,7 +175,15 @@ class TfliteReader:
         inputs, outputs = operator.integers(Operator.INPUTS), operator.integers(Operator.OUTPUTS)
         self._check_indices(inputs, -1, tensors)  # -1 stands for an input that is left out
         self._check_indices(outputs, 0, tensors)
-        return GraphOperator(self._operator_names[opcode], inputs[0] if inputs else -1, outputs)
+        name = self._operator_names[opcode]
+        classes = self._detection_classes(operator) if name == POSTPROCESS else 0
+        return GraphOperator(name, inputs[0] if inputs else -1, outputs, classes)
+
+    def _detection_classes(self, operator: FlatBufferTable) -> int:
+        """Return how many classes a detection operator's own options name; 0 if they name none."""
+        begin, length = operator.span(Operator.CUSTOM_OPTIONS)
+        options = self._file.read(begin, length) if length <= MAX_BYTES else b""
+        return max(0, read_integers(options).get("num_classes", 0))
 
     def _indices(self, graph: FlatBufferTable, slot: int, tensors: Tables) -> tuple[int, ...]:
         indices = graph.integers(slot)

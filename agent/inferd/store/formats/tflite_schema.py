@@ -82,7 +82,7 @@ class Quantization:
 class Operator:
     """Slots of an operator."""
 
-    OPCODE, INPUTS, OUTPUTS = range(3)
+    OPCODE, INPUTS, OUTPUTS, _, _, CUSTOM_OPTIONS = range(6)
 
 
 class Buffer:
