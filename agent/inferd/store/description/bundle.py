@@ -62,8 +62,8 @@ def find_bundle(path: Path) -> Bundle:
     """Find what belongs to the model at `path`: a file, or a folder that holds `model.tflite` or `model.onnx`.
 
     Beside `name.tflite`: `name.toml`, and `name.txt`, `name_labels.txt` or `name.labels.txt` (also .json, .yaml, .pbtxt and
-    .csv); also `labels.txt`, `labelmap.txt` or `data.yaml`, where no other model lies in the folder. `name_edgetpu.tflite` and its twin have each other's where they have none of their own,
-    and `name+variant.tflite` has those of `name`.
+    .csv); also `labels.txt`, `labelmap.txt` or `data.yaml`, where no other model lies in the folder. `name_edgetpu.tflite` and
+    its CPU version have each other's where they have none of their own, and `name+variant.tflite` has those of `name`.
 
     Raises:
         ModelError: there is no such model.
