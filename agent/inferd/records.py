@@ -179,7 +179,7 @@ class Overlay:
     """What a segmentation looks like, for drawing; never leaves the worker.
 
     Attributes:
-        classes: (h, w) uint8 on the model's input, the class of each cell; 255 is nothing to paint.
+        classes: (h, w) uint16 on the model's input, the class of each cell; 65535 is not painted.
         names: of the classes, by number.
         geometry: how the picture was laid out on it.
     """

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from inferd.array_math import dequantize
 from inferd.errors import ModelError
+from inferd.picture_input import require_picture
 from inferd.records import Array, Box, EngineInfo, Geometry, Result
 from inferd.tasks.postprocess.boxes import to_source
 from inferd.tasks.postprocess.labels import Labels
@@ -32,7 +34,7 @@ FACE = 0
 
 
 class BlazeFace:
-    """Reads regressors (1, 896, 16) and classificators (1, 896, 1), both float32, in either order."""
+    """Reads regressors (1, 896, 16) and classificators (1, 896, 1), float or quantised, in either order."""
 
     def __init__(self, description: ModelDescription, info: EngineInfo) -> None:
         """Lay out the anchors.
@@ -45,16 +47,18 @@ class BlazeFace:
             ModelError: the tensors are not those of BlazeFace with 896 anchors.
         """
         sizes = [int(np.prod(output.shape)) for output in info.outputs]
-        if sorted(sizes) != [ANCHORS, ANCHORS * VALUES] or len(info.inputs[0].shape) != len("nhwc"):
+        if sorted(sizes) != [ANCHORS, ANCHORS * VALUES]:
             shapes = ", ".join(str(list(output.shape)) for output in info.outputs)
             raise ModelError(description.ref.name, f"gives {shapes}; the blazeface decoder reads {ANCHORS} anchors")
         said = description.manifest.output
         self._scores_at = sizes.index(ANCHORS)
-        self._side_px = info.inputs[0].shape[2]
+        self._side_px = require_picture(description, info).width
+        self._specs = info.outputs
+        self._sigmoid = said.activation != "none"
         self._centres = anchor_centres()
         threshold = DEFAULT_THRESHOLD if said.threshold is None else said.threshold
         self._threshold = threshold
-        self._raw_threshold = _logit(threshold)
+        self._raw_threshold = _logit(threshold) if self._sigmoid else threshold
         self._iou = DEFAULT_IOU if said.iou_threshold is None else said.iou_threshold
         self._top_k = said.top_k or DEFAULT_TOP_K
         self._label = Labels(description)[FACE] if description.labels else "face"
@@ -64,10 +68,11 @@ class BlazeFace:
 
         `keypoints` holds six points for each box: right eye, left eye, nose tip, mouth, right ear, left ear.
         """
-        raw = outputs[self._scores_at].reshape(-1)
+        raw = dequantize(outputs[self._scores_at].reshape(-1), self._specs[self._scores_at])
         chosen = np.flatnonzero(raw >= self._raw_threshold)  # NaN is not; 0 to 40 of 896 on ordinary pictures
-        values = outputs[1 - self._scores_at].reshape(ANCHORS, VALUES)[chosen]
-        scores = sigmoid(raw[chosen])
+        places_at = 1 - self._scores_at
+        values = dequantize(outputs[places_at].reshape(ANCHORS, VALUES)[chosen], self._specs[places_at])
+        scores = sigmoid(raw[chosen]) if self._sigmoid else raw[chosen]
         finite = np.isfinite(values).all(axis=1)
         return self._merge(self._points(values[finite], chosen[finite]), scores[finite], geometry)
 

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from inferd.array_math import dequantize
 from inferd.errors import ModelError
 from inferd.plugins import Task
 from inferd.records import Array, Box, EngineInfo, Geometry, Result, TensorSpec
 from inferd.tasks.blazeface import BlazeFace
 from inferd.tasks.postprocess.boxes import to_source
 from inferd.tasks.postprocess.labels import Labels
+from inferd.tasks.postprocess.scores import require_scores
 from inferd.tasks.yolo import Yolo
-from inferd.wire.manifest import ModelDescription
+from inferd.wire.manifest import ModelDescription, TensorFacts
 
 DEFAULT_THRESHOLD = 0.5
 DEFAULT_TOP_K = 100
@@ -48,7 +50,7 @@ def build(description: ModelDescription, info: EngineInfo) -> Task:
 
 
 class TfliteDetection:
-    """Reads TFLite_Detection_PostProcess: boxes (1, n, 4), classes and scores (1, n), and count (1,), all float32."""
+    """Reads TFLite_Detection_PostProcess: boxes (1, n, 4), classes and scores (1, n), and count (1,), float or quantised."""
 
     def __init__(self, description: ModelDescription, info: EngineInfo) -> None:
         """Find out which output is which.
@@ -65,7 +67,8 @@ class TfliteDetection:
                 description.ref.name, f"has {len(info.outputs)} outputs, but {OPERATOR} gives {len(ROLES)}"
             )
         said = description.manifest.output
-        roles = find_roles(info.outputs)
+        roles = find_roles(info.outputs, description.facts.outputs)
+        self._specs = info.outputs
         self._boxes, self._classes, self._scores, self._count = (roles.index(role) for role in ROLES)
         self._threshold = DEFAULT_THRESHOLD if said.threshold is None else said.threshold
         self._top_k = said.top_k or DEFAULT_TOP_K
@@ -80,13 +83,15 @@ class TfliteDetection:
         Raises:
             ModelError: the outputs do not have the shapes of boxes, classes and scores.
         """
-        scores = outputs[self._scores].reshape(-1)
-        boxes = outputs[self._boxes]
-        classes = outputs[self._classes].reshape(-1)
+        real = [dequantize(values, spec) for values, spec in zip(outputs, self._specs, strict=True)]
+        scores = real[self._scores].reshape(-1)
+        boxes = real[self._boxes]
+        classes = real[self._classes].reshape(-1)
         if boxes.size != scores.size * 4 or classes.size != scores.size:
             shapes = ", ".join(str(list(output.shape)) for output in outputs)
             raise ModelError(self._name, f"gives {shapes}, which are not boxes, classes, scores and their count")
-        valid = _valid_count(outputs[self._count], scores.size)
+        valid = _valid_count(real[self._count], scores.size)
+        require_scores(scores[:valid], self._name, "its boxes")
         chosen = np.flatnonzero(scores[:valid] >= self._threshold)  # NaN is not
         return Result(boxes=self._read(boxes.reshape(-1, 4)[chosen], classes[chosen], scores[chosen], geometry))
 
@@ -99,8 +104,19 @@ class TfliteDetection:
         return tuple(Box(i, self._labels[i], score, tuple(box)) for i, score, box in rows)
 
 
-def find_roles(outputs: Sequence[TensorSpec]) -> tuple[str, ...]:
-    """Return the role of each of four outputs: by the number or the words in its name, else by the operator's order."""
+def find_roles(outputs: Sequence[TensorSpec], facts: Sequence[TensorFacts] = ()) -> tuple[str, ...]:
+    """Return the role of each of four outputs.
+
+    The operator's own order decides, where the file shows it: converters give its outputs other names, and other orders.
+    Elsewhere the number or the words in a name do.
+
+    Args:
+        outputs: as the engine has them.
+        facts: the same outputs as the file has them.
+    """
+    by_operator = [ROLES[one.made_at] for one in facts if one.made_by == OPERATOR and one.made_at < len(ROLES)]
+    if sorted(by_operator) == sorted(ROLES):
+        return tuple(by_operator)
     names = [output.name for output in outputs]
     for roles in (_by_number(names, OPERATOR, ROLES), _by_number(names, SIGNATURE, SIGNATURE_ROLES), _by_words(names)):
         if sorted(roles) == sorted(ROLES):

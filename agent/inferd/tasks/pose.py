@@ -8,6 +8,7 @@ import numpy as np
 
 from inferd.array_math import dequantize
 from inferd.errors import ModelError
+from inferd.picture_input import require_picture
 from inferd.records import Array, EngineInfo, Geometry, Result
 from inferd.tasks.postprocess.scores import sigmoid
 from inferd.wire.manifest import ModelDescription
@@ -42,13 +43,14 @@ class Pose:
                 description.ref.name,
                 "finds points, but nothing says how they lie; say output.decoder (movenet or landmarks)",
             )
-        if self._at is None or len(info.inputs[0].shape) != len("nhwc"):
+        if self._at is None:
             shapes = ", ".join(str(list(output.shape)) for output in info.outputs)
             raise ModelError(description.ref.name, f"gives {shapes}; the {decoder} decoder reads no such output")
         self._spec = info.outputs[self._at]
         self._movenet = decoder == "movenet"
         self._per_point = MOVENET if self._movenet else LANDMARK_SIZES[sizes[self._at]]
-        self._height, self._width = info.inputs[0].shape[1:3]
+        picture = require_picture(description, info)
+        self._height, self._width = picture.height, picture.width
         self._presence = next((at for at, size in enumerate(sizes) if size == 1), None)
         self._presence_spec = info.outputs[self._presence] if self._presence is not None else None
 

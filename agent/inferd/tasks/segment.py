@@ -8,22 +8,24 @@ import numpy as np
 
 from inferd.array_math import dequantize
 from inferd.errors import ModelError
+from inferd.picture_input import picture_shape
 from inferd.records import Array, EngineInfo, Geometry, Mask, Overlay, Result
 from inferd.tasks.postprocess.labels import Labels
-from inferd.tasks.postprocess.scores import activate
+from inferd.tasks.postprocess.scores import activate, require_scores
 from inferd.wire.manifest import ModelDescription
 
 DEFAULT_THRESHOLD = 0.5
-MOST_CLASSES = 255
-NOTHING = 255  # of a class map: not painted
+MOST_CLASSES = 65_534  # a class map is kept as uint16; what is above counts as this
+NOTHING = 65_535  # in an overlay: not painted
 BACKGROUNDS = {"", "0", "background", "_background_"}  # what makers call the class of everything else
 
 
 class Segment:
     """Reads the first output: the class of each cell, or its scores.
 
-    (1, h, w) or (1, h, w, 1) of an integer type holds classes; (1, h, w, n) scores, of which the best counts; (1, h, w, 1)
-    of floats, or of a quantised type, holds the score of the one class beside the background.
+    An integer map, (1, h, w), (1, h, w, 1) or (1, 1, h, w), holds classes, unless its values are quantised scores.
+    (1, h, w, n) and (1, n, h, w) hold scores, of which the best counts. One score for each cell is that of the class beside
+    the background.
     """
 
     def __init__(self, description: ModelDescription, info: EngineInfo) -> None:
@@ -39,20 +41,27 @@ class Segment:
         shape = info.outputs[0].shape if info.outputs else ()
         if len(shape) not in (len("nhw"), len("nhwc")) or shape[0] != 1:
             raise ModelError(
-                description.ref.name, f"gives {list(shape)}, but a segmentation is (1, h, w) or (1, h, w, n)"
+                description.ref.name,
+                f"gives {list(shape)}, but a segmentation is (1, h, w), (1, h, w, n) or (1, n, h, w)",
             )
         said = description.manifest.output
         self._spec = info.outputs[0]
+        made_by = description.facts.outputs[0].made_by if description.facts.outputs else ""
+        self._is_map = np.dtype(self._spec.dtype).kind in "iu" and (made_by == "ARG_MAX" or not self._spec.quantized)
+        self._channels_first = _channels_first(shape, description, info, is_map=self._is_map)
         self._threshold = DEFAULT_THRESHOLD if said.threshold is None else said.threshold
         self._activation = said.activation or "none"
-        labels = Labels(description)
-        self._names = tuple(labels[index] for index in range(MOST_CLASSES + 1))
+        self._labels = Labels(description)
+        self._name = description.ref.name
         self._last: tuple[Array, Geometry] | None = None
 
     def decode(self, outputs: Sequence[Array], geometry: Geometry) -> Result:
         """Return the map's shape and the share that each label has of what the model saw of the picture, largest first.
 
         Bars that were put around the picture count nowhere.
+
+        Raises:
+            ModelError: single scores lie outside of 0..1.
         """
         classes = self._classes(outputs[0][0])
         self._last = classes, geometry
@@ -64,7 +73,7 @@ class Segment:
         shares = counts[found] / max(seen.size, 1)
         named: dict[str, float] = {}
         for index, share in zip(found.tolist(), shares.tolist(), strict=True):
-            name = self._names[index]
+            name = self._labels[index]
             named[name] = named.get(name, 0.0) + share
         return Result(mask=Mask((classes.shape[0], classes.shape[1]), named))
 
@@ -73,22 +82,38 @@ class Segment:
         if self._last is None:
             return None
         classes, geometry = self._last
-        painted = [NOTHING if name.lower() in BACKGROUNDS else at for at, name in enumerate(self._names)]
-        return Overlay(np.array(painted, np.uint8)[classes], self._names, geometry)
+        names = tuple(self._labels[index] for index in range(int(classes.max(initial=0)) + 1))
+        painted = [NOTHING if name.lower() in BACKGROUNDS else at for at, name in enumerate(names)]
+        return Overlay(np.array(painted, np.uint16)[classes], names, geometry)
 
     def _classes(self, cells: Array) -> Array:
-        """Return (h, w) uint8 classes of (h, w), (h, w, 1) or (h, w, n) cells; what is above 255 counts as 255."""
-        if cells.ndim == len("hwc") and cells.shape[2] > 1:
-            best: Array = cells.argmax(axis=2).astype(
-                np.uint8
-            )  # scale is positive: raw numbers lie in the scores' order
-            return best
-        cells = cells.reshape(cells.shape[:2])
-        if cells.dtype.kind in "iu" and not self._spec.quantized:
-            classes: Array = np.minimum(cells, MOST_CLASSES).astype(np.uint8)
+        """Return (h, w) uint16 classes of (h, w), (h, w, n) or (n, h, w) cells."""
+        if cells.ndim == len("hwc"):
+            axis = 0 if self._channels_first else 2
+            if cells.shape[axis] > 1:
+                best: Array = cells.argmax(axis=axis).astype(np.uint16)  # scale is positive: raw numbers keep the order
+                return best
+            cells = cells.squeeze(axis)
+        if self._is_map:
+            classes: Array = np.clip(cells, 0, MOST_CLASSES).astype(np.uint16)
             return classes
         scores = activate(dequantize(cells.reshape(-1), self._spec), self._activation)
-        return (scores >= self._threshold).astype(np.uint8).reshape(cells.shape)
+        require_scores(scores, self._name, "its cells")
+        return (scores >= self._threshold).astype(np.uint16).reshape(cells.shape)
+
+
+def _channels_first(shape: tuple[int, ...], description: ModelDescription, info: EngineInfo, *, is_map: bool) -> bool:
+    """Whether the second axis of a map of four is that of classes: by an axis of 1, the labels, the input's layout, its sides."""
+    if len(shape) != len("nhwc"):
+        return False
+    first, last = shape[1], shape[3]
+    if is_map or 1 in (first, last):
+        return last != 1 and first == 1
+    classes = len(description.labels)
+    if classes and (first == classes) != (last == classes):
+        return first == classes
+    picture = picture_shape(info.inputs[0].shape, description.manifest.input.layout) if info.inputs else None
+    return picture is not None and picture.planar
 
 
 def _inside(cells: int, scale: float, offset: float) -> slice:

@@ -273,10 +273,17 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 
 class TensorFacts(msgspec.Struct, frozen=True):
-    """What the file alone says of an input or output: `made_by` is the operator that writes it, quantisers skipped."""
+    """What the file alone says of an input or output.
+
+    Attributes:
+        spec: name, shape, type and quantisation.
+        made_by: of an output, the operator that writes it, quantisers and reshapes skipped.
+        made_at: which of that operator's outputs it is, from 0.
+    """
 
     spec: TensorSpec
     made_by: str = ""
+    made_at: int = 0
 
 
 class ModelFileFacts(msgspec.Struct, frozen=True):

@@ -102,12 +102,12 @@ def test_an_output_is_made_by_the_operator_behind_those_that_only_carry() -> Non
         3: GraphOperator("RESHAPE", 2, (3,)),
         4: GraphOperator("DEQUANTIZE", 3, (4,)),
     }
-    assert made_by(4, makers) == "SOFTMAX"
+    assert made_by(4, makers) == ("SOFTMAX", 0)
 
 
 def test_carriers_that_lead_in_a_circle_end() -> None:
     makers = {1: GraphOperator("RESHAPE", 2, (1,)), 2: GraphOperator("RESHAPE", 1, (2,))}
-    assert made_by(1, makers) == "RESHAPE"
+    assert made_by(1, makers) == ("RESHAPE", 0)
 
 
 def test_a_tensor_that_names_no_buffer_of_the_file_is_refused() -> None:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from inferd.errors import ModelError, SourceError
+from inferd.picture_input import picture_shape
 from inferd.preprocess.denoise import picture_filter
 from inferd.preprocess.image.geometry import ImageLayout, Roi, fit
 from inferd.preprocess.image.pixels import OPENCV_DTYPES, applier, is_identity, pixel_table
@@ -16,7 +17,7 @@ from inferd.preprocess.image.resize import resizer
 from inferd.records import Array, ColorOrder, Frame, Geometry, TensorSpec
 from inferd.wire.manifest import InputSection
 
-# (channels of the frame, its order, order the model wants) → OpenCV's conversion; what is absent needs none.
+# (channels of the frame, its order, order the model takes) → OpenCV's conversion; what is absent needs none.
 CONVERSIONS: dict[tuple[int, ColorOrder, ColorOrder], int] = {
     (3, "bgr", "rgb"): cv2.COLOR_BGR2RGB,
     (3, "rgb", "bgr"): cv2.COLOR_RGB2BGR,
@@ -30,6 +31,17 @@ CONVERSIONS: dict[tuple[int, ColorOrder, ColorOrder], int] = {
     (4, "rgb", "gray"): cv2.COLOR_RGBA2GRAY,
     (1, "gray", "rgb"): cv2.COLOR_GRAY2RGB,
     (1, "gray", "bgr"): cv2.COLOR_GRAY2BGR,
+}
+# The same for an input of four channels; OpenCV adds an opaque alpha where the frame has none.
+CONVERSIONS_TO_ALPHA: dict[tuple[int, ColorOrder, ColorOrder], int] = {
+    (3, "bgr", "rgb"): cv2.COLOR_BGR2RGBA,
+    (3, "rgb", "bgr"): cv2.COLOR_RGB2BGRA,
+    (3, "bgr", "bgr"): cv2.COLOR_BGR2BGRA,
+    (3, "rgb", "rgb"): cv2.COLOR_RGB2RGBA,
+    (4, "bgr", "rgb"): cv2.COLOR_BGRA2RGBA,
+    (4, "rgb", "bgr"): cv2.COLOR_RGBA2BGRA,
+    (1, "gray", "rgb"): cv2.COLOR_GRAY2RGBA,
+    (1, "gray", "bgr"): cv2.COLOR_GRAY2BGRA,
 }
 GRAY_CHANNELS, COLOR_CHANNELS, ALPHA_CHANNELS = 1, 3, 4
 PICTURE_DIMS = 4  # batch, and three of one picture
@@ -72,8 +84,13 @@ class ImagePreprocess:
         Raises:
             ModelError: the tensor is no picture, or nothing says what pixel values become.
         """
-        self._planar, self._shape = _layout(section, spec)  # the picture's: height, width, channels
-        height, width, channels = self._shape
+        found = picture_shape(spec.shape, section.layout)
+        if found is None or not all(spec.shape):
+            raise ModelError(
+                spec.name, f"takes shape {list(spec.shape)}, which is no picture; feed it tensors from an .npz"
+            )
+        self._planar = found.planar
+        height, width, channels = self._shape = (found.height, found.width, found.channels)
         self._tensor_shape = (channels, height, width) if self._planar else self._shape
         self._order: ColorOrder = "gray" if channels == GRAY_CHANNELS else _color_order(section)
         self._table = pixel_table(section, spec, channels)
@@ -124,7 +141,8 @@ class ImagePreprocess:
             steps.append(self._barrer(laid, channels))
         steps.append((self._resizer(laid, channels), np.full((*self._shape[:2], channels), self._fill, np.uint8)))
         bars_last = self._resize == "letterbox"
-        conversion = CONVERSIONS.get((channels, "gray" if channels == GRAY_CHANNELS else order, self._order))
+        table = CONVERSIONS_TO_ALPHA if self._shape[2] == ALPHA_CHANNELS else CONVERSIONS
+        conversion = table.get((channels, "gray" if channels == GRAY_CHANNELS else order, self._order))
         if conversion is not None:
             steps.append((_converter(conversion), np.empty(self._shape, np.uint8)))
             bars_last = False
@@ -158,22 +176,6 @@ class ImagePreprocess:
             resize(picture, out[y.to_start : y.to_start + y.to_size, x.to_start : x.to_start + x.to_size])
 
         return into_region
-
-
-def _layout(section: InputSection, spec: TensorSpec) -> tuple[bool, tuple[int, int, int]]:
-    """Return whether channels come first, and height, width and channels of the input.
-
-    Raises:
-        ModelError: the tensor does not have the shape of one grey or colour picture.
-    """
-    colors = (GRAY_CHANNELS, COLOR_CHANNELS)
-    if len(spec.shape) == PICTURE_DIMS and spec.shape[0] == 1 and all(spec.shape):
-        _, first, second, last = spec.shape
-        if last in colors and section.layout != "nchw":
-            return False, (first, second, last)
-        if first in colors and section.layout != "nhwc":
-            return True, (second, last, first)
-    raise ModelError(spec.name, f"takes shape {list(spec.shape)}, which is no picture; feed it tensors from an .npz")
 
 
 def _color_order(section: InputSection) -> ColorOrder:

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from inferd.errors import ModelError
+from inferd.picture_input import PictureShape, picture_shape
 from inferd.records import ColorOrder, TensorSpec
 from inferd.store.description.manifest_file import require_normalization
 from inferd.store.description.precedence import (
@@ -24,11 +25,10 @@ from inferd.store.description.precedence import (
 from inferd.store.formats.tflite_metadata import TensorMetadata
 from inferd.wire.manifest import Decoder, InputSection, Layout, ModelFileFacts, Resize, SignalSection
 
-CHANNELS = (1, 3, 4)
-RANK = 4  # batch and the axes of a picture
 SIDE_MIN = 8  # pixels; our digits have 8
 ASPECT_MAX = 4  # audio features (49 x 10) and motion windows (128 x 3) have the rank of a picture, but not its shape
 LETTERBOX_FILL = 114  # grey, as detectors are trained; used with resize = "letterbox" only
+LETTERBOXED: tuple[Decoder, ...] = ("blazeface", "yolov5", "yolov8")  # trained and run so by their makers
 LOWEST = {"uint8": 0, "int8": -128}
 PIXEL_MAX = 255
 HALF = PIXEL_MAX / 2
@@ -50,6 +50,7 @@ class Picture:
     spec: TensorSpec
     layout: Layout
     channels: int
+    open_sides: bool = False
 
 
 def describe_input(
@@ -73,7 +74,7 @@ def describe_input(
         "input.resize",
         (FLAG, flags.resize),
         (MANIFEST, said.resize),
-        (DECODER if decoder == "blazeface" else ASSUMED, guess.resize),
+        (DECODER if decoder in LETTERBOXED else ASSUMED, guess.resize),
     )
     fill = 0 if decoder == "blazeface" else LETTERBOX_FILL  # MediaPipe pads with black
     bars = fill if resize == "letterbox" else None
@@ -105,7 +106,12 @@ def describe_signal(known: KnownDescriptions, answers: Precedence) -> SignalSect
 
 def missing_input(picture: Picture | None, section: InputSection) -> list[str]:
     """Return one sentence for each value that must be given before pictures can be fed."""
-    if picture is None or section.mean is not None:
+    if picture is None:
+        return []
+    if picture.open_sides:
+        fact = f"input {picture.spec.name!r} leaves its height or width open, and inferd runs models of one size"
+        return [f"{fact}; export it with a fixed input size"]
+    if section.mean is not None:
         return []
     tensor = f"input {picture.spec.name!r} takes {picture.spec.dtype}"
     return [f"{tensor}, and nothing says what pixels 0 to 255 become; give it with {NORMALIZATION_HINT}"]
@@ -142,22 +148,23 @@ def own_range(spec: TensorSpec) -> Normalization | None:
 
 def _picture(spec: TensorSpec, said: Layout | None) -> Picture | None:
     layouts: tuple[Layout, ...] = (said,) if said else ("nhwc", "nchw")
-    for layout in layouts if len(spec.shape) == RANK else ():
-        channels, sides = _axes(spec.shape, layout)
-        if channels in CHANNELS and (said or _plausible(*sides)):
-            return Picture(spec, layout, channels)
+    for layout in layouts:
+        found = picture_shape(_sides(spec), layout)
+        if found and (said or _plausible(found)):
+            return Picture(spec, layout, found.channels, open_sides=min(found.height, found.width) < 1)
     return None
 
 
-def _axes(shape: tuple[int, ...], layout: Layout) -> tuple[int, tuple[int, int]]:
-    if layout == "nhwc":
-        return shape[3], (shape[1], shape[2])
-    return shape[1], (shape[2], shape[3])
+def _sides(spec: TensorSpec) -> tuple[int, ...]:
+    """Return the shape with -1 for a side that is open and has no size of its own; the file then says 1."""
+    signature = spec.shape_signature or spec.shape
+    return tuple(-1 if size == 1 and said == -1 else size for size, said in zip(spec.shape, signature, strict=True))
 
 
-def _plausible(height: int, width: int) -> bool:
-    short, long = sorted((height, width))
-    return short >= SIDE_MIN and long <= ASPECT_MAX * short
+def _plausible(found: PictureShape) -> bool:
+    """Whether the sides could be a picture's; open sides could."""
+    short, long = sorted((found.height, found.width))
+    return short < 1 or (short >= SIDE_MIN and long <= ASPECT_MAX * short)
 
 
 def _guess(picture: Picture | None, decoder: Decoder | None) -> InputSection:
@@ -165,7 +172,7 @@ def _guess(picture: Picture | None, decoder: Decoder | None) -> InputSection:
     if picture is None:
         return InputSection()
     return InputSection(
-        resize="letterbox" if decoder == "blazeface" else "stretch", filter="fast_area", layout=picture.layout
+        resize="letterbox" if decoder in LETTERBOXED else "stretch", filter="fast_area", layout=picture.layout
     )
 
 
@@ -188,14 +195,16 @@ def _normalization(
     """Return mean and std from one source: never mean from one and std from another."""
     flags = InputSection(mean=known.overrides.mean, std=known.overrides.std)
     require_normalization(known.part, flags)
-    blazeface = ((HALF,), (HALF,)) if picture and decoder == "blazeface" else None
+    # No entry for "yolov5": YOLOv5 takes 0 to 1, YOLOX 0 to 255.
+    usual: dict[Decoder, Normalization] = {"blazeface": ((HALF,), (HALF,)), "yolov8": ((0.0,), (float(PIXEL_MAX),))}
+    of_decoder: Normalization | None = usual.get(decoder) if picture and decoder else None
     chosen = answers.pick(
         "input.mean",
         (FLAG, _as_mean_std(flags)),
         (MANIFEST, _as_mean_std(known.said.input)),
         (METADATA, _of_metadata(_picture_metadata(known, picture), picture)),
         (OWN_RANGE, own_range(picture.spec) if picture else None),
-        (DECODER, blazeface),
+        (DECODER, of_decoder),
     )
     if chosen is None:
         return None

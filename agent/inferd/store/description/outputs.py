@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 from inferd.errors import ModelError
@@ -46,6 +47,7 @@ DECODERS: dict[Task, tuple[Decoder, ...]] = {
     "detect": ("tflite_detection_postprocess", "blazeface", "yolov5", "yolov8"),
     "pose": ("movenet", "landmarks"),
 }
+BINARY = 2  # labels that one output p may have: p and 1 - p
 
 
 def guess_decoder(facts: ModelFileFacts) -> Decoder | None:
@@ -131,7 +133,8 @@ def guess_activation(facts: ModelFileFacts, task: Task, decoder: Decoder | None)
     if task == "classify" and facts.outputs:
         return _classifier_activation(facts.outputs[0])
     if task == "segment" and facts.outputs:
-        single = facts.outputs[0].spec.shape[-1:] == (1,)
+        shape = facts.outputs[0].spec.shape
+        single = 1 in (shape[-1:] + shape[1:2]) and len(shape) == len("nhwc")
         return _classifier_activation(facts.outputs[0], "sigmoid") if single else (ASSUMED, None)
     if decoder == "tflite_detection_postprocess":
         return GRAPH, "none"
@@ -147,6 +150,8 @@ def _threshold(metadata: ModelMetadata | None) -> float | None:
 
 
 def _classifier_activation(output: TensorFacts, otherwise: Activation = "softmax") -> tuple[str, Activation]:
+    if otherwise == "softmax" and math.prod(output.spec.shape) == 1:
+        otherwise = "sigmoid"  # a softmax over one number is always 1
     if output.made_by in SCORE_MAKERS:
         return GRAPH, "none"
     if holds_scores(output.spec):
@@ -191,7 +196,9 @@ def require_fitting_labels(part: str, facts: ModelFileFacts, manifest: Manifest,
     if manifest.model.task == "classify" and not facts.outputs:
         raise ModelError(part, "has no output to classify by; use --task raw")
     classes, offset = head_classes(facts, manifest), manifest.output.label_offset or 0
-    if classes is not None and labels is not None and len(labels.texts) != classes + offset:
+    if labels is None or classes is None or (classes == 1 and len(labels.texts) == BINARY):
+        return
+    if len(labels.texts) != classes + offset:
         raise ModelError(part, _count_mismatch(labels, classes, offset))
 
 

@@ -128,7 +128,7 @@ class TfliteReader:
             ops=dict(sorted(ops.items())),
             custom_ops=tuple(sorted(self._custom_names & ops.keys())),
             inputs=tuple(TensorFacts(self._spec(tensors[i])) for i in self._indices(primary, SubGraph.INPUTS, tensors)),
-            outputs=tuple(TensorFacts(self._spec(tensors[i]), made_by(i, makers)) for i in outputs),
+            outputs=tuple(TensorFacts(self._spec(tensors[i]), *made_by(i, makers)) for i in outputs),
             signatures=tuple(entry.text(SIGNATURE_KEY) for entry in self._root.tables(RootTableSlots.SIGNATURES)),
             metadata=has_metadata,
             min_runtime=self._min_runtime(),
@@ -233,13 +233,16 @@ class TfliteReader:
         return self._file.read(begin, length)
 
 
-def made_by(tensor: int, makers: dict[int, GraphOperator]) -> str:
-    """Return the operator that makes a tensor's values, looking through those that only hand them on; "" if none."""
+def made_by(tensor: int, makers: dict[int, GraphOperator]) -> tuple[str, int]:
+    """Return the operator that makes a tensor's values, and which of its outputs the tensor is; ("", 0) if none.
+
+    Operators that only pass values on are skipped.
+    """
     seen: set[int] = set()
     while (step := makers.get(tensor)) and step.name in CARRIERS and step.source in makers and tensor not in seen:
         seen.add(tensor)
         tensor = step.source
-    return step.name if step else ""
+    return (step.name, step.outputs.index(tensor)) if step else ("", 0)
 
 
 def _makers(steps: list[GraphOperator]) -> dict[int, GraphOperator]:

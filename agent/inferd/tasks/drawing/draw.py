@@ -115,9 +115,10 @@ def _paint(canvas: Array, overlay: Overlay) -> None:
     seen = overlay.classes[np.ix_(np.clip(y, 0, rows - 1).astype(int), np.clip(x, 0, columns - 1).astype(int))]
     seen[(y < 0) | (y >= rows)] = NOTHING
     seen[:, (x < 0) | (x >= columns)] = NOTHING
-    colors = np.array([class_color(index) for index in range(NOTHING + 1)], np.float32)
-    tinted = canvas * (1 - TINT) + colors[seen] * TINT
-    canvas[seen != NOTHING] = tinted[seen != NOTHING].astype(np.uint8)
+    painted = seen != NOTHING
+    classes, which = np.unique(seen[painted], return_inverse=True)
+    colors = np.array([class_color(index) for index in classes.tolist()], np.float32).reshape(-1, 3)
+    canvas[painted] = (canvas[painted] * (1 - TINT) + colors[which] * TINT).astype(np.uint8)
 
 
 def class_color(class_id: int) -> Color:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from inferd.errors import ModelError
 from inferd.records import Array
 from inferd.wire.manifest import Activation
 
+OUTSIDE = 0.01  # by so much a score may leave 0..1: rounding of a quantised output
 RADIX_BYTES = 2  # numpy sorts integers of up to 16 bits by radix, in one pass
 
 
@@ -25,6 +27,23 @@ def sigmoid(values: Array) -> Array:
     """Return 1 / (1 + e^-x); far from 0 it is 0 or 1 without an overflow."""
     scores: Array = 1 / (1 + np.exp(-np.clip(values, -80.0, 80.0)))  # float32 ends at e^88
     return scores
+
+
+def require_scores(values: Array, name: str, of: str) -> None:
+    """Make sure that (n,) values can be scores; NaN can.
+
+    Raises:
+        ModelError: some lie outside of 0..1, so they are logits, or another decoder's numbers.
+    """
+    if not values.size:
+        return
+    low, high = float(values.min()), float(values.max())
+    if low < -OUTSIDE or high > 1 + OUTSIDE:
+        raise ModelError(
+            name,
+            f"gives {of} scores from {low:.4g} to {high:.4g}, not 0 to 1: say activation under [output]"
+            " (sigmoid or softmax), or another decoder",
+        )
 
 
 def best(values: Array, count: int) -> Array:
