@@ -38,6 +38,8 @@ OBJECTS = ((1, 0.9, (0.125, 0.25, 0.5, 0.75)), (0, 0.75, (0.5, 0.0625, 0.875, 0.
 """Class, score, box y0, x0, y1, x1 in shares."""
 DTYPES = ("float32", "uint8", "int8")
 LAYOUTS: tuple[Layout, ...] = ("nhwc", "nchw")
+YOLOS: tuple[Decoder, ...] = ("yolov8", "yolov5")
+RAW_OR_LOGITS: tuple[Activation, ...] = ("none", "sigmoid")
 UNITS: tuple[BoxUnit, ...] = ("share", "pixel")
 
 
@@ -108,9 +110,7 @@ class YoloCase:
 
 YOLO = [
     YoloCase(*case)
-    for case in itertools.product(
-        ("yolov8", "yolov5"), (True, False), UNITS, DTYPES, ("none", "sigmoid"), (True, False), LAYOUTS
-    )
+    for case in itertools.product(YOLOS, (True, False), UNITS, DTYPES, RAW_OR_LOGITS, (True, False), LAYOUTS)
 ]
 
 
