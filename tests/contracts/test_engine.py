@@ -10,6 +10,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 import pytest
 
+from fixtures.models.collection import model_path, with_published
 from fixtures.models.fake_delegate import build_fake_tpu
 from fixtures.paths import TINY_MODELS
 from inferd.config import settings
@@ -20,38 +21,58 @@ from inferd.system.clock import CountingClock
 
 
 class Case(NamedTuple):
-    """An implementation and the model it loads: a file of ours, or one from the assets."""
+    """An implementation, and the model it loads by its name in the collection."""
 
     kind: str
-    tiny: str = ""
-    asset: str = ""
+    model: str = ""
     through_delegate: bool = False
+    of_catalogue: bool = False
 
 
 CASES = {
     "fake": Case("fake"),
-    "litert, 14 dtypes": Case("litert", tiny="all_dtypes.tflite"),
-    "litert, delegate": Case("litert", tiny="digits_edgetpu.tflite", through_delegate=True),
-    "onnx": Case("onnx", tiny="digits.onnx"),
-    "onnx, open batch": Case("onnx", tiny="open_batch.onnx"),
-    "litert, int8": Case("litert", asset="models/audio_sensor/hello_world_int8.tflite"),
-    "litert, MobileNet": Case("litert", asset="models/classify/mobilenet_v1_0.25_128_quant.tflite"),
-    "litert, stateful": Case("litert", asset="models/audio_sensor/okay_nabu.tflite"),
-    "litert, 3 inputs, 5 outputs": Case("litert", asset="models/malformed/split_concat_cpu.tflite"),
+    "litert, 14 dtypes": Case("litert", "tiny/all_dtypes"),
+    "litert, delegate": Case("litert", "tiny/digits_edgetpu", through_delegate=True),
+    "litert, int8": Case("litert", "own/own_digits/digits_v1_int8"),
+    "litert, float": Case("litert", "own/own_digits/digits_v1_float"),
+    "litert, dynamic range": Case("litert", "own/own_digits/digits_v1_dynrange"),
+    "litert, stateful": Case("litert", "tiny/counting"),
+    "litert, 3 inputs, 5 outputs": Case("litert", "tiny/sums"),
+    "litert, outputs that load settles": Case("litert", "tiny/bright_cells"),
+    "onnx": Case("onnx", "digits.onnx"),
+    "onnx, open batch": Case("onnx", "open_batch.onnx"),
+}
+CATALOGUE = {"litert, wake word": Case("litert", "okay-nabu", of_catalogue=True)}
+PUBLISHED = {
+    "litert, hello world": Case("litert", "audio_sensor/hello_world_int8"),
+    "litert, MobileNet": Case("litert", "classify/mobilenet_v1_0.25_128_quant"),
+    "litert, split and concatenate": Case("litert", "malformed/split_concat_cpu"),
 }
 
 
-@pytest.fixture(params=list(CASES.values()), ids=list(CASES))
+EVERY = {**CASES, **CATALOGUE, **PUBLISHED}
+
+
+@pytest.fixture(
+    params=[*with_published(CASES, PUBLISHED), *(pytest.param(name, marks=pytest.mark.slow) for name in CATALOGUE)]
+)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    case: Case = request.param
+    case = EVERY[request.param]
     if case.kind == "onnx":
         pytest.importorskip("onnxruntime", reason="there is no onnxruntime; pip install 'inferd[onnx]'")
-    path = TINY_MODELS / case.tiny if not case.asset else request.getfixturevalue("assets") / case.asset
+    path = model_file(case, request)
     delegate = str(build_fake_tpu(tmp_path).library) if case.through_delegate else ""
     options = settings.EngineConfig(threads=1, delegate=delegate)
     built: Engine = find("engine", ENGINES, case.kind)(str(path), options, CountingClock(), "model")
     yield built
     built.close()
+
+
+def model_file(case: Case, request: pytest.FixtureRequest) -> Path:
+    if case.of_catalogue:
+        fetched: Path = request.getfixturevalue("catalogue_model")(case.model)
+        return fetched / "model.tflite"
+    return model_path(case.model) if case.kind == "litert" else TINY_MODELS / case.model
 
 
 class BoomError(Exception):

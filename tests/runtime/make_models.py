@@ -1,4 +1,4 @@
-"""Writes the models beside it: a few hundred bytes each, one for each thing that published models here do not show.
+"""Writes the models beside it: a few hundred bytes each, one for each thing that a published model may show.
 
 Run it where ai-edge-litert and flatbuffers are installed: `python tests/runtime/make_models.py`.
 """
@@ -12,6 +12,7 @@ from typing import Any
 import flatbuffers  # type: ignore[import-untyped]  # it ships no types
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
 
 TYPES = schema.TensorType
 OPS = schema.BuiltinOperator
@@ -33,9 +34,11 @@ def tensor(
     return made
 
 
-def operator(inputs: Sequence[int], outputs: Sequence[int], options: Any, kind: int) -> Any:  # generated types
+def operator(
+    inputs: Sequence[int], outputs: Sequence[int], options: Any, kind: int, opcode: int = 0
+) -> Any:  # generated types
     made = schema.OperatorT()
-    made.opcodeIndex, made.inputs, made.outputs = 0, list(inputs), list(outputs)
+    made.opcodeIndex, made.inputs, made.outputs = opcode, list(inputs), list(outputs)
     made.builtinOptions, made.builtinOptionsType = options, kind
     return made
 
@@ -118,22 +121,138 @@ def edgetpu_digits() -> bytes:
     return model([picture, scores], [compiled], OPS.CUSTOM, inputs=[0], outputs=[1], custom=EDGETPU_OP)
 
 
+def bright_cells() -> bytes:
+    """An SSD in miniature: a 4 x 4 grid looks at a picture of 128 x 128; each bright cell is a box of its own size.
+
+    Its operators are those of a published SSD's end: `TFLite_Detection_PostProcess` settles the outputs' shapes at load.
+    """
+    side, cells, classes = 128, 4, 1
+    count = cells * cells
+    middles = (np.arange(cells, dtype=np.float32) + 0.5) / cells
+    y, x = np.meshgrid(middles, middles, indexing="ij")
+    size = np.full(count, 1 / cells, np.float32)
+    anchors = np.stack((y.ravel(), x.ravel(), size, size), axis=1)
+    mean_of_colours = np.full((1, 1, 1, 3), 1 / 3 / 255, np.float32)
+    constants = [
+        mean_of_colours.tobytes(),
+        np.zeros(1, np.float32).tobytes(),
+        np.array([1, count, classes], np.int32).tobytes(),
+        np.zeros((1, count, 4), np.float32).tobytes(),
+        anchors.astype(np.float32).tobytes(),
+    ]
+    tensors = [
+        tensor("picture", (1, side, side, 3), TYPES.UINT8),
+        tensor("as_float", (1, side, side, 3), TYPES.FLOAT32),
+        tensor("means", (1, cells, cells, 3), TYPES.FLOAT32),
+        tensor("weights", (1, 1, 1, 3), TYPES.FLOAT32, 1),
+        tensor("bias", (1,), TYPES.FLOAT32, 2),
+        tensor("brightness", (1, cells, cells, 1), TYPES.FLOAT32),
+        tensor("shape", (3,), TYPES.INT32, 3),
+        tensor("scores", (1, count, classes), TYPES.FLOAT32),
+        tensor("offsets", (1, count, 4), TYPES.FLOAT32, 4),
+        tensor("anchors", (count, 4), TYPES.FLOAT32, 5),
+        *(tensor(name, (), TYPES.FLOAT32) for name in ("boxes", "classes", "best", "number")),
+    ]
+    cast = schema.CastOptionsT()
+    cast.inDataType, cast.outDataType = TYPES.UINT8, TYPES.FLOAT32
+    pool = schema.Pool2DOptionsT()
+    pool.padding = schema.Padding.VALID
+    pool.strideW = pool.strideH = pool.filterWidth = pool.filterHeight = side // cells
+    mix = schema.Conv2DOptionsT()
+    mix.padding, mix.strideW, mix.strideH, mix.dilationWFactor, mix.dilationHFactor = schema.Padding.VALID, 1, 1, 1, 1
+    flat = schema.ReshapeOptionsT()
+    flat.newShape = [1, count, classes]
+    detect = operator([8, 7, 9], [10, 11, 12, 13], None, OPTIONS.NONE, opcode=4)
+    detect.customOptions = np.frombuffer(_detection_options(classes), np.uint8)
+    operators = [
+        operator([0], [1], cast, OPTIONS.CastOptions, opcode=0),
+        operator([1], [2], pool, OPTIONS.Pool2DOptions, opcode=1),
+        operator([2, 3, 4], [5], mix, OPTIONS.Conv2DOptions, opcode=2),
+        operator([5, 6], [7], flat, OPTIONS.ReshapeOptions, opcode=3),
+        detect,
+    ]
+    codes = (OPS.CAST, OPS.AVERAGE_POOL_2D, OPS.CONV_2D, OPS.RESHAPE, OPS.CUSTOM)
+    return model(
+        tensors,
+        operators,
+        *codes,
+        inputs=[0],
+        outputs=[10, 11, 12, 13],
+        constants=constants,
+        custom="TFLite_Detection_PostProcess",
+    )
+
+
+def _detection_options(classes: int) -> bytes:
+    options = {
+        "max_detections": 16,
+        "max_classes_per_detection": 1,
+        "nms_score_threshold": 0.3,
+        "nms_iou_threshold": 0.5,
+        "num_classes": classes,
+        "y_scale": 10.0,
+        "x_scale": 10.0,
+        "h_scale": 5.0,
+        "w_scale": 5.0,
+    }
+    return bytes(flexbuffers.Dumps(options))
+
+
+def sums(counts: Sequence[int]) -> bytes:
+    """Three inputs and, for each number in `counts`, an output that is the sum of as many of them."""
+    tensors = [tensor(name, (2, 3), TYPES.FLOAT32) for name in ("a", "b", "c")]
+    operators = []
+    for count in counts:
+        operators.append(operator(range(count), [len(tensors)], schema.AddNOptionsT(), OPTIONS.AddNOptions))
+        tensors.append(tensor(f"sum_{len(operators)}", (2, 3), TYPES.FLOAT32))
+    return model(tensors, operators, OPS.ADD_N, inputs=[0, 1, 2], outputs=range(3, len(tensors)))
+
+
+def unknown_op(name: str) -> bytes:
+    """One custom operator that no runtime has."""
+    tensors = [tensor("x", (1, 4), TYPES.FLOAT32), tensor("y", (1, 4), TYPES.FLOAT32)]
+    return model(tensors, [operator([0], [1], None, OPTIONS.NONE)], OPS.CUSTOM, inputs=[0], outputs=[1], custom=name)
+
+
+def wrong_dimension() -> bytes:
+    """A convolution of which the weights name a dimension for their scales that they do not have."""
+    given, weights = tensor("x", (1, 4, 4, 2), TYPES.INT8), tensor("w", (2, 1, 1, 2), TYPES.INT8, 1)
+    answer = tensor("y", (1, 4, 4, 2), TYPES.INT8)
+    for one, scales in ((given, [0.1]), (weights, [0.1, 0.2]), (answer, [0.1])):
+        one.quantization = schema.QuantizationParametersT()
+        one.quantization.scale, one.quantization.zeroPoint = scales, [0] * len(scales)
+    weights.quantization.quantizedDimension = 7
+    bias = tensor("b", (2,), TYPES.INT32, 2)
+    mix = schema.Conv2DOptionsT()
+    mix.padding, mix.strideW, mix.strideH, mix.dilationWFactor, mix.dilationHFactor = schema.Padding.VALID, 1, 1, 1, 1
+    return model(
+        [given, weights, bias, answer],
+        [operator([0, 1, 2], [3], mix, OPTIONS.Conv2DOptions)],
+        OPS.CONV_2D,
+        inputs=[0],
+        outputs=[3],
+        constants=[bytes([1, 2, 3, 4]), bytes(8)],
+    )
+
+
 def model(
     tensors: list[Any],  # generated types, here and below
     operators: list[Any],
-    code: int,
-    *,
+    *codes: int,
     inputs: Sequence[int],
     outputs: Sequence[int],
     constants: Sequence[bytes] = (),
     custom: str | None = None,
 ) -> bytes:
-    graph, opcode, made = schema.SubGraphT(), schema.OperatorCodeT(), schema.ModelT()
+    graph, made = schema.SubGraphT(), schema.ModelT()
     graph.tensors, graph.operators, graph.inputs, graph.outputs = tensors, operators, list(inputs), list(outputs)
-    opcode.builtinCode = opcode.deprecatedBuiltinCode = code
-    opcode.customCode = custom
-    opcode.version = 1
-    made.version, made.subgraphs, made.operatorCodes, made.buffers = 3, [graph], [opcode], [schema.BufferT()]
+    made.version, made.subgraphs, made.operatorCodes, made.buffers = 3, [graph], [], [schema.BufferT()]
+    for code in codes:
+        opcode = schema.OperatorCodeT()
+        opcode.builtinCode = opcode.deprecatedBuiltinCode = code
+        opcode.customCode = custom if code == OPS.CUSTOM else None
+        opcode.version = 1
+        made.operatorCodes.append(opcode)
     for constant in constants:
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(constant, np.uint8)
@@ -146,6 +265,7 @@ def model(
 MODELS = {
     "all_dtypes": passing(NUMBERS),
     "bfloat16": passing(["BFLOAT16"]),
+    "bright_cells": bright_cells(),
     "counting": counting(),
     "digits_edgetpu": edgetpu_digits(),
     "found": found(),
@@ -153,7 +273,11 @@ MODELS = {
     "picking": picking(),
     "resource": passing(["RESOURCE"]),
     "scalar": add_one(),
+    "sums": sums((2, 3, 2, 3, 2)),
     "text": passing(["STRING"]),
+    "unknown_ethos_u": unknown_op("ethos-u"),
+    "unknown_op": unknown_op("fake-op-double"),
+    "wrong_dimension": wrong_dimension(),
 }
 
 if __name__ == "__main__":

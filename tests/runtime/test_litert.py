@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from fixtures.models.collection import model_path, with_published
 from fixtures.paths import TINY_MODELS
 from inferd.config import settings
 from inferd.errors import EngineError
@@ -16,10 +17,21 @@ from inferd.records import Array, TensorSpec
 from inferd.runtime.litert import LiteRt
 from inferd.system.clock import CountingClock
 
-WAKE_WORD = "models/audio_sensor/okay_nabu.tflite"
-TRAINABLE = "models/own_digits/digits_trainable.tflite"
-# Its output stays 0 until 42 frames have filled its memory; the third pass over these is not 0 any more.
+TRAINABLE = model_path("own/own_digits/digits_trainable")
+# The wake word's output stays 0 until 42 frames have filled its memory; the third pass over these is not 0 any more.
 RAMP = tuple(range(-120, 128, 12)) * 3
+
+
+@pytest.fixture(params=["variable tensors", pytest.param("resource variables", marks=pytest.mark.slow)])
+def stateful(request: pytest.FixtureRequest) -> Path:
+    """Return a model that remembers: ours, or a wake word of the catalogue."""
+    if request.param == "variable tensors":
+        return TINY_MODELS / "counting.tflite"
+    return wake_word(request.getfixturevalue("catalogue_model"))
+
+
+def wake_word(catalogue_model: Callable[[str], Path]) -> Path:
+    return catalogue_model("okay-nabu") / "model.tflite"
 
 
 def engine(path: Path, threads: int = 1) -> LiteRt:
@@ -101,18 +113,28 @@ def test_a_number_type_that_numpy_lacks_is_refused() -> None:
         tiny("bfloat16")
 
 
-def test_a_model_without_inputs_is_written_to_with_no_views(assets: Path) -> None:
-    assert [array.shape for array in turn(engine(assets / TRAINABLE))] == [(10,), (64, 10)]
+def test_a_model_without_inputs_is_written_to_with_no_views() -> None:
+    assert [array.shape for array in turn(engine(TRAINABLE))] == [(10,), (64, 10)]
 
 
-def test_quantisation_is_told_of_whole_numbers(assets: Path) -> None:
-    (spec,) = engine(assets / "models/classify/mobilenet_v1_0.25_128_quant.tflite").info.inputs
-    assert (spec.scale, spec.zero_point) == (0.0078125, 128)
+@pytest.mark.parametrize(
+    ("model", "scale", "zero_point"),
+    with_published(
+        [("own/own_digits/digits_v1_int8", 1 / 255, 0)], [("classify/mobilenet_v1_0.25_128_quant", 0.0078125, 128)]
+    ),
+)
+def test_quantisation_is_told_of_whole_numbers(model: str, scale: float, zero_point: int) -> None:
+    (spec,) = engine(model_path(model)).info.inputs
+    assert spec.scale == pytest.approx(scale)
+    assert spec.zero_point == zero_point
 
 
-def test_shapes_that_the_file_leaves_out_are_told_where_loading_settles_them(assets: Path) -> None:
-    loaded = engine(assets / "models/detect/coco_ssd_mobilenet_v1_quant.tflite")
-    assert [spec.shape for spec in loaded.info.outputs] == [(1, 10, 4), (1, 10), (1, 10), (1,)]
+@pytest.mark.parametrize(
+    ("model", "most"), with_published([("tiny/bright_cells", 16)], [("detect/coco_ssd_mobilenet_v1_quant", 10)])
+)
+def test_shapes_that_the_file_leaves_out_are_told_where_loading_settles_them(model: str, most: int) -> None:
+    loaded = engine(model_path(model))
+    assert [spec.shape for spec in loaded.info.outputs] == [(1, most, 4), (1, most), (1, most), (1,)]
 
 
 def test_the_warm_up_leaves_no_trace_in_what_a_model_remembers() -> None:
@@ -127,22 +149,22 @@ def test_reset_clears_variable_tensors() -> None:
     assert turn(loaded, 0)[0] == 1
 
 
-def test_a_stateful_model_remembers(assets: Path) -> None:
-    loaded = engine(assets / WAKE_WORD)
+def test_a_stateful_model_remembers(stateful: Path) -> None:
+    loaded = engine(stateful)
     assert play(loaded, RAMP) != play(loaded, RAMP)
 
 
-def test_reset_makes_a_stateful_model_forget(assets: Path) -> None:
-    loaded = engine(assets / WAKE_WORD)
+def test_reset_makes_a_stateful_model_forget(stateful: Path) -> None:
+    loaded = engine(stateful)
     first = play(loaded, RAMP)
     loaded.reset()
     assert any(first)
     assert play(loaded, RAMP) == first
 
 
-def test_reset_needs_neither_the_path_nor_the_descriptor_it_was_loaded_by(assets: Path, tmp_path: Path) -> None:
+def test_reset_needs_neither_the_path_nor_the_descriptor_it_was_loaded_by(stateful: Path, tmp_path: Path) -> None:
     copy = tmp_path / "model.tflite"
-    copy.write_bytes((assets / WAKE_WORD).read_bytes())
+    copy.write_bytes(stateful.read_bytes())
     descriptor = os.open(copy, os.O_RDONLY)
     loaded = engine(Path(f"/proc/self/fd/{descriptor}"))
     os.close(descriptor)
@@ -152,8 +174,8 @@ def test_reset_needs_neither_the_path_nor_the_descriptor_it_was_loaded_by(assets
     assert play(loaded, RAMP) == first
 
 
-def test_a_view_kept_over_a_reset_does_not_reach_the_new_state(assets: Path) -> None:
-    loaded = engine(assets / WAKE_WORD)
+def test_a_view_kept_over_a_reset_does_not_reach_the_new_state(catalogue_model: Callable[[str], Path]) -> None:
+    loaded = engine(wake_word(catalogue_model))
     kept = loaded.write(lambda views: views[0])
     loaded.reset()
     kept[...] = 7
@@ -192,13 +214,14 @@ def test_load_and_warm_up_are_timed_by_the_clock_it_is_given() -> None:
     assert (info.load_ms, info.warmup_ms) == (1.0, 1.0)
 
 
-def test_a_quantised_model_is_warned_of_exactly_where_no_node_is_delegated(assets: Path) -> None:
-    info = engine(assets / "models/classify/vww_96_int8.tflite").info
+@pytest.mark.parametrize("model", with_published(["own/own_digits/digits_v1_int8"], ["classify/vww_96_int8"]))
+def test_a_quantised_model_is_warned_of_exactly_where_no_node_is_delegated(model: str) -> None:
+    info = engine(model_path(model)).info
     assert bool(info.warning) == (info.nodes_delegated == 0)
 
 
-def test_a_float_model_is_never_warned_of(assets: Path) -> None:
-    assert engine(assets / TRAINABLE).info.warning == ""
+def test_a_float_model_is_never_warned_of() -> None:
+    assert engine(TRAINABLE).info.warning == ""
 
 
 def test_engines_can_be_used_in_turns() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.models.collection import MALFORMED, model_path, with_published
 from fixtures.paths import TINY_MODELS
 from inferd.errors import EngineError
 from inferd.runtime.error_text import load_refusal
@@ -32,7 +33,22 @@ WITHOUT_RUNTIME = "import sys; sys.modules.update(ai_edge_litert=None, tflite_ru
 NEEDS_TPU = "is compiled for the Edge TPU, which needs libedgetpu and a TPU; use its CPU twin here"
 CUT_SHORT = r"is damaged or cut short \(.*\); copy or download it again"
 NO_MODEL = "is not a TensorFlow Lite model"
-REFUSALS = {
+OURS = {
+    "custom_op_fake": "needs the custom operator fake-op-double, which .* does not have; convert .*",
+    "empty": "is empty; copy or download it again",
+    "ethos_u": "is compiled for an Arm Ethos-U accelerator, which is not here; use .*",
+    "html_404": NO_MODEL + r" \(it begins with '<!DOCTYP'\); download it again",
+    "huge_root_offset": CUT_SHORT,
+    "lfs_pointer": "is a Git LFS pointer and not the model itself; run `git lfs pull` where it came from",
+    "needs_edgetpu": NEEDS_TPU,
+    "text": NO_MODEL + r" \(it begins with 'this is '\); download it again",
+    "truncated_16B": CUT_SHORT,
+    "truncated_half": CUT_SHORT,
+    "wrong_dimension": r"cannot be loaded by .* \(quantized_dimension must be .*\); convert it .*",
+    "wrong_magic": NO_MODEL + r" \(it is marked 'TFL9' and not 'TFL3'\); download it again",
+    "zeros_tail": CUT_SHORT,
+}
+PUBLISHED = {
     "malformed/custom_op_fake": "needs the custom operator fake-op-double, which .* does not have; convert .*",
     "malformed/empty": "is empty; copy or download it again",
     "malformed/ethos_u_person_detect_vela": "is compiled for an Arm Ethos-U accelerator, which is not here; use .*",
@@ -53,7 +69,7 @@ REFUSALS = {
     "detect/ssd_mobilenet_v1_coco_segment_1_of_2_edgetpu": NEEDS_TPU,
     "pose_segment/deeplabv3_mnv2_dm05_pascal_quant_edgetpu": NEEDS_TPU,
 }
-KILLS_TFLITE_RUNTIME = {"malformed/truncated_half"}
+KILLS_TFLITE_RUNTIME = {"truncated_half", "malformed/truncated_half"}
 
 
 def told(path: Path, program: str = LOAD) -> str:
@@ -70,11 +86,17 @@ def told(path: Path, program: str = LOAD) -> str:
     return run.stdout.strip()
 
 
-@pytest.mark.parametrize(("model", "sentence"), REFUSALS.items(), ids=REFUSALS.keys())
-def test_a_file_that_cannot_run_is_refused_in_one_sentence(assets: Path, model: str, sentence: str) -> None:
+@pytest.mark.parametrize(("model", "sentence"), with_published(OURS.items(), PUBLISHED.items()))
+def test_a_file_that_cannot_run_is_refused_in_one_sentence(malformed: Path, model: str, sentence: str) -> None:
     if model in KILLS_TFLITE_RUNTIME and find_runtime().distribution != PREFERRED:
         pytest.skip("tflite-runtime dies of it; the death of a vet child is the verdict there")
-    assert re.fullmatch(f"model: {sentence}", told(assets / "models" / f"{model}.tflite"))
+    assert re.fullmatch(
+        f"model: {sentence}", told(malformed / f"{model}.tflite" if model in MALFORMED else model_path(model))
+    )
+
+
+def test_every_malformed_file_of_ours_is_refused_but_the_one_that_only_a_digest_sees() -> None:
+    assert MALFORMED.keys() - OURS.keys() == {"bitflip_mid"}
 
 
 def test_without_a_runtime_the_module_imports_and_a_load_says_what_to_install() -> None:

@@ -1,4 +1,4 @@
-"""Every published model that runs at all gives, through the engine, the very bits that a bare interpreter gives."""
+"""Every model of ours, and every published one, gives through the engine the very bits that a bare interpreter gives."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fixtures.models.collection import OUR_MODELS, model_path, published_only, with_published
 from inferd.config import settings
 from inferd.errors import EngineError
 from inferd.records import Array, TensorSpec
@@ -17,7 +18,7 @@ from inferd.runtime.library import PREFERRED, find_runtime
 from inferd.runtime.litert import LiteRt
 from inferd.system.clock import CountingClock
 
-MODELS = [
+PUBLISHED = [
     "audio_sensor/ad01_fp32",
     "audio_sensor/ad01_int8",
     "audio_sensor/hello_world_int8",
@@ -41,14 +42,6 @@ MODELS = [
     "embed/mobilenet_v2_035_96_embedder",
     "malformed/bitflip_mid",
     "malformed/split_concat_cpu",
-    "own_digits/digits_trainable",
-    "own_digits/digits_v1_dynrange",
-    "own_digits/digits_v1_float",
-    "own_digits/digits_v1_int8",
-    "own_digits/digits_v2_float",
-    "own_digits/digits_v2_int8",
-    "own_digits/digits_v2b_float_biaschange",
-    "own_digits/digits_v3_regressed_int8",
     "pose_segment/movenet_lightning_ptq",
     "pose_segment/deeplabv3_mnv2_dm05_pascal_quant",
 ]
@@ -71,18 +64,17 @@ TENSOR_CASES = [
 THREADS = 2
 
 
-def load(assets: Path, model: str) -> LiteRt:
+MODELS = with_published([*OUR_MODELS, "tiny/all_dtypes"], PUBLISHED)
+
+
+def load(model: str) -> LiteRt:
     """Load a model, or skip where tflite-runtime is too old for one of its operators (the refusal says so)."""
     try:
-        return LiteRt(path_of(assets, model), settings.EngineConfig(threads=THREADS), CountingClock(), model)
+        return LiteRt(str(model_path(model)), settings.EngineConfig(threads=THREADS), CountingClock(), model)
     except EngineError as exc:
         if find_runtime().distribution == PREFERRED or "does not have" not in exc.message:
             raise
         pytest.skip(str(exc))
-
-
-def path_of(assets: Path, model: str) -> str:
-    return str(assets / "models" / f"{model}.tflite")
 
 
 def noise(spec: TensorSpec, random: np.random.Generator) -> Array:
@@ -90,6 +82,10 @@ def noise(spec: TensorSpec, random: np.random.Generator) -> Array:
     dtype = np.dtype(spec.dtype)
     if dtype.kind == "f":
         return random.random(spec.shape).astype(dtype)
+    if dtype.kind == "b":
+        return random.random(spec.shape) < 0.5
+    if dtype.kind == "c":
+        return (random.random(spec.shape) + 1j * random.random(spec.shape)).astype(dtype)
     return random.integers(np.iinfo(dtype).min, np.iinfo(dtype).max, spec.shape, dtype, endpoint=True)
 
 
@@ -115,9 +111,9 @@ def same_bits(ours: Sequence[Array], theirs: Sequence[Array]) -> bool:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_three_frames_of_noise_give_the_bits_of_a_bare_interpreter(assets: Path, model: str) -> None:
-    engine = load(assets, model)
-    bare = find_runtime().interpreter(model_path=path_of(assets, model), num_threads=THREADS)
+def test_three_frames_of_noise_give_the_bits_of_a_bare_interpreter(model: str) -> None:
+    engine = load(model)
+    bare = find_runtime().interpreter(model_path=str(model_path(model)), num_threads=THREADS)
     bare.allocate_tensors()
     random = np.random.default_rng(20261105)
     frames = [[noise(spec, random) for spec in engine.info.inputs] for _ in range(3)]
@@ -125,35 +121,45 @@ def test_three_frames_of_noise_give_the_bits_of_a_bare_interpreter(assets: Path,
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_delegated_nodes_are_as_many_as_a_load_without_fusion_shows(assets: Path, model: str) -> None:
+def test_the_delegated_nodes_are_as_many_as_a_load_without_fusion_shows(model: str) -> None:
     if find_runtime().distribution != PREFERRED:
         pytest.skip("tflite-runtime cannot load without fusion")
     unfused = find_runtime().interpreter(
-        model_path=path_of(assets, model), num_threads=THREADS, experimental_disable_delegate_node_fusion=True
+        model_path=str(model_path(model)), num_threads=THREADS, experimental_disable_delegate_node_fusion=True
     )
     unfused.allocate_tensors()
     shown = [node["op_name"] for node in unfused._get_ops_details()]  # noqa: SLF001 - there is no public way
     delegates = shown.count("DELEGATE")
-    info = load(assets, model).info
+    info = load(model).info
     assert (info.nodes_delegated, info.nodes) == (delegates, len(shown) - delegates)
 
 
-@pytest.mark.parametrize("model", TENSOR_CASES)
-def test_the_numbers_are_those_that_the_assets_tell(assets: Path, model: str) -> None:
+def test_the_digits_model_gives_the_numbers_that_its_training_wrote_down() -> None:
+    with np.load(model_path("bundled/digits/golden").with_suffix(".npz")) as golden:
+        pictures, expected = golden["picture"], golden["output:scores"]
+    engine = load("bundled/digits/model")
+    given = np.concatenate(
+        [through_engine(engine, [picture.reshape(engine.info.inputs[0].shape)])[0] for picture in pictures]
+    )
+    assert given.astype(float) == pytest.approx(expected.reshape(given.shape).astype(float), abs=1)
+
+
+@pytest.mark.parametrize("model", published_only(TENSOR_CASES))
+def test_the_numbers_are_those_of_the_reference_run(assets: Path, model: str) -> None:
     if find_runtime().distribution != PREFERRED:
         pytest.skip("they were made with ai-edge-litert, whose kernels round otherwise")
     cases = json.loads((assets / "EXPECTED.json").read_text())["cases"]
     (expected,) = [case["outputs"] for case in cases if case["task"] == "tensor" and case["model"] == f"{model}.tflite"]
-    engine = load(assets, model)
+    engine = load(model)
     random = np.random.RandomState(0)
-    inputs = [told_input(spec, random) for spec in engine.info.inputs]
-    for output, told in zip(through_engine(engine, inputs), expected, strict=True):
-        assert (list(output.shape), output.dtype.name) == (told["shape"], told["dtype"])
-        assert output.ravel()[:6].astype(float) == pytest.approx(told["first"], rel=1e-4, abs=1e-5)
-        assert output.sum(dtype=float) == pytest.approx(told["sum"], rel=1e-4, abs=1e-3)
+    inputs = [reference_input(spec, random) for spec in engine.info.inputs]
+    for output, wanted in zip(through_engine(engine, inputs), expected, strict=True):
+        assert (list(output.shape), output.dtype.name) == (wanted["shape"], wanted["dtype"])
+        assert output.ravel()[:6].astype(float) == pytest.approx(wanted["first"], rel=1e-4, abs=1e-5)
+        assert output.sum(dtype=float) == pytest.approx(wanted["sum"], rel=1e-4, abs=1e-3)
 
 
-def told_input(spec: TensorSpec, random: np.random.RandomState) -> Array:
+def reference_input(spec: TensorSpec, random: np.random.RandomState) -> Array:
     if spec.dtype == "float32":
         return random.rand(*spec.shape).astype(np.float32)
     return random.randint(0, 100, spec.shape).astype(spec.dtype)

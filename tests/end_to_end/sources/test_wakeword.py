@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-import wave
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from fixtures.agents.agent import Whole, environment, run_whole
-from fixtures.media.sounds import read_wav, tone, write_wav
-from fixtures.media.speech import RATE_HZ, Speaker
-from inferd.catalogue.entries import find_entry
+from fixtures.media.sounds import tone, write_wav
+from fixtures.media.speech import OTHER_WORDS, RATE_HZ, say, spoken
+from fixtures.models.collection import find_assets
 from inferd.config import settings
 from inferd.config.settings import Overrides
 from inferd.pipeline import Steps, build_steps, tick
@@ -28,8 +28,8 @@ from inferd.system.clock import SystemClock
 
 pytestmark = pytest.mark.slow
 WORD = "okay nabu"
+SAID = "okay nabu (en-us)"
 EACH = settings.ReportConfig(when="change", hold=1, window=1)
-PAUSE = np.zeros(RATE_HZ, np.int16)
 SPEAKING = """
 import sys, time
 data = open(sys.argv[1], "rb").read()
@@ -42,21 +42,10 @@ for at in range(0, len(data), block):
 
 
 @pytest.fixture
-def model(assets: Path, tmp_path: Path) -> Path:
+def model(catalogue_model: Callable[[str], Path]) -> Path:
     """Return the wake word as the catalogue places it."""
     pytest.importorskip("pymicro_features", reason="pip install 'inferd[wakeword]'")
-    folder = tmp_path / WORD.replace(" ", "-")
-    folder.mkdir()
-    (folder / "model.tflite").symlink_to(assets / "models" / "audio_sensor" / "okay_nabu.tflite")
-    (folder / "model.toml").write_text(find_entry("okay-nabu").manifest)
-    return folder
-
-
-def spoken(speaker: Speaker, folder: Path, text: str = WORD) -> Array:
-    """Return what is said, with a second of silence on both sides: (n,) int16."""
-    with wave.open(str(speaker.say(text, folder / "said.wav"))) as file:
-        said = np.frombuffer(file.readframes(file.getnframes()), np.int16)
-    return np.concatenate([PAUSE, said, PAUSE])
+    return catalogue_model("okay-nabu")
 
 
 def heard(model: Path, *files: Path) -> dict[str, list[str]]:
@@ -72,21 +61,22 @@ def heard(model: Path, *files: Path) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("voice", ["en-us", "en-gb", "en-029"])
-def test_the_word_is_heard_in_a_file_of_another_rate(model: Path, speaker: Speaker, tmp_path: Path, voice: str) -> None:
-    found = heard(model, speaker.say(WORD, tmp_path / "said.wav", voice))
+def test_the_word_is_heard_in_a_file_of_another_rate(model: Path, tmp_path: Path, voice: str) -> None:
+    found = heard(model, say(f"{WORD} ({voice})", tmp_path / "said.wav"))
     assert found["said"].count(WORD) >= 3
 
 
-def test_nothing_is_heard_in_other_words_and_sounds(
-    model: Path, speaker: Speaker, assets: Path, tmp_path: Path
-) -> None:
-    others = "okay google. okay, not you. hey jarvis. what is the weather today? open the window, please."
+def test_nothing_is_heard_in_other_words_and_sounds(model: Path, tmp_path: Path) -> None:
     numbers = np.random.default_rng(0)
+    recorded = find_assets()
     files = [
-        speaker.say(others, tmp_path / "others.wav"),
+        say(OTHER_WORDS, tmp_path / "others.wav"),
+        say("yes", tmp_path / "yes.wav"),
+        say("no", tmp_path / "no.wav"),
+        say("alexa", tmp_path / "alexa.wav"),
         write_wav(tmp_path / "hiss.wav", (numbers.standard_normal(5 * 16000) * 3000).astype(np.int16)),
         write_wav(tmp_path / "hum.wav", (tone(120, 5.0) * 20000).astype(np.int16)),
-        *sorted((assets / "audio").glob("*.wav")),
+        *(sorted((recorded / "audio").glob("*.wav")) if recorded else ()),
     ]
     found = heard(model, *files)
     assert len(found) == len(files)
@@ -101,23 +91,18 @@ def answers(whole: Whole) -> list[dict[str, Any]]:
     return [state["counts"] for state in whole.bodies("ears/state")]
 
 
-def test_a_live_program_is_heard_saying_it(model: Path, speaker: Speaker, tmp_path: Path) -> None:
+def test_a_live_program_is_heard_saying_it(model: Path, tmp_path: Path) -> None:
     raw = tmp_path / "said.raw"
-    raw.write_bytes(spoken(speaker, tmp_path).tobytes())
+    raw.write_bytes(spoken(SAID).tobytes())
     command = (sys.executable, "-c", SPEAKING, str(raw))
     source = settings.CommandSource(command=command, format="s16", rate_hz=RATE_HZ)
     whole = run_whole(tmp_path, ears(model, source), until=lambda so_far: {WORD: 1} in answers(so_far))
     assert {WORD: 1} in answers(whole)
 
 
-def test_a_recording_is_heard_saying_it_once_and_stays_quiet_otherwise(
-    model: Path, speaker: Speaker, tmp_path: Path
-) -> None:
-    file = write_wav(
-        tmp_path / "said.wav",
-        np.concatenate([spoken(speaker, tmp_path), spoken(speaker, tmp_path, "hello world")]),
-        RATE_HZ,
-    )
+def test_a_recording_is_heard_saying_it_once_and_stays_quiet_otherwise(model: Path, tmp_path: Path) -> None:
+    said = np.concatenate([spoken(SAID), spoken("hello world")])
+    file = write_wav(tmp_path / "said.wav", said, RATE_HZ)
     whole = run_whole(tmp_path, ears(model, settings.WavSource(path=str(file))))
     assert [told for told in answers(whole) if told] == [{WORD: 1}]
 
@@ -139,9 +124,10 @@ def scores(steps: Steps, sound: Array, numbers: range) -> list[float]:
     return [label[0].score for label in labels if label]
 
 
-def test_after_lost_windows_the_model_hears_as_if_it_began_there(model: Path, assets: Path) -> None:
-    sound, _ = read_wav(assets / "audio" / "speech.wav")
-    sound = np.concatenate([np.random.default_rng(0).standard_normal(16000).astype(np.float32) / 10, sound])
+def test_after_lost_windows_the_model_hears_as_if_it_began_there(model: Path) -> None:
+    said = spoken(OTHER_WORDS, silence_s=0.0).astype(np.float32) / 32768
+    at_16_khz = np.interp(np.arange(0, len(said), RATE_HZ / 16000), np.arange(len(said)), said).astype(np.float32)
+    sound = np.concatenate([np.random.default_rng(0).standard_normal(16000).astype(np.float32) / 10, at_16_khz])
     torn, whole, anew = listening(model), listening(model), listening(model)
     hear = partial(scores, sound=sound)
     before = hear(torn, numbers=range(30))
