@@ -55,7 +55,7 @@ def test_init_needs_nothing_installed_and_tells_what_it_found_and_what_is_next(b
     assert [line.split()[0] for line in said.stdout.splitlines()] == [
         "board",
         "cameras",
-        "TPU",
+        "accel",
         "broker",
         "power",
         "wrote",

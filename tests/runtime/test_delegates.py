@@ -13,9 +13,11 @@ import pytest
 
 from fixtures.models.fake_delegate import COMPILER, MARK, FakeTpu, build_fake_tpu
 from fixtures.paths import TINY_MODELS
+from inferd.accelerators import edgetpu
+from inferd.accelerators.accelerator import ListedDevice
+from inferd.accelerators.edgetpu import EDGETPU as ACCELERATOR
 from inferd.config import settings
 from inferd.errors import EngineError
-from inferd.runtime import edgetpu
 from inferd.runtime.delegates import delegation
 from inferd.runtime.litert import LiteRt
 from inferd.system.clock import CountingClock
@@ -148,7 +150,7 @@ def test_by_name_the_library_is_found_where_the_loader_looks(tpu: FakeTpu) -> No
 def test_the_name_of_a_device_reaches_the_library(device: str) -> None:
     asked = delegation("model", settings.EngineConfig(delegate=device))
     assert asked is not None
-    assert (asked.library, asked.options, asked.accelerator) == (edgetpu.LIBRARY, {"device": device}, "edgetpu")
+    assert (asked.library, asked.options, asked.name) == (edgetpu.LIBRARY, {"device": device}, "edgetpu")
 
 
 def test_without_a_name_there_is_no_delegate() -> None:
@@ -157,14 +159,14 @@ def test_without_a_name_there_is_no_delegate() -> None:
 
 @pytest.mark.parametrize("name", ["gpu", "usb0", "/opt/lib/", "tpu:0"])
 def test_a_name_that_means_nothing_is_refused_with_those_there_are(name: str) -> None:
-    with pytest.raises(EngineError, match=r'^model: asks for a delegate .*, which is none; delegate takes "edgetpu"'):
+    with pytest.raises(EngineError, match=r'^model: there is no delegate .*; delegate takes "edgetpu"'):
         delegation("model", settings.EngineConfig(delegate=name))
 
 
 def test_the_library_lists_its_devices(tpu: FakeTpu) -> None:
     assert edgetpu.list_devices(str(tpu.library)) == (
-        edgetpu.EdgeTpuDevice("usb", "/sys/bus/usb/devices/2-1"),
-        edgetpu.EdgeTpuDevice("pci", "/dev/apex_0"),
+        ListedDevice("usb", "/sys/bus/usb/devices/2-1"),
+        ListedDevice("pci", "/dev/apex_0"),
     )
 
 
@@ -173,7 +175,9 @@ def test_the_library_tells_its_build(tpu: FakeTpu) -> None:
 
 
 def test_a_device_that_is_not_among_those_there_are_is_named(tpu: FakeTpu) -> None:
-    assert edgetpu.why_refused(str(tpu.library), "usb:1").startswith("there is no Edge TPU 'usb:1', only usb /sys")
+    assert ACCELERATOR.why_no_delegate(str(tpu.library), "usb:1").startswith(
+        "there is no Edge TPU 'usb:1', only usb /sys"
+    )
 
 
 @pytest.mark.parametrize(
@@ -193,7 +197,7 @@ def test_a_pair_of_library_and_runtime_is_judged_by_what_was_told(
     runtime: tuple[str, str],
     works: bool | None,  # noqa: FBT001 - it is a verdict, no flag
 ) -> None:
-    assert edgetpu.judge_pair(built, *runtime) is works
+    assert ACCELERATOR.pair_works(built, *runtime) is works
 
 
 def test_outputs_of_an_accelerated_model_are_as_its_info_says(tpu: FakeTpu) -> None:

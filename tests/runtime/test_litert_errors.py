@@ -30,7 +30,7 @@ except EngineError as exc:
 """
 WITHOUT_RUNTIME = "import sys; sys.modules.update(ai_edge_litert=None, tflite_runtime=None)\n" + LOAD
 
-NEEDS_TPU = "is compiled for the Edge TPU, which needs libedgetpu and a TPU; use its CPU twin here"
+NEEDS_TPU = "is compiled for the Edge TPU, which needs libedgetpu and that device; without them, use the model that .*"
 CUT_SHORT = r"is damaged or cut short \(.*\); copy or download it again"
 NO_MODEL = "is not a TensorFlow Lite model"
 OURS = {
@@ -51,7 +51,7 @@ OURS = {
 PUBLISHED = {
     "malformed/custom_op_fake": "needs the custom operator fake-op-double, which .* does not have; convert .*",
     "malformed/empty": "is empty; copy or download it again",
-    "malformed/ethos_u_person_detect_vela": "is compiled for an Arm Ethos-U accelerator, which is not here; use .*",
+    "malformed/ethos_u_person_detect_vela": "is compiled for an Arm Ethos-U accelerator, which inferd does not support; use .*",
     "malformed/html_404": NO_MODEL + r" \(it begins with '<!DOCTYP'\); download it again",
     "malformed/huge_root_offset": CUT_SHORT,
     "malformed/lfs_pointer": "is a Git LFS pointer and not the model itself; run `git lfs pull` where it came from",

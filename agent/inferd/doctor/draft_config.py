@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from inferd.accelerators.accelerator import Accelerator
+from inferd.accelerators.devices import find_devices
+from inferd.accelerators.table import ACCELERATORS
 from inferd.bundled_files import bundled
 from inferd.config import settings
-from inferd.doctor.readers.hardware import Tpu, find_cameras, find_sensors, find_tpus
+from inferd.doctor.readers.hardware import find_cameras, find_sensors
 from inferd.doctor.readers.mqtt_handshake import greet
 from inferd.doctor.readers.requirements import BrokerAddress
 from inferd.doctor.readers.world import World
@@ -34,7 +37,7 @@ class DetectedHardware:
         board: what the firmware calls it, "" on a PC.
         cameras: USB cameras, by the name that stays the same.
         sensors: cameras on the CSI connector.
-        tpus: Edge TPUs.
+        accelerators: kinds of accelerators, and the bus of the first device of each.
         broker: whether a broker on this device let us in.
         login: whether one is there that wants a password.
         power: the power meter, or the estimate that stands for one; why there is neither.
@@ -44,7 +47,7 @@ class DetectedHardware:
     board: str
     cameras: tuple[str, ...]
     sensors: tuple[str, ...]
-    tpus: tuple[Tpu, ...]
+    accelerators: tuple[tuple[Accelerator, str], ...]
     broker: bool
     login: bool
     power: PowerSource | Unavailable
@@ -58,7 +61,7 @@ def look(world: World) -> DetectedHardware:
         board=world.board,
         cameras=find_cameras(world),
         sensors=find_sensors(world),
-        tpus=find_tpus(world),
+        accelerators=tuple((one, found[0].bus) for one in ACCELERATORS if (found := find_devices(one, world.root))),
         broker=greeting.outcome == "welcome",
         login=greeting.outcome == "login",
         power=_power(world),
@@ -70,7 +73,7 @@ def told(found: DetectedHardware) -> Iterator[str]:
     """Yield what was found, a line each."""
     yield f"board    {found.board or 'a PC or a virtual machine'}"
     yield f"cameras  {', '.join([*found.cameras, *(f'{name} (CSI)' for name in found.sensors)]) or 'none'}"
-    yield f"TPU      {', '.join(f'{tpu.kind} {tpu.place}' for tpu in found.tpus) or 'none'}"
+    yield f"accel    {', '.join(f'{one.title} ({bus})' for one, bus in found.accelerators) or 'none'}"
     state = (
         "on this device"
         if found.broker
@@ -134,8 +137,8 @@ def _power(world: World) -> PowerSource | Unavailable:
 
 
 def _pipelines(found: DetectedHardware) -> Iterator[str]:
-    if found.tpus:
-        yield f"# An Edge TPU is there ({found.tpus[0].kind}). Models named *_edgetpu.tflite run on it."
+    for accelerator, bus in found.accelerators:
+        yield f"# Found: {accelerator.title} ({bus}). Models named *{accelerator.file_mark}.tflite run on it."
         yield ""
     tables = [*_cameras(found), *_sensors(found)]
     yield from (line for table in tables for line in table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from inferd.accelerators.table import udev_rules
 from inferd.config.sample import sample
 
 UNIT = "inferd.service"
@@ -18,6 +19,7 @@ UNIT_DIR = Path("/etc/systemd/system")
 DROPIN_DIR = UNIT_DIR / f"{UNIT}.d"
 SYSUSERS = Path("/etc/sysusers.d/inferd.conf")
 TMPFILES = Path("/etc/tmpfiles.d/inferd.conf")
+UDEV_RULES = Path("/etc/udev/rules.d")
 COMMAND = Path("/usr/local/bin/inferd")
 GROUPS_MADE = STATE_DIR / ".groups-made"  # what sysusers had to create, for `uninstall --purge`
 NEW_WORDS = 254  # systemd's version since which the drop-in is understood
@@ -51,7 +53,7 @@ def files(units: Path, program: Path, systemd_version: int) -> list[Placed]:
         Placed(UNIT_DIR / UNIT, unit),
         Placed(SYSUSERS, (units / "inferd.sysusers").read_text()),
         Placed(TMPFILES, (units / "inferd.tmpfiles").read_text()),
-        Placed(Path("/etc/udev/rules.d/70-inferd-coral.rules"), (units / "70-inferd-coral.rules").read_text()),
+        *(Placed(UDEV_RULES / name, (units / name).read_text()) for name in udev_rules()),
     ]
     if systemd_version >= NEW_WORDS:
         dropin = "10-systemd-254.conf"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from inferd.accelerators.table import ACCELERATORS
 from inferd.errors import InferdError
 from inferd.install import layout
 from inferd.install.environment import MARK, Environment, check, copy, reachable
@@ -128,4 +129,5 @@ def _remove_if_empty(host: Host, folder: Path) -> None:
 
 def _reload_udev(host: Host) -> None:
     if host.may("udevadm", "control", "--reload"):
-        host.may("udevadm", "trigger", "--subsystem-match=usb", "--subsystem-match=apex")
+        subsystems = ("usb", *(one.device_node.rstrip("_") for one in ACCELERATORS if one.device_node))
+        host.may("udevadm", "trigger", *(f"--subsystem-match={one}" for one in subsystems))

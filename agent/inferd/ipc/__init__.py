@@ -30,8 +30,8 @@ from inferd.ipc.trials import (
     Listed,
     Probe,
     Probed,
-    RecoverUsb,
-    UsbRecovered,
+    RecoverAccelerator,
+    RecoveryDone,
 )
 from inferd.ipc.worker import (
     Assignment,
@@ -88,7 +88,8 @@ __all__ = [
     "Plan",
     "Probe",
     "Probed",
-    "RecoverUsb",
+    "RecoverAccelerator",
+    "RecoveryDone",
     "ResultReported",
     "SecondModel",
     "Settled",
@@ -103,5 +104,4 @@ __all__ = [
     "ToViewer",
     "ToWorker",
     "TurnTimes",
-    "UsbRecovered",
 ]

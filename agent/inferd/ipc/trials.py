@@ -1,4 +1,4 @@
-"""What is said to and by the children that try something out: a model, an accelerator, a device."""
+"""Messages to and from the children that try a model, probe an accelerator or recover one."""
 
 from __future__ import annotations
 
@@ -96,32 +96,35 @@ class ExamineFailed(IpcMessage, frozen=True):
 FromVet = GateJudged | Examined | ExamineFailed
 
 
-class RecoverUsb(IpcMessage, frozen=True):
-    """Control → mending child: a step ("usb_reset", "port_power") that may bring a wedged accelerator back.
+class RecoverAccelerator(IpcMessage, frozen=True):
+    """Control → recovery child: a step that may recover a wedged accelerator.
 
     Attributes:
+        accelerator: its name.
+        step: the name of one of its recovery steps.
         root: where /sys and /dev are.
     """
 
+    accelerator: str
     step: str
     root: str = "/"
 
 
-class UsbRecovered(IpcMessage, frozen=True):
-    """Mending child → control: what came of it, in words."""
+class RecoveryDone(IpcMessage, frozen=True):
+    """Recovery child → control: what the step did, in words."""
 
-    told: str
+    result: str
 
 
 class Probe(IpcMessage, frozen=True):
-    """Control → probing child: a model, whose descriptor comes beside, to run once on its accelerator."""
+    """Control → probe child: a model to run once on its accelerator. Its descriptor is attached."""
 
     name: str
     engine: EngineConfig
 
 
 class Probed(IpcMessage, frozen=True):
-    """Probing child → control: what ran the model, or `why` the accelerator does not take it."""
+    """Probe child → control: what ran the model, or `why` the accelerator refuses it."""
 
     accelerator: str
     why: str

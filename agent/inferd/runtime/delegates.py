@@ -1,7 +1,7 @@
-"""Delegates: libraries that run part of a TensorFlow Lite model on something else than the CPU.
+"""Delegates: libraries that run part of a TensorFlow Lite model on something other than the CPU.
 
-A delegate and a runtime that were not built for each other kill the process, so whoever loads one that was not seen to
-work does it in a child. Importing this module loads nothing.
+A delegate and a runtime that were not built for each other kill the process, so load an untried pair in a child.
+Importing this module loads nothing.
 """
 
 from __future__ import annotations
@@ -12,78 +12,83 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
+from inferd.accelerators.accelerator import Accelerator
+from inferd.accelerators.table import ACCELERATORS, by_delegate
 from inferd.config import settings
 from inferd.errors import EngineError
-from inferd.runtime import edgetpu
 from inferd.runtime.error_text import quoted
 from inferd.runtime.library import Runtime
 
-EDGETPU = "edgetpu"
-EDGETPU_DEVICE = re.compile(r"(usb|pci)?(:\d+)?")  # what libedgetpu takes as its option "device"
 LIBRARY = re.compile(r".+\.(so(\.\d+)*|dylib)")
-ENTRY = "tflite_plugin_create_delegate"  # the function that every delegate's library has
+ENTRY = "tflite_plugin_create_delegate"  # the function that every delegate's library exports
 
 
 class Delegation(NamedTuple):
-    """A delegate to load: its library, what that is told, and the name of what it drives."""
+    """A delegate to load.
+
+    Attributes:
+        library: its path, or its name for the loader.
+        options: passed to the library.
+        name: of what it drives: "edgetpu".
+        accelerator: None for a library that drives none of ours.
+    """
 
     library: str
     options: Mapping[str, str]
-    accelerator: str
+    name: str
+    accelerator: Accelerator | None
 
 
 def delegation(name: str, options: settings.EngineConfig) -> Delegation | None:
-    """Return the delegate that a configuration asks for; None where it asks for the CPU.
+    """Return the delegate that a configuration asks for; None for the CPU.
 
     Args:
-        name: the model's, for what goes wrong.
+        name: the model's, for errors.
         options: `delegate` and `delegate_options` count.
 
     Raises:
-        EngineError: no delegate is called so.
+        EngineError: there is no such delegate.
     """
-    asked, told = options.delegate, options.delegate_options
-    if not asked:
+    wanted, extra = options.delegate, options.delegate_options
+    if not wanted:
         return None
-    if asked == EDGETPU:
-        return Delegation(edgetpu.LIBRARY, told, EDGETPU)
-    if EDGETPU_DEVICE.fullmatch(asked):
-        return Delegation(edgetpu.LIBRARY, {"device": asked, **told}, EDGETPU)
-    if LIBRARY.fullmatch(PurePath(asked).name):
-        return Delegation(asked, told, accelerator_of(asked))
-    known = '"edgetpu", "usb", "usb:0", "pci", "pci:0", ":1" or the path of a library (.so)'
-    raise EngineError(name, f"asks for a delegate {asked!r}, which is none; delegate takes {known}")
-
-
-def accelerator_of(library: str) -> str:
-    """Return what a library drives, as its file name tells it: "edgetpu" of "/opt/lib/libedgetpu.so.1"."""
-    return PurePath(library).name.partition(".")[0].removeprefix("lib")
+    accelerator = by_delegate(wanted)
+    is_library = LIBRARY.fullmatch(PurePath(wanted).name) is not None
+    if accelerator is not None:
+        library = wanted if is_library else accelerator.library
+        return Delegation(
+            library, {**(accelerator.delegate_options(wanted) or {}), **extra}, accelerator.name, accelerator
+        )
+    if is_library:
+        return Delegation(wanted, extra, PurePath(wanted).name.partition(".")[0].removeprefix("lib"), None)
+    known = ", ".join(f'"{one}"' for each in ACCELERATORS for one in (each.name, *each.device_examples))
+    raise EngineError(name, f"there is no delegate {wanted!r}; delegate takes {known} or the path of a library (.so)")
 
 
 def load_delegate(name: str, wanted: Delegation, runtime: Runtime) -> Any:  # Any: the runtimes ship no types
-    """Load a delegate's library and have it make a delegate.
+    """Load a delegate's library and create a delegate.
 
     Args:
-        name: the model's, for what goes wrong.
+        name: the model's, for errors.
         wanted: which one.
         runtime: what it will be loaded into.
 
     Raises:
-        EngineError: the library is missing or no delegate, or there is nothing it could drive.
+        EngineError: the library is missing or no delegate, or there is no device for it.
     """
     _require_entry(name, wanted)
     try:
         return runtime.load_delegate(wanted.library, dict(wanted.options))
-    except ValueError as exc:  # what the library has to say follows on the second line; libedgetpu says nothing
-        said = quoted(ValueError(str(exc).partition("\n")[2]))
-        reason = f" ({said})" if said != "ValueError" else ""
+    except ValueError as exc:  # the library's own message is on the second line; libedgetpu has none
+        reported = quoted(ValueError(str(exc).partition("\n")[2]))
+        reason = f" ({reported})" if reported != "ValueError" else ""
         raise EngineError(
             name, f"cannot use {wanted.library}: it makes no delegate{reason}; {_remedy(wanted)}"
         ) from exc
 
 
 def _require_entry(name: str, wanted: Delegation) -> None:
-    """Look into the library first: where it is missing, the runtime leaves a half-made object that complains later.
+    """Check the library first: if it is missing, the runtime leaves a half-made object that raises later.
 
     Raises:
         EngineError: it cannot be loaded, or is another kind of library.
@@ -91,7 +96,8 @@ def _require_entry(name: str, wanted: Delegation) -> None:
     try:
         getattr(ctypes.PyDLL(wanted.library), ENTRY)
     except OSError as exc:
-        install = edgetpu.INSTALL if wanted.accelerator == EDGETPU else "see that it is there, for this processor"
+        known = wanted.accelerator
+        install = known.install_hint if known else "check that it exists and is built for this processor"
         raise EngineError(name, f"needs {wanted.library}, which cannot be loaded ({quoted(exc)}); {install}") from exc
     except AttributeError as exc:
         fact = f"cannot use {wanted.library}: it is a library, but no delegate (it has no {ENTRY})"
@@ -99,6 +105,6 @@ def _require_entry(name: str, wanted: Delegation) -> None:
 
 
 def _remedy(wanted: Delegation) -> str:
-    if wanted.accelerator != EDGETPU:
-        return "see what its maker says of these options, and that its device is there"
-    return edgetpu.why_refused(wanted.library, wanted.options.get("device", ""))
+    if wanted.accelerator is None:
+        return "check its options against the maker's documentation, and that its device is connected"
+    return wanted.accelerator.why_no_delegate(wanted.library, wanted.options.get("device", ""))

@@ -1,4 +1,4 @@
-"""Puts what a runtime says into one sentence for a person: what is wrong, and what mends it."""
+"""Turns the errors of a runtime into one sentence: what is wrong, and the remedy."""
 
 from __future__ import annotations
 
@@ -9,30 +9,29 @@ from textwrap import shorten
 
 import numpy as np
 
+from inferd.accelerators.table import by_operators
 from inferd.errors import EngineError
 
-# What the runtimes were seen to raise: a file or an operator (ValueError), allocation and invoke (RuntimeError), a
+# What the runtimes raise, as observed: a file or an operator (ValueError), allocation and invoke (RuntimeError), a
 # missing or wrong library (OSError, AttributeError, ImportError), tflite-runtime under numpy 2 (SystemError).
 NATIVE_ERRORS = (ValueError, RuntimeError, OSError, SystemError, AttributeError, ImportError, MemoryError)
 
 QUOTED_CHARS = 120  # of a native message; some run to a page
 
 CPU = "cpu"
-EDGETPU_OP = "edgetpu-custom-op"  # what edgetpu_compiler puts in the place of all that it took
-OTHER_ACCELERATORS = {
-    EDGETPU_OP: "is compiled for the Edge TPU, which needs libedgetpu and a TPU; use its CPU twin here",
-    "ethos-u": "is compiled for an Arm Ethos-U accelerator, which is not here; use the model it was made from",
+UNSUPPORTED = {
+    "ethos-u": "is compiled for an Arm Ethos-U accelerator, which inferd does not support; use the model it was made from",
 }
 
 
 @contextmanager
 def loading(name: str, runtime: str, accelerator: str = "") -> Iterator[None]:
-    """Turn whatever the runtime raises while it loads a model into an EngineError.
+    """Turn an error that the runtime raises while it loads a model into an EngineError.
 
     Args:
         name: the model's.
         runtime: its title.
-        accelerator: what a delegate drives; "" where there is none.
+        accelerator: what a delegate drives; "" for the CPU.
 
     Raises:
         EngineError: the runtime raised something.
@@ -67,11 +66,13 @@ def invoke_refusal(exc: Exception, runtime: str, accelerator: str) -> str:
 
 
 def _operator_refusal(text: str, runtime: str) -> str:
-    """Return a sentence where `text` complains of an operator, "" where it does not."""
+    """Return a sentence if `text` is about an operator, else ""."""
     if custom := re.search(r"unresolved custom op: ([^\s]+)", text):
         op = custom[1].rstrip(".")
-        fallback = f"needs the custom operator {op}, which {runtime} does not have; convert the model without it"
-        return OTHER_ACCELERATORS.get(op, fallback)
+        if accelerator := by_operators([op]):
+            return accelerator.refusal
+        unknown = f"needs the custom operator {op}, which {runtime} does not have; convert the model without it"
+        return UNSUPPORTED.get(op, unknown)
     if builtin := re.search(r"builtin opcode '(\w+)' version '(\d+)'", text):
         op, version = builtin.groups()
         return f"needs {op} version {version}, which {runtime} does not have; update it, or convert the model for it"

@@ -17,9 +17,9 @@ import numpy as np
 from inferd.config import settings
 from inferd.errors import EngineError
 from inferd.records import Array, EngineInfo
-from inferd.runtime.delegates import EDGETPU, delegation, load_delegate
+from inferd.runtime.delegates import delegation, load_delegate
 from inferd.runtime.delegation import DELEGATE, PlanNode, count_delegated
-from inferd.runtime.error_text import CPU, EDGETPU_OP, invoke_refusal, loading
+from inferd.runtime.error_text import CPU, invoke_refusal, loading
 from inferd.runtime.library import PREFERRED, find_runtime
 from inferd.runtime.model_file import open_model
 from inferd.runtime.tensors import Lend, check_numbers, closed, lend, lender, quantized, spec_of
@@ -146,7 +146,7 @@ class LiteRt:
 
     def _load(self) -> Any:  # Any: the runtimes ship no types
         path = f"/proc/self/fd/{self._file.fileno()}"
-        with loading(self._name, self._runtime.title, self._delegation.accelerator if self._delegation else ""):
+        with loading(self._name, self._runtime.title, self._delegation.name if self._delegation else ""):
             interpreter = self._runtime.interpreter(
                 model_path=path, num_threads=self._threads, experimental_delegates=self._delegates
             )
@@ -177,15 +177,17 @@ class LiteRt:
         return took_ms
 
     def _what_runs_it(self, plan: Sequence[PlanNode]) -> str:
-        """Return "cpu", or what the delegate drives: an Edge TPU takes only operators that were compiled for it."""
+        """Return "cpu", or what the delegate drives: an accelerator takes only operators that were compiled for it."""
         if self._delegation is None:
             return CPU
-        named = self._delegation.accelerator
-        return CPU if named == EDGETPU and plan and all(node.name != EDGETPU_OP for node in plan) else named
+        known = self._delegation.accelerator
+        not_compiled = known is not None and plan and all(node.name != known.custom_op for node in plan)
+        return CPU if not_compiled else self._delegation.name
 
     def _warning(self, delegated: int | None) -> str:
-        if self._delegation is not None and self._accelerator == CPU:
-            return "it holds no Edge TPU operator and runs on the CPU; compile it with edgetpu_compiler"
+        known = self._delegation.accelerator if self._delegation else None
+        if known is not None and self._accelerator == CPU:
+            return f"it holds no {known.title} operator and runs on the CPU; compile it with {known.compiler}"
         if delegated:
             return ""
         if self._delegation is not None and delegated == 0:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -53,19 +53,23 @@ class MeasuringChild:
         return {"why": f"the process that tried it {ended.sentence}" if ended else "it did not answer in time"}
 
 
-def time_engines(seconds: float, edgetpu: str) -> list[EngineTiming]:
+def time_engines(seconds: float, not_timed: Mapping[str, str]) -> list[EngineTiming]:
     """Return how the digits model runs alone, with one thread and with all cores.
 
     Args:
         seconds: for each.
-        edgetpu: why it is not run on an Edge TPU.
+        not_timed: accelerators, and why it is not run on each.
     """
     cores = available_cores()
     timed = [_time("cpu, 1 thread", "", 1, seconds)]
     if cores > 1:
         timed.append(_time(f"cpu, {cores} threads", "", cores, seconds))
     onnx = "no model for it comes with inferd; `inferd infer MODEL.onnx PICTURE` tries yours"
-    return [*timed, EngineTiming("edgetpu", why=edgetpu), EngineTiming("onnxruntime", why=onnx)]
+    return [
+        *timed,
+        *(EngineTiming(name, why=why) for name, why in not_timed.items()),
+        EngineTiming("onnxruntime", why=onnx),
+    ]
 
 
 def load_all(seconds: float, glance: Glance, clock: Clock) -> SustainedLoad:

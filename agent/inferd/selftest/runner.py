@@ -13,7 +13,7 @@ import msgspec
 
 from inferd import __version__
 from inferd.config import settings
-from inferd.doctor.checks.accelerator import LIBRARY, read_tpus
+from inferd.doctor.checks.accelerator import read_accelerators
 from inferd.doctor.readers.world import look_around
 from inferd.meters.device_meters import DeviceMeter
 from inferd.records import Unavailable
@@ -40,7 +40,7 @@ def examine_board(seconds: float, clock: Clock, environment: Mapping[str, str], 
         meter.tick()
         found = readings(meter)
         say("engines and delegates")
-        timed = time_engines(seconds * ENGINES_SHARE, why_no_edgetpu(clock, environment))
+        timed = time_engines(seconds * ENGINES_SHARE, why_not_timed(clock, environment))
         say(f"load on all cores, {seconds * LOAD_SHARE:.0f} s")
         heat = heated(meter, seconds * LOAD_SHARE, clock)
     finally:
@@ -104,14 +104,17 @@ def heated(meter: DeviceMeter, seconds: float, clock: Clock) -> SustainedLoad:
     )
 
 
-def why_no_edgetpu(clock: Clock, environment: Mapping[str, str]) -> str:
-    """Return why a model cannot be tried on an Edge TPU; "" where it can."""
-    facts = read_tpus(look_around(None, environment, clock, LOOK_S))
-    if not facts.tpus:
-        return "no Edge TPU is connected"
-    if not facts.loadable:
-        return f"there is an Edge TPU, but no {LIBRARY} for this machine; `inferd doctor` says more"
-    return "an Edge TPU is there; the digits model is not compiled for it, `inferd infer` tries one that is"
+def why_not_timed(clock: Clock, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return why the digits model is not timed on each kind of accelerator, by its name."""
+    reasons = {}
+    for one in read_accelerators(look_around(None, environment, clock, LOOK_S)):
+        why = f"the {one.title} is there; the digits model is not compiled for it, `inferd infer` tries one that is"
+        if not one.devices:
+            why = f"no {one.title} is connected"
+        elif not one.loadable:
+            why = f"the {one.title} is there, but no {one.accelerator.library} for this machine; run `inferd doctor`"
+        reasons[one.accelerator.name] = why
+    return reasons
 
 
 def wanted_here(output: Path | None, clock: Clock) -> Path:

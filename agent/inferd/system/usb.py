@@ -1,7 +1,7 @@
-"""USB devices as the kernel shows them: found by their ids, reset, and taken off their port's power for a moment.
+"""USB devices in sysfs: find them by id, reset them, switch the power of their port.
 
-Which of these works depends on rights: USBDEVFS_RESET needs write access to the device's node (a udev rule gives that),
-the others need root. What the kernel refuses is an OSError.
+USBDEVFS_RESET needs write access to the device node (a udev rule gives that); the other actions need root. What the
+kernel refuses is an OSError.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 USBDEVFS_RESET = 0x5514  # _IO('U', 20) of linux/usbdevice_fs.h
-SYS = Path("/sys")
-DEV = Path("/dev")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,27 +20,29 @@ class UsbDevice:
     """A device on the bus.
 
     Attributes:
-        port: where it is plugged in, as the kernel names it: "2-1", "1-1.4".
+        id: vendor and product, "18d1:9302".
+        port: its name in the kernel: "2-1", "1-1.4".
         folder: its folder below /sys/bus/usb/devices.
         node: its node below /dev/bus/usb.
+        speed_mbps: 0 if unknown; 1 for low speed (1.5).
     """
 
+    id: str
     port: str
     folder: Path
     node: Path
+    speed_mbps: int
 
 
-def find(ids: Collection[str], sys: Path = SYS, dev: Path = DEV) -> tuple[UsbDevice, ...]:
-    """Return the devices that have one of these ids ("18d1:9302"), in the order of their ports."""
+def find(ids: Collection[str], root: Path = Path("/")) -> tuple[UsbDevice, ...]:
+    """Return the devices that have one of these ids ("18d1:9302"), sorted by port. `root` is where /sys and /dev are."""
     found = []
-    for folder in sorted((sys / "bus/usb/devices").glob("[0-9]*-*")):
-        try:
-            vendor, product = (_line(folder / name) for name in ("idVendor", "idProduct"))
-            bus, number = (int(_line(folder / name)) for name in ("busnum", "devnum"))
-        except (OSError, ValueError):  # an interface, or a device that has just gone
-            continue
-        if f"{vendor}:{product}" in ids:
-            found.append(UsbDevice(folder.name, folder, dev / f"bus/usb/{bus:03d}/{number:03d}"))
+    for folder in sorted((root / "sys/bus/usb/devices").glob("[0-9]*-*")):
+        name = f"{_line(folder / 'idVendor')}:{_line(folder / 'idProduct')}"
+        bus, number = (_number(folder / field) for field in ("busnum", "devnum"))
+        if name in ids and bus and number:  # else an interface, or a device that was just unplugged
+            node = root / f"dev/bus/usb/{bus:03d}/{number:03d}"
+            found.append(UsbDevice(name, folder.name, folder, node, _number(folder / "speed")))
     return tuple(found)
 
 
@@ -60,7 +60,7 @@ def reset(device: UsbDevice) -> None:
 
 
 def reauthorize(device: UsbDevice) -> None:
-    """Take a device's permission to be on the bus and give it back: the kernel forgets and learns it again.
+    """Revoke a device's permission to be on the bus and grant it again, so that the kernel enumerates it anew.
 
     Raises:
         OSError: this user may not.
@@ -70,12 +70,12 @@ def reauthorize(device: UsbDevice) -> None:
 
 
 def power_cycle(device: UsbDevice, pause: Callable[[float], None], off_s: float = 2.0) -> None:
-    """Switch a device's port off and on again, where its hub can.
+    """Switch the power of a device's port off and on again, if its hub can.
 
     Args:
         device: what is plugged into the port.
         pause: waits so many seconds.
-        off_s: how long the port stays without power.
+        off_s: how long the port stays off.
 
     Raises:
         OSError: this user may not, or the kernel (before 6.0) or the hub has no such switch.
@@ -89,4 +89,12 @@ def power_cycle(device: UsbDevice, pause: Callable[[float], None], off_s: float 
 
 
 def _line(file: Path) -> str:
-    return file.read_text().strip()
+    try:
+        return file.read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _number(file: Path) -> int:
+    whole = _line(file).partition(".")[0]  # low speed is "1.5"
+    return int(whole) if whole.isdecimal() else 0

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import msgspec
 
 from inferd import ipc
+from inferd.accelerators.table import by_operators
 from inferd.config import settings
-from inferd.engine_choice import EDGETPU_OP, fitting_engine
+from inferd.engine_choice import fitting_engine
 from inferd.store.description.bundle import find_bundle
 from inferd.store.description.cpu_fallback import find_twin
 from inferd.store.description.describe import describe
@@ -40,7 +41,7 @@ def open_twin(path: Path, request: ipc.Examine, description: ModelDescription) -
         return None
     file = find_twin(path)
     if file is None:
-        if EDGETPU_OP in description.facts.custom_ops:
+        if by_operators(description.facts.custom_ops):
             return None
         return CpuFallback(description, _open(find_bundle(path).model))
     told = describe(file, request.overrides, None)

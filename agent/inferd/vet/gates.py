@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from inferd.engine_choice import EDGETPU_OP
+from inferd.accelerators.table import by_operators
 from inferd.errors import EngineError, InferdError, ModelError
 from inferd.pipeline import build_steps
 from inferd.store.description.bundle import find_bundle
@@ -133,7 +133,7 @@ class Gates(Behaviour):
 
     def _load_code(self) -> str:
         facts = self.subject.description.facts
-        if EDGETPU_OP in facts.custom_ops:
+        if by_operators(facts.custom_ops):
             return "wrong_accelerator"
         return "custom_op" if set(facts.custom_ops) - {"TFLite_Detection_PostProcess"} else "load_failed"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inferd.accelerators.edgetpu import EDGETPU
 from inferd.control.accelerators.fallback_rules import HEALTHY_S, LONGEST_PAUSE_S, AcceleratorStatus, fell, rose
 
 S = 1_000_000_000
@@ -23,7 +24,7 @@ def test_the_pause_has_an_upper_bound() -> None:
 
 
 def test_the_ladder_is_climbed_once() -> None:
-    steps = [after(number).step for number in range(1, 8)]
+    steps = [after(number).step(EDGETPU.recovery).name for number in range(1, 8)]
     assert steps == ["reopen", "reopen", "usb_reset", "port_power", "alert", "reopen", "reopen"]
 
 

@@ -21,7 +21,7 @@ from inferd.system.clock import CountingClock
 from inferd.system.processes.fork_server import ForkServer
 
 pytestmark = pytest.mark.slow
-CHILDREN = {"inferd-probe", "inferd-mend"}
+CHILDREN = {"inferd-probe", "inferd-recovery"}
 PATIENCE_S, CHILD_S = 30.0, 60.0
 
 
@@ -104,8 +104,8 @@ def test_each_rung_is_told_gentlest_first_and_the_last_is_an_alert(climbed: Ladd
 
 def test_what_the_steps_did_is_told_in_words(climbed: Ladder) -> None:
     assert [one.why for one in climbed.news if one.why.startswith(("usb_reset", "port_power"))] == [
-        "usb_reset: the stick at 2-1 was taken off the bus and put back",
-        "port_power: the port 2-1 was without power for a moment",
+        "usb_reset: took the stick at 2-1 off the bus and put it back",
+        "port_power: switched the port 2-1 off and on",
     ]
     assert ((climbed.port / "authorized").read_text(), (climbed.port / "port/disable").read_text()) == ("1", "0")
 
@@ -116,8 +116,8 @@ def test_a_step_that_the_kernel_refuses_is_told_and_the_next_one_is_climbed(ladd
     ladder.tpu.behave("absent")
     ladder.climb("wedged")
     (told,) = [one.why for one in ladder.news if one.why.startswith("usb_reset")]
-    assert "was reset: not done (No such file or directory)" in told
-    assert "taken off the bus and put back: not done (Is a directory)" in told
+    assert "could not do this: reset the stick at 2-1 (No such file or directory)" in told
+    assert "could not do this: took the stick at 2-1 off the bus and put it back (Is a directory)" in told
 
 
 def test_one_that_comes_back_on_a_rung_climbs_no_further(ladder: Ladder) -> None:

@@ -345,7 +345,7 @@ FAULTS: list[tuple[Callable[[Path], Board], Inject, str, str]] = [
     (pi4, wrong_libedgetpu, "accelerator.architecture", "sudo apt-get install libedgetpu1-std:arm64"),
     (pi4, no_libusb, "accelerator.libusb", "sudo apt-get install libusb-1.0-0"),
     (pi4, wrong_pair, "accelerator.pair", "built for tflite-runtime 2.14.0"),
-    (pi4, no_device, "accelerator.device", "plug the Coral in"),
+    (pi4, no_device, "accelerator.device", "plug the Edge TPU in"),
     (pi4, bare_device, "accelerator.firmware", "run one inference"),
     (pi4, closed_device, "accelerator.permission", "sudo inferd install"),
     (pi4, device_of_another_group, "accelerator.permission", "sudo usermod --append --groups plugdev inferd"),

@@ -1,6 +1,6 @@
 /* A delegate without an accelerator, to try what inferd does when one is absent, refuses, fails, hangs or crashes.
  *
- * It takes the nodes named "edgetpu-custom-op" and fills their outputs with MARK in the first byte and zeros after it.
+ * It takes the nodes named CLAIMED (-DCLAIMED=... for another accelerator) and fills their outputs with MARK in the first byte and zeros after it.
  * What it does is written in the file that the option "mode_file", or else $FAKE_DELEGATE_MODE_FILE, names; the file is
  * read again at each step, so that a test can take the accelerator away and give it back:
  *
@@ -22,7 +22,9 @@
 #include <unistd.h>
 
 #define MARK 200
+#ifndef CLAIMED
 #define CLAIMED "edgetpu-custom-op"
+#endif
 #define MAX_NODES 256
 #define ALLOW_DYNAMIC_TENSORS 1
 

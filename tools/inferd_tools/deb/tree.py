@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from inferd.accelerators.table import udev_rules
 from inferd.install import layout
 from inferd.install.environment import lay_out, packages_of
 from inferd_tools.deb.releases import Release, wheel_platforms
@@ -53,7 +54,8 @@ def system_files(stage: Path, release: Release) -> None:
     _place(stage, SYSTEMD / layout.UNIT, f"{unit_dir}/{layout.UNIT}")
     if release.systemd >= layout.NEW_WORDS:
         _place(stage, SYSTEMD / "dropins/10-systemd-254.conf", f"{unit_dir}/{layout.UNIT}.d/10-systemd-254.conf")
-    _place(stage, SYSTEMD / "70-inferd-coral.rules", f"{release.lib}/udev/rules.d/70-inferd-coral.rules")
+    for rules in udev_rules():
+        _place(stage, SYSTEMD / rules, f"{release.lib}/udev/rules.d/{rules}")
     _place(stage, SYSTEMD / "inferd.sysusers", "usr/lib/sysusers.d/inferd.conf")
     _place(stage, SYSTEMD / "inferd.tmpfiles", "usr/lib/tmpfiles.d/inferd.conf")
     _write(stage / "usr/share/inferd/inferd.toml", layout.starting_config().encode())

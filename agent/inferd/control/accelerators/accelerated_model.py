@@ -1,7 +1,4 @@
-"""A model that is meant for an accelerator: what serves of it and its CPU twin, and what is done when one fails.
-
-Control's side. The rules are in `fallback_rules.py`; here are the children that ask the accelerator and mend it.
-"""
+"""A model for an accelerator: whether it or its CPU version serves, and the children that probe and recover its device."""
 
 from __future__ import annotations
 
@@ -9,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from inferd import ipc
+from inferd.accelerators.accelerator import RecoveryStep
+from inferd.accelerators.table import by_delegate, recovery_of
 from inferd.config import settings
 from inferd.control.accelerators.fallback_rules import AcceleratorStatus, fell, rose
 from inferd.control.processes.vet_job import WRONG_PAIR, Accepted
@@ -20,28 +19,30 @@ from inferd.system.processes.fork_server import Child, ForkServer
 from inferd.system.processes.process import Limits
 from inferd.vet.cpu_fallback import on_cpu
 
-# A warm model took 1.5 to 4 times its file on what we tried (packed weights, tensors); the rest stays for everybody else.
+# A warm model took 1.5 to 4 times its file on what we tried (packed weights, tensors); the rest stays for other processes.
 WARM_FACTOR = 4
 SPARE_BYTES = 64 << 20
 PROBE_LIMITS = Limits(nice=10, oom_score_adj=800)  # unlike a vet child: libusb needs its sockets
+ToChild = ipc.RecoverAccelerator | ipc.Probe
+FromChild = ipc.RecoveryDone | ipc.Probed
 
 
 @dataclass(slots=True)
 class PendingChild:
-    """A child that was asked something, and when it has taken too long."""
+    """A child that owes an answer, and its deadline."""
 
     child: Child
-    channel: Channel[ipc.UsbRecovered | ipc.Probed, ipc.RecoverUsb | ipc.Probe]
-    due_ns: int
+    channel: Channel[FromChild, ToChild]
+    deadline_ns: int
 
-    def answer(self, now_ns: int) -> ipc.UsbRecovered | ipc.Probed | str | None:
-        """Return what it said, or in words how it ended without saying it; None while it is at work."""
+    def answer(self, now_ns: int) -> FromChild | str | None:
+        """Return its answer, or a sentence on how it ended without one; None while it runs."""
         if not self.child.wait_gone(0):
-            if now_ns <= self.due_ns:
+            if now_ns <= self.deadline_ns:
                 return None
             self.child.kill()
             self.close()
-            return "it did not answer in the time it has, and the process that asked it was killed"
+            return "it did not answer in time, and the process that asked it was killed"
         try:
             received = self.channel.receive(0)
         except WorkerError:
@@ -52,112 +53,125 @@ class PendingChild:
         return received[0]
 
     def close(self) -> None:
-        """Let go of the child."""
+        """Release the child."""
         self.channel.close()
         self.child.close()
 
 
 @dataclass(slots=True)
-class Accelerated:
-    """One engine key whose model is meant for an accelerator. Owned by control's main thread.
+class AcceleratedModel:
+    """One engine key whose model is for an accelerator. Owned by control's main thread.
 
     Attributes:
-        accepted: what the vet child accepted: the model, and its twin where it has one.
-        asked: the engine as the configuration has it.
-        standing: whether the accelerator serves.
-        known: whether the accelerator was asked about this model, or answered for too long.
-        probe: the child that asks the accelerator.
-        mending: the child that tries to bring it back.
-        started_ns: when it was first asked for.
-        worker_fell: whether the worker serves the twin, so that another worker takes the accelerator when it is back.
+        accepted: what the vet child accepted: the model, and its CPU version if it has one.
+        configured: the engine as configured.
+        status: whether the accelerator serves.
+        known: whether the accelerator was probed with this model, or took too long to answer.
+        probe: the child that probes the accelerator.
+        recovery: the child that runs a recovery step.
+        started_ns: when the first probe was due.
+        worker_on_cpu: whether the worker serves the CPU version, so that a new worker takes the accelerator over.
     """
 
     accepted: Accepted
-    asked: settings.EngineConfig
-    standing: AcceleratorStatus = field(default_factory=AcceleratorStatus)
+    configured: settings.EngineConfig
+    status: AcceleratorStatus = field(default_factory=AcceleratorStatus)
     known: bool = False
     probe: PendingChild | None = None
-    mending: PendingChild | None = None
+    recovery: PendingChild | None = None
     started_ns: int = 0
-    worker_fell: bool = False
-    _mended_attempt: int = 0
+    worker_on_cpu: bool = False
+    _recovered_attempt: int = 0
+
+    @property
+    def engine(self) -> settings.EngineConfig:
+        """The engine that runs the model on its accelerator."""
+        return fitting_engine(self.accepted.description, self.configured)
+
+    @property
+    def ladder(self) -> tuple[RecoveryStep, ...]:
+        """The recovery steps of its accelerator."""
+        return recovery_of(self.engine.delegate)
+
+    @property
+    def step(self) -> RecoveryStep:
+        """What to do before the next attempt."""
+        return self.status.step(self.ladder)
+
+    @property
+    def has_fallback(self) -> bool:
+        """Whether there is a CPU version."""
+        return self.accepted.twin is not None
 
     @property
     def can_serve(self) -> bool:
-        """Whether there is something to offer: the model, or where the accelerator fails its twin."""
-        return self.known and (not self.standing.down or self.accepted.twin is not None)
+        """Whether there is something to offer: the model, or its CPU version if the accelerator failed."""
+        return self.known and (not self.status.down or self.has_fallback)
 
     def offer(self, key: str) -> tuple[ipc.Offer, list[int]]:
-        """Return the offer of what is to serve, and the descriptors that go with it."""
-        accepted, twin = self.accepted, self.accepted.twin
-        self.worker_fell = self.standing.down
-        if self.standing.down:
-            assert twin is not None  # noqa: S101 - see `can_serve`
-            return ipc.Offer(key, twin, on_cpu(self.asked), degraded=self.standing.why), _fds(accepted.twin_fd)
-        engine = fitting_engine(accepted.description, self.asked)
-        if twin is None or available_bytes() < WARM_FACTOR * twin.facts.size_bytes + SPARE_BYTES:
-            return ipc.Offer(key, accepted.description, engine), _fds(accepted.blob_fd)
-        warm = ipc.FallbackOffer(twin, on_cpu(self.asked))
-        return ipc.Offer(key, accepted.description, engine, warm), _fds(accepted.blob_fd, accepted.twin_fd)
+        """Return the offer of what is to serve, and its file descriptors."""
+        accepted, fallback = self.accepted, self.accepted.twin
+        self.worker_on_cpu = self.status.down
+        if self.status.down:
+            assert fallback is not None  # noqa: S101 - see `can_serve`
+            return ipc.Offer(key, fallback, on_cpu(self.configured), degraded=self.status.why), _fds(accepted.twin_fd)
+        if fallback is None or available_bytes() < WARM_FACTOR * fallback.facts.size_bytes + SPARE_BYTES:
+            return ipc.Offer(key, accepted.description, self.engine), _fds(accepted.blob_fd)
+        warm = ipc.FallbackOffer(fallback, on_cpu(self.configured))
+        return ipc.Offer(key, accepted.description, self.engine, warm), _fds(accepted.blob_fd, accepted.twin_fd)
 
     def fall(self, why: str, now_ns: int) -> None:
-        """Take it that the accelerator failed."""
-        self.standing, self.known = fell(self.standing, why, now_ns), True
+        """Record that the accelerator failed."""
+        self.status, self.known = fell(self.status, why, now_ns), True
 
     def rise(self, now_ns: int) -> None:
-        """Take it that the accelerator takes the model."""
-        self.standing, self.known = rose(self.standing, now_ns), True
+        """Record that the accelerator runs the model."""
+        self.status, self.known = rose(self.status, now_ns), True
 
-    def ask(self, seed: ForkServer, due_ns: int) -> None:
+    def start_probe(self, fork_server: ForkServer, deadline_ns: int) -> None:
         """Have a child try the model on the accelerator.
 
         Raises:
-            WorkerError: the seed is gone.
+            WorkerError: the fork server is gone.
         """
-        engine = fitting_engine(self.accepted.description, self.asked)
-        message = ipc.Probe(self.accepted.description.ref.name, engine)
-        self.probe = _fork(
-            seed,
-            "inferd.worker.children.accelerator_probe:main",
-            "inferd-probe",
-            message,
-            _fds(self.accepted.blob_fd),
-            due_ns,
-        )
+        request = ipc.Probe(self.accepted.description.ref.name, self.engine)
+        fds = _fds(self.accepted.blob_fd)
+        entry = "inferd.worker.children.accelerator_probe:main"
+        self.probe = _fork(fork_server, entry, "inferd-probe", request, fds, deadline_ns)
 
-    def begin_step(self, seed: ForkServer, due_ns: int, root: Path) -> bool:
-        """Begin what comes before the next attempt; return whether there is such a step that was not done yet.
+    def start_recovery(self, fork_server: ForkServer, deadline_ns: int, root: Path) -> bool:
+        """Have a child run the recovery step before the next attempt; return False if there is none, or it was run.
 
         Args:
-            seed: forks the child.
-            due_ns: when it has taken too long.
+            fork_server: forks the child.
+            deadline_ns: when the child is killed.
             root: where /sys and /dev are.
 
         Raises:
-            WorkerError: the seed is gone.
+            WorkerError: the fork server is gone.
         """
-        step = self.standing.step
-        if step not in ("usb_reset", "port_power") or self._mended_attempt == self.standing.attempts:
+        accelerator = by_delegate(self.engine.delegate)
+        if accelerator is None or self.step.act is None or self._recovered_attempt == self.status.attempts:
             return False
-        self._mended_attempt = self.standing.attempts
-        self.mending = _fork(
-            seed, "inferd.worker.children.usb_recovery:main", "inferd-mend", ipc.RecoverUsb(step, str(root)), [], due_ns
-        )
+        self._recovered_attempt = self.status.attempts
+        request = ipc.RecoverAccelerator(accelerator.name, self.step.name, str(root))
+        entry = "inferd.worker.children.accelerator_recovery:main"
+        self.recovery = _fork(fork_server, entry, "inferd-recovery", request, [], deadline_ns)
         return True
 
-    def lose_children(self) -> None:
-        """Take it that the children are gone, because their seed is."""
-        for asked in (self.probe, self.mending):
-            if asked is not None:
-                asked.close()
-        self.probe = self.mending = None
+    def forget_children(self) -> None:
+        """Record that the children ended with their fork server."""
+        for pending in (self.probe, self.recovery):
+            if pending is not None:
+                pending.close()
+        self.probe = self.recovery = None
 
     def close(self) -> None:
         """End the children."""
-        for asked in (self.probe, self.mending):
-            if asked is not None:
-                asked.child.kill()
-        self.lose_children()
+        for pending in (self.probe, self.recovery):
+            if pending is not None:
+                pending.child.kill()
+        self.forget_children()
 
 
 def _fds(*fds: int | None) -> list[int]:
@@ -165,14 +179,13 @@ def _fds(*fds: int | None) -> list[int]:
 
 
 def _fork(
-    seed: ForkServer, entry: str, name: str, message: ipc.RecoverUsb | ipc.Probe, fds: list[int], due_ns: int
+    fork_server: ForkServer, entry: str, name: str, request: ToChild, fds: list[int], deadline_ns: int
 ) -> PendingChild:
     ours, theirs = channel_pair()
-    channel: Channel[ipc.UsbRecovered | ipc.Probed, ipc.RecoverUsb | ipc.Probe]
-    channel = Channel(ours, ipc.UsbRecovered | ipc.Probed)  # type: ignore[arg-type]  # a union is no class
+    channel: Channel[FromChild, ToChild] = Channel(ours, FromChild)  # type: ignore[arg-type]  # a union is no class
     try:
-        child = seed.fork(entry, name, [theirs.fileno()], PROBE_LIMITS)
+        child = fork_server.fork(entry, name, [theirs.fileno()], PROBE_LIMITS)
     finally:
         theirs.close()
-    channel.send(message, fds)
-    return PendingChild(child, channel, due_ns)
+    channel.send(request, fds)
+    return PendingChild(child, channel, deadline_ns)

@@ -1,16 +1,16 @@
-"""How it stands with the accelerator of one engine key: when to fall back, when to try again, and what to try. Pure."""
+"""When to fall back from an accelerator to the CPU, when to try it again, and with which recovery step. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+
+from inferd.accelerators.accelerator import RecoveryStep
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 300.0
 HEALTHY_S = 600.0  # an accelerator that served so long is tried again at once when it fails
-Step = Literal["reopen", "usb_reset", "port_power", "alert"]
-# What is done before an attempt, gentlest first; after the last one all attempts are plain again.
-LADDER: tuple[Step, ...] = ("reopen", "reopen", "usb_reset", "port_power", "alert")
+REOPEN = RecoveryStep("reopen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,10 @@ class AcceleratorStatus:
         """Whether it is time to try again."""
         return self.down and now_ns >= self.retry_ns
 
-    @property
-    def step(self) -> Step:
-        """What to do before the next attempt."""
+    def step(self, ladder: Sequence[RecoveryStep]) -> RecoveryStep:
+        """Return what to do before the next attempt; after the last step of the ladder, attempts are plain again."""
         index = self.attempts - 1
-        return LADDER[index] if 0 <= index < len(LADDER) else "reopen"
+        return ladder[index] if 0 <= index < len(ladder) else REOPEN
 
 
 def fell(before: AcceleratorStatus, why: str, now_ns: int) -> AcceleratorStatus:

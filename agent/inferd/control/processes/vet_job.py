@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 
 from inferd import ipc
+from inferd.accelerators.table import by_file
 from inferd.config.telemetry import MetricsConfig
 from inferd.errors import ModelRefused, WorkerError
 from inferd.meters.power.estimate import find_coefficients
@@ -39,7 +40,6 @@ ENVIRONMENT = {
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
 }
 RUNTIMES = ("ai-edge-litert", "tflite-runtime", "onnxruntime", "pymicro-features")  # the last prepares what models hear
-EDGETPU_FILE = "_edgetpu."
 WRONG_PAIR = "a delegate that was built for another runtime does that; docs/accelerators.md names pairs that work"
 KILLED = "killed"  # the code where a vet child's death may be somebody else's doing
 LOAD_S = 120.0  # what a person at a terminal lets a model take, unless told otherwise
@@ -202,7 +202,7 @@ class VetJob:
             return "it took more processor time than it may; see vet_deadline_s under [models]", "hang"
         if ended.signal == signal.SIGKILL:
             return "the process that tried it was killed by SIGKILL: for want of memory, or by somebody", KILLED
-        asked = self._request.engine.delegate or EDGETPU_FILE in self._request.path
+        asked = self._request.engine.delegate or by_file(self._request.path)
         hint = f"; {WRONG_PAIR}" if asked else ""
         return f"it cannot be loaded safely: the process that tried it {ended.sentence}{hint}", "crash"
 

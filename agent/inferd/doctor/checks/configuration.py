@@ -8,18 +8,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from inferd.accelerators.accelerator import Accelerator
+from inferd.accelerators.table import by_operators, cpu_stem
 from inferd.config import settings
 from inferd.doctor.check import Check, Problem
-from inferd.doctor.readers.requirements import EDGETPU_FILE, needs_edgetpu
 from inferd.doctor.readers.world import World
 from inferd.errors import ConfigError, InferdError, ModelError
 from inferd.records import Unavailable
 from inferd.store.description.bundle import find_bundle
+from inferd.store.description.cpu_fallback import find_twin
 from inferd.store.description.describe import describe
 
 LABEL_COUNT = re.compile(r"has [\d,]+ labels for ")
 MISSPELT = re.compile(r"\[?(?P<table>[^\]]*?)\]? has no key '(?P<key>.+)'; did you mean '(?P<meant>.+)'\?")
-MODEL_SUFFIX = ".tflite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +40,17 @@ class ModelFacts:
         path: as configured.
         error: why it cannot be described.
         missing: what nobody says of it.
-        for_edgetpu: whether it is compiled for the Edge TPU.
-        twin: the name of its CPU twin, and whether it is there.
+        compiled_for: the accelerator that it is compiled for; None for the CPU.
+        has_fallback: whether its CPU version is there.
+        fallback: the file name that the CPU version is to have beside it; "" if only the manifest can name it.
     """
 
     path: str
     error: InferdError | None = None
     missing: tuple[str, ...] = ()
-    for_edgetpu: bool = False
-    twin: str = ""
-    has_twin: bool = False
+    compiled_for: Accelerator | None = None
+    has_fallback: bool = False
+    fallback: str = ""
 
 
 def read_config(world: World) -> ConfigFacts:
@@ -108,12 +110,16 @@ def judge_told(facts: tuple[ModelFacts, ...]) -> Iterator[Problem]:
             yield Problem(fact, one.path, remedy or f"inferd models show {one.path}")
 
 
-def judge_twins(facts: tuple[ModelFacts, ...]) -> Iterator[Problem]:
-    """Yield a fault for each Edge TPU model without its CPU twin."""
+def judge_fallbacks(facts: tuple[ModelFacts, ...]) -> Iterator[Problem]:
+    """Yield a warning for each model that is compiled for an accelerator and has no CPU version."""
     for one in facts:
-        if one.for_edgetpu and not one.has_twin:
-            mend = f"copy the model that edgetpu_compiler was given to {one.twin}"
-            yield Problem("an Edge TPU model has no CPU twin beside it", one.path, mend, "warning")
+        if one.compiled_for and not one.has_fallback:
+            what = f"a model for the {one.compiled_for.title} has no CPU version beside it"
+            original = f"copy the model that {one.compiled_for.compiler} was given"
+            in_manifest = (
+                f'{original} beside it as cpu.tflite, and write twin = "cpu.tflite" under [model] of its manifest'
+            )
+            yield Problem(what, one.path, f"{original} to {one.fallback}" if one.fallback else in_manifest, "warning")
 
 
 def _is_open(path: Path) -> bool:
@@ -138,15 +144,13 @@ def _model_facts(world: World, pipeline: settings.Pipeline) -> ModelFacts:
     except (ModelError, OSError) as exc:
         error = exc if isinstance(exc, InferdError) else ModelError(path.name, exc.strerror or str(exc))
         return ModelFacts(pipeline.model, error)
-    compiled = "edgetpu-custom-op" in described.facts.custom_ops
-    ending = EDGETPU_FILE if model.name.endswith(EDGETPU_FILE) else MODEL_SUFFIX
-    twin = model.with_name(model.name.removesuffix(ending) + MODEL_SUFFIX)
+    plain = cpu_stem(model.stem)
     return ModelFacts(
         path=pipeline.model,
         missing=described.missing,
-        for_edgetpu=compiled or needs_edgetpu(pipeline),
-        twin=twin.name,
-        has_twin=twin != model and twin.is_file(),
+        compiled_for=by_operators(described.facts.custom_ops),
+        has_fallback=find_twin(path) is not None,
+        fallback=f"{plain}{model.suffix}" if plain != model.stem else "",
     )
 
 
@@ -188,9 +192,9 @@ CHECKS = (
     ),
     Check(
         "models.twin",
-        "whether each model for the Edge TPU has its CPU twin beside it",
-        "without the twin the pipeline stands still when the Edge TPU is lost, and the model cannot be vetted",
-        judge_twins,
+        "whether each model that is compiled for an accelerator has its CPU version beside it",
+        "without it the pipeline stops when the accelerator is lost, and the model cannot be vetted",
+        judge_fallbacks,
         (read_models,),
     ),
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from inferd.doctor.check import Check, Problem
 from inferd.doctor.readers.probe_client import ProbeStep, ProbeSteps, ask
-from inferd.doctor.readers.requirements import needs_edgetpu
+from inferd.doctor.readers.requirements import accelerator_of
 from inferd.doctor.readers.world import Python, World
 from inferd.records import Unavailable
 
@@ -55,7 +55,7 @@ class Packages:
 
 def read_runtime(world: World) -> RuntimeFacts | Unavailable:
     """Try the runtime on our own small model, then on every configured one."""
-    wanted = [one for one in world.pipelines if one.engine.kind == "litert" and not needs_edgetpu(one)]
+    wanted = [one for one in world.pipelines if one.engine.kind == "litert" and not accelerator_of(one)]
     models = [str(world.at(pipeline.model)) for pipeline in wanted]
     files = [path if path.endswith(".tflite") else f"{path}/model.tflite" for path in dict.fromkeys(models)]
     steps = ask(world, "runtime", str(world.model), *(path for path in files if os.access(path, os.R_OK)))

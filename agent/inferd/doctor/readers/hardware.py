@@ -10,34 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from inferd.accelerators.devices import USB3_MBPS
 from inferd.doctor.readers.world import User, World
 
-USB_CORAL_READY = ("18d1", "9302")  # Google: its firmware is loaded
-USB_CORAL_BARE = ("1a6e", "089a")  # Global Unichip: as it comes out of a power-up
-PCI_CORAL = ("0x1ac1", "0x089a")
-USB3_MBPS = 5000
 # What bcm2835-unicam (Pi 0 to 4) and rp1-cfe (Pi 5) were given as sensors: i2c device names of the kernel's drivers.
 SENSORS = re.compile(r"(imx(219|258|283|290|296|327|378|415|462|477|500|519|708)|ov(5647|64a40|7251|9281|9782))\b")
 OURS = "inferd"
-
-
-@dataclass(frozen=True, slots=True)
-class Tpu:
-    """An Edge TPU.
-
-    Attributes:
-        kind: "usb" or "pci".
-        place: its name in sysfs, such as "2-1".
-        node: the device file; "" where the driver made none.
-        ready: whether its firmware is loaded (PCIe: always).
-        speed_mbps: of its USB port; 0 for PCIe.
-    """
-
-    kind: str
-    place: str
-    node: str
-    ready: bool = True
-    speed_mbps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +29,6 @@ class Holder:
     def ours(self) -> bool:
         """Whether it is one of inferd's own."""
         return self.name.startswith(OURS)
-
-
-def find_tpus(world: World) -> tuple[Tpu, ...]:
-    """Return the Edge TPUs that the kernel sees."""
-    return (*_usb_tpus(world), *_pci_tpus(world))
 
 
 def has_usb3(world: World) -> bool:
@@ -118,21 +91,6 @@ def process_name(process: Path) -> str:
         arguments = []
     ours = any(Path(os.fsdecode(one)).name in (OURS, "inferd.cli") or one.startswith(b"inferd.") for one in arguments)
     return OURS if ours else _text(process / "comm")
-
-
-def _usb_tpus(world: World) -> Iterator[Tpu]:
-    for device in sorted(world.at("/sys/bus/usb/devices").glob("*")):
-        ids = (_text(device / "idVendor"), _text(device / "idProduct"))
-        if ids in (USB_CORAL_READY, USB_CORAL_BARE):
-            node = f"/dev/bus/usb/{_number(_text(device / 'busnum')):03d}/{_number(_text(device / 'devnum')):03d}"
-            yield Tpu("usb", device.name, node, ids == USB_CORAL_READY, _number(_text(device / "speed")))
-
-
-def _pci_tpus(world: World) -> Iterator[Tpu]:
-    nodes = sorted(node.name for node in world.at("/dev").glob("apex_*"))
-    for device in sorted(world.at("/sys/bus/pci/devices").glob("*")):
-        if (_text(device / "vendor"), _text(device / "device")) == PCI_CORAL:
-            yield Tpu("pci", device.name, f"/dev/{nodes.pop(0)}" if nodes else "")
 
 
 def _is_usb_camera(node: Path) -> bool:

@@ -1,6 +1,6 @@
 """The child that imports and loads native code for the doctor: it may crash or hang, and that is an answer too.
 
-`python -m inferd.doctor.readers.probe_child runtime MODEL [MODEL ...]`, `... opencv` or `... edgetpu LIBRARY` writes a JSON
+`python -m inferd.doctor.readers.probe_child runtime MODEL [MODEL ...]`, `... opencv` or `... ACCELERATOR LIBRARY` writes JSON
 line before and after each step, at once, so that the last line tells where it died.
 """
 
@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 
+from inferd.accelerators.accelerator import Accelerator
+from inferd.accelerators.table import ACCELERATORS
 from inferd.config.settings import EngineConfig
-from inferd.runtime import edgetpu
 from inferd.system.clock import SystemClock
 
 GOES_ON = ("numpy", "model:")  # a runtime may be missing as well, and one bad model says nothing of the next
@@ -23,7 +24,12 @@ Step = Callable[[], dict[str, object]]
 def main(arguments: Sequence[str]) -> int:
     """Take the steps of one subject; return 0 when all went well, 1 after the first that failed."""
     subject, *rest = arguments
-    steps = {"runtime": runtime_steps, "opencv": opencv_steps, "edgetpu": edgetpu_steps}[subject](rest)
+    subjects: dict[str, Callable[[Sequence[str]], list[tuple[str, Step]]]] = {
+        "runtime": runtime_steps,
+        "opencv": opencv_steps,
+        **{one.name: partial(accelerator_steps, one) for one in ACCELERATORS},
+    }
+    steps = subjects[subject](rest)
     return int(not all(taken(name, step) for name, step in steps))
 
 
@@ -61,9 +67,9 @@ def opencv_steps(_: Sequence[str]) -> list[tuple[str, Step]]:
     return [("opencv", partial(version_of, "cv2"))]
 
 
-def edgetpu_steps(paths: Sequence[str]) -> list[tuple[str, Step]]:
-    """Return the steps that load an Edge TPU library and ask it for its devices."""
-    return [("library", partial(library, paths[0])), ("devices", partial(devices, paths[0]))]
+def accelerator_steps(accelerator: Accelerator, paths: Sequence[str]) -> list[tuple[str, Step]]:
+    """Return the steps that load an accelerator's library and list its devices."""
+    return [("library", partial(library, accelerator, paths[0])), ("devices", partial(devices, accelerator, paths[0]))]
 
 
 def version_of(module: str) -> dict[str, object]:
@@ -97,14 +103,14 @@ def load(model: str) -> dict[str, object]:
         engine.close()
 
 
-def library(path: str) -> dict[str, object]:
-    """Load a library and ask for its version."""
-    return {"version": edgetpu.version(path)}
+def library(accelerator: Accelerator, path: str) -> dict[str, object]:
+    """Load a library and read its version."""
+    return {"version": accelerator.version(path)}
 
 
-def devices(path: str) -> dict[str, object]:
-    """Count the Edge TPUs that a library sees."""
-    return {"devices": len(edgetpu.list_devices(path))}
+def devices(accelerator: Accelerator, path: str) -> dict[str, object]:
+    """Count the devices that a library lists."""
+    return {"devices": len(accelerator.list_devices(path))}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the configuration asks of the device: the one place that knows which keys mean a camera, a port, a TPU, TLS.
+"""What the configuration asks of the device: the one place that knows which keys mean a camera, a port, an accelerator, TLS.
 
 Keys are looked up by name, so that a key which a later version of `config/settings.py` brings is understood where it
 exists, and asks for nothing where it does not.
@@ -6,22 +6,19 @@ exists, and asks for nothing where it does not.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
 
+from inferd.accelerators.accelerator import Accelerator
+from inferd.accelerators.table import by_delegate, by_file
 from inferd.config import settings
 
 FILE_KINDS = ("images", "video", "npz", "wav", "lines")
 NO_PICTURES = ("npz", "wav", "iio", "lines")
 SOUND_FORMATS = ("s16", "s32", "f32")
 PRESETS = {"rpicam": "rpicam-vid", "ffmpeg": "ffmpeg", "arecord": "arecord"}
-EDGETPU_FILE = "_edgetpu.tflite"
-EDGETPU_DELEGATE = re.compile(
-    r"edgetpu|(usb|pci)(:\d+)?|:\d+|.*libedgetpu\.so[.\d]*"
-)  # as engines understand `delegate`
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +72,9 @@ def ports(config: msgspec.Struct) -> tuple[Listening, ...]:
     return tuple(_ports(config))
 
 
-def needs_edgetpu(pipeline: settings.Pipeline) -> bool:
-    """Whether a pipeline is to run on an Edge TPU: its engine or its model's name says so."""
-    delegate = str(plain(pipeline.engine).get("delegate", ""))
-    return pipeline.model.endswith(EDGETPU_FILE) or bool(EDGETPU_DELEGATE.fullmatch(delegate))
+def accelerator_of(pipeline: settings.Pipeline) -> Accelerator | None:
+    """Return the accelerator that a pipeline is to run on, by its engine or its model's name; None for the CPU."""
+    return by_delegate(str(plain(pipeline.engine).get("delegate", ""))) or by_file(pipeline.model)
 
 
 def takes_pictures(pipeline: settings.Pipeline) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from inferd.accelerators.table import compiled_stems, cpu_stem
 from inferd.errors import ModelError
 from inferd.store.description.label_formats import LABEL_SUFFIXES
 
@@ -16,7 +17,6 @@ SUFFIX = ".tflite"
 SUFFIXES = (SUFFIX, ".onnx")
 MODEL = "model.tflite"  # in a folder of its own
 MODELS = (MODEL, "model.onnx")
-EDGETPU = "_edgetpu"  # what edgetpu_compiler puts behind the name of the model it was given
 VERSION = re.compile(r"v?\d+(\.\w+)*")
 FOLDER_MAX_ENTRIES = 1000  # of a drop folder; beyond that a plain labels.txt counts as nobody's
 VARIANT_MARK = "+"  # in the name of a file or folder, before the variant
@@ -101,9 +101,9 @@ def _in_folder(folder: Path) -> Path:
 
 
 def _bundle(model: Path) -> Bundle:
-    stems = [model.stem]
-    twin = model.with_name(f"{model.stem.removesuffix(EDGETPU)}{SUFFIX}")
-    stems.append(twin.stem if model.stem.endswith(EDGETPU) else f"{model.stem}{EDGETPU}")
+    plain = cpu_stem(model.stem)
+    twin = model.with_name(f"{plain}{SUFFIX}")
+    stems = [model.stem, *(one for one in (plain, *compiled_stems(plain)) if one != model.stem)]
     stems += [base for stem in stems if (base := base_of(stem)) not in stems]
     manifests = [one for stem in stems if (one := model.with_name(f"{stem}.toml")).exists()]
     labels = next(filter(None, (_labels(model, stem) for stem in stems)), ())
@@ -134,7 +134,7 @@ def _title(model: Path) -> tuple[str, str]:
 def _variant(model: Path) -> str:
     """Return which variant of a model it is, as file and folder names tell; "" for none."""
     if model.name not in MODELS:
-        return variant_of(model.stem.removesuffix(EDGETPU))
+        return variant_of(cpu_stem(model.stem))
     folder = model.parent.resolve()
     return variant_of(folder.parent.name if VERSION.fullmatch(folder.name) else folder.name)
 
@@ -146,7 +146,7 @@ def _is_alone(model: Path) -> bool:
     except OSError:  # a folder that may be entered but not listed
         return False
     names = [Path(entry.name) for entry in seen]
-    models = {name.stem.removesuffix(EDGETPU) for name in names if name.suffix in SUFFIXES}
+    models = {cpu_stem(name.stem) for name in names if name.suffix in SUFFIXES}
     return len(seen) <= FOLDER_MAX_ENTRIES and len(models) == 1
 
 

@@ -1,4 +1,4 @@
-"""Finds the CPU twin of a model that was compiled for an Edge TPU."""
+"""Finds the CPU version of a model that was compiled for an accelerator."""
 
 from __future__ import annotations
 

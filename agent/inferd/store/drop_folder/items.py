@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from inferd.store.description.bundle import EDGETPU, MODELS, SUFFIX, SUFFIXES, VERSION, base_of
+from inferd.accelerators.table import compiled_stems
+from inferd.store.description.bundle import MODELS, SUFFIX, SUFFIXES, VERSION, base_of
 from inferd.store.description.label_formats import LABEL_SUFFIXES
 from inferd.store.formats.bounded_file import MODEL_MAX_BYTES
 
@@ -124,8 +125,9 @@ def _lying_open(files: Mapping[str, FolderEntry]) -> list[Item]:
     here = {path: entry for path, entry in files.items() if "/" not in path}
     models = {path.rpartition(".")[0]: path for path in here if path.endswith(SUFFIXES)}
     for stem in [stem for stem, path in models.items() if path.endswith(SUFFIX)]:
-        if compiled := models.pop(f"{stem}{EDGETPU}", ""):
-            models[stem] = compiled  # the twin is found beside it, and serves where there is no Edge TPU
+        compiled = [models.pop(one) for one in compiled_stems(stem) if one in models]
+        if compiled:
+            models[stem] = compiled[0]  # the CPU version is found beside it, and serves without the accelerator
     belongs = {path: _owner(path, set(models)) for path in here if path.endswith((*SUFFIXES, *BESIDE))}
     return [
         Item(stem, path, tuple((one, here[one]) for one, owner in belongs.items() if owner in (stem, "")))
