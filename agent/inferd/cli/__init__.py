@@ -1,7 +1,8 @@
-"""The command line: a thin shell around what the other rooms do. Commands are imported only when they are called."""
+"""The command line: a thin shell around the other packages. It must never hold logic that a library caller would need."""
 
 from __future__ import annotations
 
+import difflib
 import sys
 from importlib import import_module
 
@@ -33,15 +34,32 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
-    """Finds a command by name and imports it only then, so that each starts as fast as it can."""
+class SuggestingGroup(click.Group):
+    """Names the nearest command when a command is unknown."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that `args` begins with; fail with the nearest name where there is none."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            known = self.list_commands(ctx)
+            near = difflib.get_close_matches(args[0], known, n=1)
+            ctx.fail(
+                f"there is no command {args[0]!r}; "
+                + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}")
+            )
+        return super().resolve_command(ctx, args)
+
+
+class Commands(SuggestingGroup):
+    """Imports each command when it is called, to keep start-up fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return all names, in the order in which one meets them."""
+        """Return all names, in the order of first use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """Return a command, None where there is no such."""
+        """Return a command, None if it is unknown."""
         if cmd_name not in COMMANDS:
             return None
         module, attribute = COMMANDS[cmd_name].split(":")
@@ -60,7 +78,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; what a person did wrong becomes a sentence and an exit code, never a traceback."""
+    """Run the command line; turn errors that the user can fix into one sentence and an exit code."""
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as exc:

@@ -28,13 +28,13 @@ TIMEOUT_S = 10.0
 )
 @broker_options
 def ask(device: str, verb: str, data: tuple[str, ...], output: Path | None, timeout: float, **broker: Any) -> None:
-    r"""Ask a DEVICE over its broker, and print its answer as JSON. With --seal-key-file what is asked is sealed.
+    """Ask a DEVICE over its broker, and print its answer as JSON. With --seal-key-file what is asked is sealed.
 
     \b
     inferd ask kitchen ping
     inferd ask kitchen interval interval_s=10
     inferd ask kitchen snapshot pipeline=cam --output cam.jpg
-    """
+    """  # noqa: D301 - \b is click's mark for lines that stay as they are
     mqtt, password = chosen(**broker)
     with RequestClient(mqtt, device, password, SystemClock()) as asker:
         told = asker.ask(verb, msgspec.json.encode(dict(map(_pair, data))), timeout)

@@ -24,14 +24,14 @@ MOST_BYTES = 256 << 20
 @click.option("--output", type=click.Path(path_type=Path), help="Write the picture here; else to PIPELINE.png.")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="The configuration that the agent runs with.")
 def snapshot(pipeline: str, output: Path | None, file: Path | None, *, draw: bool) -> None:
-    r"""Save the next frame of a PIPELINE of the agent that runs on this device, and print what was found in it.
+    """Save the next frame of a PIPELINE of the agent that runs on this device, and print what was found in it.
 
     Good for aiming a camera that has no screen. PIPELINE may be left out where there is only one.
 
     \b
     inferd snapshot --draw
     inferd snapshot door --output /tmp/door.png
-    """
+    """  # noqa: D301 - \b is click's mark for lines that stay as they are
     answer, fds = ask(_folder(file), ipc.AskFrame(pipeline, draw))
     if not isinstance(answer, ipc.SnapshotTaken) or not fds:
         raise WorkerError("snapshot", answer.why if isinstance(answer, ipc.SnapshotRefused) else "no picture came")

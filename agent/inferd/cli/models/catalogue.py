@@ -27,13 +27,13 @@ SHA256_DIGITS = 64
 @click.option("--into", type=click.Path(path_type=Path), help="The drop folder, if another than the configured one.")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="The configuration that the agent runs with.")
 def get(what: str, sha256: str, name: str, into: Path | None, file: Path | None) -> None:
-    r"""Fetch a model of the catalogue by its NAME, or any other by its https URL and SHA-256, into the drop folder.
+    """Fetch a model of the catalogue by its NAME, or any other by its https URL and SHA-256, into the drop folder.
 
     \b
     inferd models list --catalogue
     inferd models get faces
     inferd models get https://example.org/door.tflite --sha256 2f1b...
-    """
+    """  # noqa: D301 - \b is click's mark for lines that stay as they are
     folder = into or drop_folder(file)
     if "://" in what:
         target = _from_web(what, sha256.lower(), name, folder)

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from inferd import ipc
+from inferd.cli import SuggestingGroup
 from inferd.cli.models.agent_requests import ASKING
 from inferd.cli.models.catalogue import get, list_models
 from inferd.cli.quiet_child import quiet_seed
@@ -21,9 +22,9 @@ LABELS_SHOWN = 8
 OPS_A_LINE = 5
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def models() -> None:
-    """Look at models, fetch some, and tell a running agent what to do with them."""
+    """Inspect models, fetch them, and manage those of the running agent."""
 
 
 for command in ASKING:

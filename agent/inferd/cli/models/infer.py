@@ -82,7 +82,7 @@ def infer(
     closer: Path | None,
     **said: object,
 ) -> None:
-    r"""Run MODEL on pictures, folders of pictures, videos, sounds, readings or tensors, and print what it says.
+    """Run MODEL on pictures, folders of pictures, videos, sounds, readings or tensors, and print what it says.
 
     MODEL is a .tflite or .onnx file, a folder that holds one, or its name in the drop folder. What its manifest and
     metadata do not say can be said by options. The model is tried in a child process first; one that crashes it is
@@ -94,7 +94,7 @@ def infer(
     inferd infer --json --draw drawn/ ssd.tflite street.mp4
     inferd infer keywords.tflite yes.wav
     inferd infer --task raw --input-npz samples.npz autoencoder.tflite
-    """
+    """  # noqa: D301 - \b is click's mark for lines that stay as they are
     sources = [source_of(text) for text in inputs] + [settings.NpzSource(path=path) for path in input_npz]
     if not sources:
         raise click.UsageError(

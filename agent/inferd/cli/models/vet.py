@@ -46,14 +46,14 @@ def budget(_ctx: click.Context, _option: click.Parameter, said: tuple[str, ...])
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def vet(model: Path, against: Path | None, limits: BudgetSection | None, threads: int, *, as_json: bool) -> None:
-    r"""Try MODEL as the agent does before it lets it serve: integrity, loading, contract, behaviour, cost.
+    """Try MODEL as the agent does before it lets it serve: integrity, loading, contract, behaviour, cost.
 
     Ends with 0 where it is accepted, with 1 where it is refused.
 
     \b
     inferd vet new.tflite --against old.tflite
     inferd vet new/ --budget latency_p95_ms=20 --budget accuracy=0.95 --json
-    """
+    """  # noqa: D301 - \b is click's mark for lines that stay as they are
     request = ipc.Examine(
         str(model),
         settings.Overrides(),

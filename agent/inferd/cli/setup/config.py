@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from inferd.cli import SuggestingGroup
 from inferd.config.load import load
 from inferd.config.mqtt import SERVICE_CREDENTIALS
 from inferd.config.sample import sample as sample_text
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def config() -> None:
     """Write a sample configuration, or check one."""
 
