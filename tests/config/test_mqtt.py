@@ -38,7 +38,6 @@ def test_a_plain_path_stays_as_it_is(tmp_path: Path) -> None:
     [
         ('ca_file = "/ca.pem"', "without `tls = true`"),
         ('tls = true\ncert_file = "/c.pem"', "belong together"),
-        ("commit_s = 0.0", "more than 0"),
     ],
 )
 def test_what_does_not_go_together_is_named(tmp_path: Path, mqtt: str, why: str) -> None:

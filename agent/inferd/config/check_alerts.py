@@ -1,4 +1,4 @@
-"""What types cannot say of alerts."""
+"""Checks of alerts that types cannot express."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OF_A_PIPELINE = ("latency_p95_ms", "fps", "drop_pct", "result_age_s", "degraded"
 
 
 def wrong_alerts(alerts: Sequence[Alert], pipelines: Collection[str]) -> str:
-    """Return what is wrong with them; "" where nothing is."""
+    """Return the first fault, as a sentence without its end; "" if there is none."""
     names = [alert.name for alert in alerts]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -31,4 +31,4 @@ def _wrong(alert: Alert, pipelines: Collection[str]) -> str:
         return f'"{alert.when}" is the device\'s; leave pipeline away'
     if alert.pipeline and pipelines and alert.pipeline not in pipelines:
         return f"there is no pipeline {alert.pipeline!r}; there are {', '.join(sorted(pipelines))}"
-    return "" if alert.for_s >= 0 else "for_s cannot be negative"
+    return ""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import socket
-import types
-import typing
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +15,20 @@ import msgspec
 from msgspec.structs import replace
 
 from inferd.config.check_alerts import wrong_alerts
-from inferd.config.check_zones import wrong_cascade, wrong_rules
+from inferd.config.check_pipelines import wrong_cascade, wrong_pipeline
 from inferd.config.mqtt import amiss, with_credentials
+from inferd.config.paths import absolute_paths
 from inferd.config.settings import Config
 from inferd.errors import ConfigError
 from inferd.system.processes.heartbeats import SLOTS
 from inferd.wire.topics import check_device_id, check_pipeline_name, check_prefix, safe_device_id
+from inferd.wire.validation import explain
 
 SYSTEM_FILE = Path("/etc/inferd/inferd.toml")
 SYSTEM_STATE_DIR = Path("/var/lib/inferd")
 MAX_BYTES = 1024 * 1024
+BOM = b"\xef\xbb\xbf"
+DROP_IN = re.compile(r"[^.].*\.toml")
 
 Table = dict[str, Any]  # Any: what TOML gives, before it is checked
 
@@ -49,14 +51,14 @@ def load(explicit: Path | None, environment: Mapping[str, str]) -> LoadedConfig:
     """
     named = explicit or (Path(environment["INFERD_CONFIG"]) if environment.get("INFERD_CONFIG") else None)
     first = named or SYSTEM_FILE
-    if named is None and not first.exists():
+    if named is None and not os.path.lexists(first):
         return LoadedConfig(Config(), ())
-    files = (first, *sorted((first.parent / "inferd.d").glob("*.toml")))
+    files = (first, *_drop_ins(first.parent / "inferd.d"))
     merged: Table = {}
     for file in files:
         table = _read(file)
-        _convert(table, file)  # alone, so that a mistake is named with its own file
-        _lay_over(merged, table)
+        _convert(table, file)  # alone, so that an error names its own file
+        _lay_over(merged, absolute_paths(table, Config, file.parent.absolute()))
     config = _placed(_check(_convert(merged, first), first), environment)
     return LoadedConfig(_with_credentials(config, first, environment.get("CREDENTIALS_DIRECTORY", "")), files)
 
@@ -99,19 +101,68 @@ def _placed(config: Config, environment: Mapping[str, str]) -> Config:
     return replace(config, pipeline=tuple(placed))
 
 
-def _read(file: Path) -> Table:
+def _is_there(file: Path) -> bool:
+    """Return whether a file is there; true also where only its folder is closed to us, which reading it will tell."""
     try:
-        with file.open("rb") as stream:
-            text = stream.read(MAX_BYTES + 1)
+        return file.exists()
+    except OSError:
+        return True
+
+
+def _read(file: Path) -> Table:
+    """Read a file as TOML.
+
+    Raises:
+        ConfigError: it cannot be read, or is no TOML.
+    """
+    try:
+        text = _content(file)
     except OSError as exc:
         raise ConfigError(str(file), f"cannot be read ({exc.strerror}); see `inferd config sample`") from exc
     if len(text) > MAX_BYTES:
         raise ConfigError(str(file), "is larger than 1 MiB and so no configuration")
     try:
-        table: Table = msgspec.toml.decode(text)
-    except msgspec.DecodeError as exc:
+        plain = text.removeprefix(BOM).decode()
+    except UnicodeDecodeError as exc:
+        line = text.count(b"\n", 0, exc.start) + 1
+        raise ConfigError(str(file), f"is not UTF-8 in line {line}; save it as UTF-8") from exc
+    try:
+        table: Table = msgspec.toml.decode(plain)
+    except RecursionError as exc:
+        raise ConfigError(str(file), "is nested too deeply and so no configuration") from exc
+    except (msgspec.DecodeError, ValueError) as exc:
         raise ConfigError(str(file), f"is not TOML: {exc}") from exc
     return table
+
+
+def _content(file: Path) -> bytes:
+    """Return a regular file's content, at most `MAX_BYTES` and one; a FIFO without a writer does not block.
+
+    Raises:
+        ConfigError: it is no regular file.
+        OSError: it cannot be read.
+    """
+    fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ConfigError(str(file), "is a pipe or device and no file; see `inferd config sample`")
+        return stream.read(MAX_BYTES + 1)
+
+
+def _drop_ins(folder: Path) -> list[Path]:
+    """Return the files that are laid over the first one, in the order of their names.
+
+    Hidden files (an editor's lock), backups and what is no regular file are left out.
+
+    Raises:
+        ConfigError: the folder cannot be read.
+    """
+    try:
+        return sorted(one for one in folder.iterdir() if DROP_IN.fullmatch(one.name) and one.is_file())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as exc:
+        raise ConfigError(str(folder), f"cannot be read ({exc.strerror}); give its readers r and x") from exc
 
 
 def _lay_over(below: Table, above: Table) -> None:
@@ -128,55 +179,7 @@ def _convert(table: Table, file: Path) -> Config:
     try:
         return msgspec.convert(table, Config)
     except msgspec.ValidationError as exc:
-        raise ConfigError(str(file), _explain(str(exc), table)) from exc
-
-
-def _explain(text: str, table: Table) -> str:
-    """Turn msgspec's sentence into ours: which key, what is wrong, and what was probably meant."""
-    what, _, where = text.partition(" - at `$")
-    path = where.removesuffix("`").lstrip(".")
-    place = f"[{path}]" if path else "the top level"
-    if unknown := re.fullmatch(r"Object contains unknown field `(.+)`", what):
-        known = _known_keys(Config, path, table)
-        near = difflib.get_close_matches(unknown[1], known, n=1)
-        meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-        return f"{place} has no key {unknown[1]!r}; {meant}"
-    if missing := re.fullmatch(r"Object missing required field `(.+)`", what):
-        return f"{place} lacks the key {missing[1]!r}"
-    if invalid := re.fullmatch(r"Invalid (?:enum )?value '?(.+?)'?", what):
-        return f"{path}: {invalid[1]!r} is not one of {', '.join(_choices(Config, path, table))}"
-    return f"{path}: {what[0].lower()}{what[1:]}"
-
-
-def _steps(path: str) -> list[str]:
-    return [step for step in re.split(r"[.\[\]]+", path) if step]
-
-
-def _type_at(kind: Any, path: str, table: Any) -> Any:  # Any: types and TOML values of every kind
-    """Follow a path such as "pipeline[0].source" through the settings' types; unions are decided by `kind`."""
-    for step in _steps(path):
-        if step in ("...", "key") or step.isdigit():
-            kind = typing.get_args(kind)[0] if typing.get_args(kind) else kind
-            table = table[int(step)] if step.isdigit() and isinstance(table, list) else {}
-        else:
-            kind = typing.get_type_hints(kind)[step]
-            table = table.get(step, {}) if isinstance(table, dict) else {}
-        if typing.get_origin(kind) is types.UnionType and isinstance(table, dict) and "kind" in table:
-            tagged = [one for one in typing.get_args(kind) if one.__struct_config__.tag == table["kind"]]
-            kind = tagged[0] if tagged else kind
-    return kind
-
-
-def _known_keys(kind: Any, path: str, table: Table) -> list[str]:  # Any: see _type_at
-    fields = getattr(_type_at(kind, path, table), "__struct_fields__", ())
-    return sorted(fields)
-
-
-def _choices(kind: Any, path: str, table: Table) -> list[str]:  # Any: see _type_at
-    if path.endswith(".kind"):
-        union = _type_at(kind, path.removesuffix(".kind"), {})
-        return [repr(one.__struct_config__.tag) for one in typing.get_args(union)]
-    return [repr(choice) for choice in typing.get_args(_type_at(kind, path, table)) if choice is not type(None)]
+        raise ConfigError(str(file), explain(exc, Config, table)) from exc
 
 
 def _with_credentials(config: Config, file: Path, folder: str) -> Config:
@@ -206,10 +209,7 @@ def _check(config: Config, file: Path) -> Config:
     if len(engines) >= SLOTS:
         raise ConfigError(str(file), f"names {len(engines)} models; one agent runs {SLOTS - 1} at the most")
     for pipeline in config.pipeline:
-        y0, x0, y1, x1 = pipeline.roi
-        if not (0 <= y0 < y1 <= 1 and 0 <= x0 < x1 <= 1):
-            raise ConfigError(str(file), f"pipeline {pipeline.name!r}: roi is y0, x0, y1, x1 with 0 <= y0 < y1 <= 1")
-        if wrong := wrong_rules(pipeline):
+        if wrong := wrong_pipeline(pipeline):
             raise ConfigError(str(file), f"pipeline {pipeline.name!r}: {wrong}")
     if wrong := wrong_cascade(config.pipeline):
         raise ConfigError(str(file), wrong)

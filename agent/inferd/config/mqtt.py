@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from inferd.config.base import ConfigTable
+from inferd.wire.bounds import HOUR_S, FilePath, Host, Port, Text
 
 
 class Mqtt(ConfigTable, frozen=True):
@@ -36,21 +38,21 @@ class Mqtt(ConfigTable, frozen=True):
     """
 
     enabled: bool = True
-    host: str = "localhost"
-    port: int = 1883
-    prefix: str = "inferd"
+    host: Host = "localhost"
+    port: Port = 1883
+    prefix: Text = "inferd"
     version: Literal["3.1.1", "5"] = "3.1.1"
-    username: str = ""
-    password_file: str = ""
+    username: Text = ""
+    password_file: FilePath = ""
     tls: bool = False
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    seal_key_file: str = ""
-    keepalive_s: int = 30
-    max_buffered: int = 1000
-    spool_mb: int = 32
-    commit_s: float = 5.0
+    ca_file: FilePath = ""
+    cert_file: FilePath = ""
+    key_file: FilePath = ""
+    seal_key_file: FilePath = ""
+    keepalive_s: Annotated[int, Meta(ge=1, le=65_535)] = 30
+    max_buffered: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+    spool_mb: Annotated[int, Meta(ge=0, le=1_000_000)] = 32
+    commit_s: Annotated[float, Meta(ge=0.1, le=HOUR_S)] = 5.0
     requests: bool = True
     snapshots: bool = False
 
@@ -99,6 +101,4 @@ def amiss(mqtt: Mqtt) -> str:
         return "mqtt.ca_file and mqtt.cert_file are of no use without `tls = true`"
     if bool(mqtt.cert_file) != bool(mqtt.key_file):
         return "mqtt.cert_file and mqtt.key_file belong together; give both"
-    if mqtt.keepalive_s < 1 or mqtt.commit_s <= 0 or mqtt.spool_mb < 0 or mqtt.max_buffered < 1:
-        return "mqtt.keepalive_s, mqtt.commit_s and mqtt.max_buffered are more than 0"
     return ""

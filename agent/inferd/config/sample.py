@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import msgspec.inspect
 
 from inferd.config import settings
 
@@ -19,6 +20,7 @@ HEAD = """\
 EXAMPLE = settings.Pipeline(
     name="digits", model="/var/lib/inferd/models/digits", source=settings.VideoSource(path="/path/to/clip.avi")
 )
+FINITE = 1e12  # the bound that only keeps infinity out
 REPEATED = {"alert": settings.Alert(name="hot", when="temperature_c", above=80.0)}
 RULES = {
     "zone": settings.ZoneConfig(name="door", points=((0.2, 0.1), (0.2, 0.4), (0.9, 0.4), (0.9, 0.1))),
@@ -29,31 +31,37 @@ RULES = {
 
 def sample() -> str:
     """Return a commented inferd.toml that shows every key with its default."""
-    lines = [HEAD]
-    lines += _keys(settings.Config, settings.Config())
-    for name, kind in (
-        ("mqtt", settings.Mqtt),
-        ("metrics", settings.MetricsConfig),
-        ("homeassistant", settings.HomeAssistant),
-        ("http", settings.Http),
-        ("watch", settings.Watch),
-    ):
-        lines += ["", *_comment(_summary(kind)), f"[{name}]", *_keys(kind, kind())]
-    for name, table in REPEATED.items():
-        body = [*_comment(_summary(type(table))), f"[[{name}]]", *_keys(type(table), table)]
-        lines += ["", *(line if line.startswith("#") else f"# {line}" for line in body)]
-    lines += ["", *_comment(_summary(settings.Pipeline)), "[[pipeline]]", *_keys(settings.Pipeline, EXAMPLE)]
-    for name in ("pace", "engine", "overrides", "report", "quality", "track", "samples"):
-        value = getattr(EXAMPLE, name)
-        lines += ["", *_comment(_summary(type(value))), f"[pipeline.{name}]", *_keys(type(value), value)]
+    lines = [HEAD, *_keys(settings.Config, settings.Config())]
+    for name, table in _tables(settings.Config()):
+        lines += _table(f"[{name}]", table)
+    for name, entry in REPEATED.items():
+        lines += _commented(_table(f"[[{name}]]", entry))
+    lines += _table("[[pipeline]]", EXAMPLE)
+    for name, table in _tables(EXAMPLE):
+        if name != "source":
+            lines += _table(f"[pipeline.{name}]", table)
     lines += ["", *_comment("Where frames come from: one of these.")]
     for kind in typing.get_args(settings.Source):
         lines += ["", *_source(kind)]
     lines += ["", *_comment("What people make of boxes; each of these tables may be repeated.")]
     for name, rule in RULES.items():
-        body = [*_comment(_summary(type(rule))), f"[[pipeline.{name}]]", *_keys(type(rule), rule)]
-        lines += ["", *(line if line.startswith("#") else f"# {line}" for line in body)]
+        lines += _commented(_table(f"[[pipeline.{name}]]", rule))
     return "\n".join(lines) + "\n"
+
+
+def _tables(parent: msgspec.Struct) -> Iterator[tuple[str, msgspec.Struct]]:
+    """Yield the tables that a table has once, in the order of its keys."""
+    for name in parent.__struct_fields__:
+        if isinstance(value := getattr(parent, name), msgspec.Struct):
+            yield name, value
+
+
+def _table(head: str, value: msgspec.Struct) -> list[str]:
+    return ["", *_comment(_summary(type(value))), head, *_keys(type(value), value)]
+
+
+def _commented(lines: list[str]) -> list[str]:
+    return [line if not line or line.startswith("#") else f"# {line}" for line in lines]
 
 
 def _source(kind: type[msgspec.Struct]) -> Iterator[str]:
@@ -66,20 +74,46 @@ def _source(kind: type[msgspec.Struct]) -> Iterator[str]:
         f'kind = "{kind.__struct_config__.tag}"',
         *_keys(kind, value),
     ]
-    yield from body if used else [line if line.startswith("#") else f"# {line}" for line in body]
+    yield from body if used else _commented(body)
 
 
 def _keys(kind: type[msgspec.Struct], value: Any) -> Iterator[str]:  # Any: one of the settings, or none
     """Yield a comment and a line for each key that holds a plain value."""
-    told = _attributes(kind)
+    told, nodes = _attributes(kind), {field.name: field.type for field in _fields(kind)}
     for field in msgspec.structs.fields(kind):
-        if isinstance(field.default, msgspec.Struct) or field.name in ("source", "pipeline", *REPEATED, *RULES):
+        if _holds_tables(nodes[field.name]):
             continue
-        yield from _comment(told[field.name])
+        yield from _comment(f"{told[field.name].removesuffix('.')}{_bounds(nodes[field.name])}.")
         given = getattr(value, field.name) if value is not None else field.default
         required = field.required
         shown = "..." if given is msgspec.NODEFAULT else _toml(given)
         yield f"{'' if required else '# '}{field.name} = {shown}"
+
+
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.inspect.Field, ...]:
+    node = msgspec.inspect.type_info(kind)
+    return node.fields if isinstance(node, msgspec.inspect.StructType) else ()
+
+
+def _holds_tables(node: msgspec.inspect.Type) -> bool:
+    """Return whether a key is a table, one of several, or a list of them."""
+    if isinstance(node, msgspec.inspect.UnionType):
+        return any(map(_holds_tables, node.types))
+    inner = node.item_type if isinstance(node, msgspec.inspect.VarTupleType) else node
+    return isinstance(inner, msgspec.inspect.StructType)
+
+
+def _bounds(node: msgspec.inspect.Type) -> str:
+    """Return "; 1 to 65,535" for a number, "" for a value without bounds."""
+    for inner in node.types if isinstance(node, msgspec.inspect.UnionType) else (node,):
+        number = inner.type if isinstance(inner, msgspec.inspect.Metadata) else inner
+        if isinstance(number, msgspec.inspect.IntType | msgspec.inspect.FloatType) and number.le is not None:
+            return "" if number.le == FINITE else f"; {_plain(number.ge or 0)} to {_plain(number.le)}"
+    return ""
+
+
+def _plain(bound: float) -> str:
+    return f"{bound:,.0f}" if float(bound).is_integer() else f"{bound:g}"
 
 
 def _toml(value: Any) -> str:  # Any: a plain TOML value

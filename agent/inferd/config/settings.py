@@ -5,9 +5,10 @@ Each class's docstring is the comment above its table; each attribute line becom
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from inferd.config.base import ConfigTable
 from inferd.config.mqtt import Mqtt
@@ -28,6 +29,19 @@ from inferd.config.sources import (
 )
 from inferd.config.telemetry import Alert, HomeAssistant, Http, MetricsConfig
 from inferd.config.zones import DAYS, LineConfig, Samples, Schedule, TrackConfig, ZoneConfig
+from inferd.wire.bounds import (
+    DAY_S,
+    HOUR_S,
+    Count,
+    FilePath,
+    Finite,
+    Megabytes,
+    ModelName,
+    Name,
+    Share,
+    Text,
+    WholeMegabytes,
+)
 from inferd.wire.manifest import Activation, Decoder, Filter, QualitySection, Resize, Task
 
 # What stands in files of its own; all that is defined here is meant too.
@@ -70,7 +84,7 @@ class Pace(ConfigTable, frozen=True):
     """
 
     mode: Literal["recorded", "fixed", "fast"] = "recorded"
-    fps: float = 10.0
+    fps: Annotated[float, Meta(ge=0.001, le=1000)] = 10.0
     at_end: Literal["stop", "loop"] = "stop"
 
 
@@ -96,22 +110,22 @@ class FakeEngine(ConfigTable, frozen=True):
         leak_mb: see `leak_from`.
     """
 
-    scores: tuple[float, ...] = (0.1, 0.9)
-    input_shape: tuple[int, ...] = (1, 32, 32, 3)
-    invoke_ms: float = 0.0
-    load_ms: float = 0.0
-    fail_at: int = 0
-    crash_at: int = 0
-    hang_at: int = 0
+    scores: tuple[Finite, ...] = (0.1, 0.9)
+    input_shape: Annotated[tuple[Annotated[int, Meta(ge=1, le=16_384)], ...], Meta(max_length=8)] = (1, 32, 32, 3)
+    invoke_ms: Annotated[float, Meta(ge=0, le=1000 * DAY_S)] = 0.0
+    load_ms: Annotated[float, Meta(ge=0, le=1000 * DAY_S)] = 0.0
+    fail_at: Count = 0
+    crash_at: Count = 0
+    hang_at: Count = 0
     crash_at_load: bool = False
     crash_at_close: bool = False
-    fail_from: int = 0
-    nan_from: int = 0
-    slow_from: int = 0
-    slow_ms: float = 0.0
-    memory_mb: int = 0
-    leak_from: int = 0
-    leak_mb: int = 0
+    fail_from: Count = 0
+    nan_from: Count = 0
+    slow_from: Count = 0
+    slow_ms: Annotated[float, Meta(ge=0, le=1000 * DAY_S)] = 0.0
+    memory_mb: WholeMegabytes = 0
+    leak_from: Count = 0
+    leak_mb: WholeMegabytes = 0
 
 
 class EngineConfig(ConfigTable, frozen=True):
@@ -128,12 +142,12 @@ class EngineConfig(ConfigTable, frozen=True):
         fake: what a fake engine does, for tests.
     """
 
-    kind: str = "litert"
-    threads: int = 2
-    delegate: str = ""
-    delegate_options: dict[str, str] = msgspec.field(default_factory=dict)
-    providers: tuple[str, ...] = ("CPUExecutionProvider",)
-    provider_options: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    kind: Text = "litert"
+    threads: Annotated[int, Meta(ge=1, le=256)] = 2
+    delegate: ModelName = ""
+    delegate_options: dict[Text, Text] = msgspec.field(default_factory=dict)
+    providers: tuple[Text, ...] = ("CPUExecutionProvider",)
+    provider_options: dict[Text, dict[Text, Text]] = msgspec.field(default_factory=dict)
     fake: FakeEngine = FakeEngine()
 
 
@@ -157,18 +171,18 @@ class Overrides(ConfigTable, frozen=True):
     """
 
     task: Task | None = None
-    labels: str | None = None
+    labels: FilePath | None = None
     resize: Resize | None = None
     resize_filter: Filter | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
+    mean: tuple[Finite, ...] | None = None
+    std: tuple[Finite, ...] | None = None
     activation: Activation | None = None
     decoder: Decoder | None = None
-    threshold: float | None = None
-    top_k: int | None = None
-    average: int | None = None
+    threshold: Share | None = None
+    top_k: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    average: Annotated[int, Meta(ge=0, le=100_000)] | None = None
     normalize: bool | None = None
-    limit: float | None = None
+    limit: Annotated[float, Meta(ge=0, le=1e12)] | None = None
 
 
 class ReportConfig(ConfigTable, frozen=True):
@@ -184,10 +198,10 @@ class ReportConfig(ConfigTable, frozen=True):
     """
 
     when: Literal["every", "change", "never"] = "every"
-    hold: int = 3
-    window: int = 5
-    min_score: float = 0.0
-    max_per_s: float = 10.0
+    hold: Annotated[int, Meta(ge=1, le=1000)] = 3
+    window: Annotated[int, Meta(ge=1, le=1000)] = 5
+    min_score: Share = 0.0
+    max_per_s: Annotated[float, Meta(ge=0, le=10_000)] = 10.0
     keep: bool = False
 
 
@@ -212,13 +226,13 @@ class Pipeline(ConfigTable, frozen=True):
         samples: which frames are kept for whoever improves the model.
     """
 
-    name: str
+    name: Name
     source: Source
-    model: str = ""
+    model: ModelName = ""
     pace: Pace = Pace()
     engine: EngineConfig = EngineConfig()
     overrides: Overrides = Overrides()
-    roi: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    roi: tuple[Share, Share, Share, Share] = (0.0, 0.0, 1.0, 1.0)
     report: ReportConfig = ReportConfig()
     quality: QualitySection = QualitySection()
     track: TrackConfig = TrackConfig()
@@ -247,18 +261,18 @@ class ModelsConfig(ConfigTable, frozen=True):
         keep_mb: so much room they may take together.
     """
 
-    folder: str = ""
-    look_every_s: float = 1.0
-    settle_s: float = 2.0
-    trial_s: float = 60.0
-    trial_results: int = 300
-    trial_errors: float = 0.1
-    replay_mb: float = 8.0
-    slower_max: float = 4.0
-    vet_deadline_s: float = 120.0
-    vet_memory_mb: int = 4096
-    keep: int = 20
-    keep_mb: int = 2000
+    folder: FilePath = ""
+    look_every_s: Annotated[float, Meta(ge=0, le=DAY_S)] = 1.0
+    settle_s: Annotated[float, Meta(ge=0, le=HOUR_S)] = 2.0
+    trial_s: Annotated[float, Meta(ge=0, le=7 * DAY_S)] = 60.0
+    trial_results: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 300
+    trial_errors: Share = 0.1
+    replay_mb: Annotated[float, Meta(ge=0, le=100_000)] = 8.0
+    slower_max: Annotated[float, Meta(ge=0.1, le=1e6)] = 4.0
+    vet_deadline_s: Annotated[float, Meta(ge=1, le=DAY_S)] = 120.0
+    vet_memory_mb: WholeMegabytes = 4096
+    keep: Annotated[int, Meta(ge=1, le=10_000)] = 20
+    keep_mb: Annotated[int, Meta(ge=1, le=10_000_000)] = 2000
 
 
 class Watch(ConfigTable, frozen=True):
@@ -271,10 +285,10 @@ class Watch(ConfigTable, frozen=True):
         memory_max_mb: memory (PSS) beyond which the worker is replaced, and a model on trial blamed; 0 is 70 % of the board's.
     """
 
-    deadline_s: float = 10.0
-    load_deadline_s: float = 60.0
-    restart_max_s: float = 60.0
-    memory_max_mb: float = 0.0
+    deadline_s: Annotated[float, Meta(ge=0.5, le=DAY_S)] = 10.0
+    load_deadline_s: Annotated[float, Meta(ge=0.5, le=DAY_S)] = 60.0
+    restart_max_s: Annotated[float, Meta(ge=0.1, le=DAY_S)] = 60.0
+    memory_max_mb: Megabytes = 0.0
 
 
 class Config(ConfigTable, frozen=True):
@@ -287,8 +301,8 @@ class Config(ConfigTable, frozen=True):
         log_format: "auto" (for the journal where it listens, else for people) or "json", a line each.
     """
 
-    device: str = ""
-    state_dir: str = ""
+    device: Text = ""
+    state_dir: FilePath = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json"] = "auto"
     mqtt: Mqtt = Mqtt()

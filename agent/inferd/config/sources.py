@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from inferd.config.base import ConfigTable
+from inferd.wire.bounds import (
+    DAY_S,
+    HOUR_S,
+    Count,
+    FilePath,
+    FrameRate,
+    Pixels,
+    Rate,
+    Samples,
+    Share,
+    Text,
+    Url,
+)
+
+FourCC = Annotated[str, Meta(pattern=r"\A([ -~]{4})?\Z", description='four letters such as "MJPG", or ""')]
 
 
 class SyntheticSource(ConfigTable, frozen=True, tag_field="kind", tag="synthetic"):
@@ -18,11 +35,11 @@ class SyntheticSource(ConfigTable, frozen=True, tag_field="kind", tag="synthetic
         stall_after: give nothing more after so many frames; 0 is never.
     """
 
-    width: int = 640
-    height: int = 480
-    frames: int = 0
-    fail_after: int = 0
-    stall_after: int = 0
+    width: Pixels = 640
+    height: Pixels = 480
+    frames: Count = 0
+    fail_after: Count = 0
+    stall_after: Count = 0
 
 
 class ImagesSource(ConfigTable, frozen=True, tag_field="kind", tag="images"):
@@ -33,8 +50,8 @@ class ImagesSource(ConfigTable, frozen=True, tag_field="kind", tag="images"):
         fps: pictures per second where the pace is "recorded".
     """
 
-    path: str
-    fps: float = 1.0
+    path: FilePath
+    fps: Annotated[float, Meta(ge=0.001, le=1000)] = 1.0
 
 
 class VideoSource(ConfigTable, frozen=True, tag_field="kind", tag="video"):
@@ -44,7 +61,7 @@ class VideoSource(ConfigTable, frozen=True, tag_field="kind", tag="video"):
         path: the file.
     """
 
-    path: str
+    path: FilePath
 
 
 class NpzSource(ConfigTable, frozen=True, tag_field="kind", tag="npz"):
@@ -54,7 +71,7 @@ class NpzSource(ConfigTable, frozen=True, tag_field="kind", tag="npz"):
         path: the file.
     """
 
-    path: str
+    path: FilePath
 
 
 class CommandSource(ConfigTable, frozen=True, tag_field="kind", tag="command"):
@@ -79,18 +96,18 @@ class CommandSource(ConfigTable, frozen=True, tag_field="kind", tag="command"):
         finite: whether exit code 0 means that the input is through; else the program is started again.
     """
 
-    command: tuple[str, ...] = ()
+    command: tuple[Text, ...] = ()
     preset: Literal["rpicam", "ffmpeg", "arecord"] | None = None
-    input: str = ""
+    input: Text = ""
     format: Literal["bgr", "rgb", "gray", "yuv420", "mjpeg", "s16", "s32", "f32"] | None = None
-    width: int = 0
-    height: int = 0
-    fps: float = 30.0
-    rate_hz: float = 0.0
-    channels: int = 1
-    to_hz: float = 0.0
-    window: int = 0
-    hop: int = 0
+    width: Pixels = 0
+    height: Pixels = 0
+    fps: Annotated[float, Meta(ge=0.001, le=1000)] = 30.0
+    rate_hz: Rate = 0.0
+    channels: Annotated[int, Meta(ge=1, le=64)] = 1
+    to_hz: Rate = 0.0
+    window: Samples = 0
+    hop: Samples = 0
     finite: bool = False
 
 
@@ -105,11 +122,11 @@ class V4l2Source(ConfigTable, frozen=True, tag_field="kind", tag="v4l2"):
         fourcc: pixel format such as "MJPG" or "YUYV"; "" takes the one that costs least.
     """
 
-    path: str = "/dev/video0"
-    width: int = 0
-    height: int = 0
-    fps: float = 0.0
-    fourcc: str = ""
+    path: FilePath = "/dev/video0"
+    width: Pixels = 0
+    height: Pixels = 0
+    fps: FrameRate = 0.0
+    fourcc: FourCC = ""
 
 
 class StreamSource(ConfigTable, frozen=True, tag_field="kind", tag="stream"):
@@ -124,12 +141,12 @@ class StreamSource(ConfigTable, frozen=True, tag_field="kind", tag="stream"):
         fps: how often a second a camera is asked that gives one picture for each request; others give what they give.
     """
 
-    url: str
-    username: str = ""
-    password_file: str = ""
-    open_timeout_s: float = 5.0
-    read_timeout_s: float = 5.0
-    fps: float = 1.0
+    url: Url
+    username: Text = ""
+    password_file: FilePath = ""
+    open_timeout_s: Annotated[float, Meta(ge=0.1, le=HOUR_S)] = 5.0
+    read_timeout_s: Annotated[float, Meta(ge=0.1, le=HOUR_S)] = 5.0
+    fps: Annotated[float, Meta(ge=0.001, le=1000)] = 1.0
 
 
 class WavSource(ConfigTable, frozen=True, tag_field="kind", tag="wav"):
@@ -142,10 +159,10 @@ class WavSource(ConfigTable, frozen=True, tag_field="kind", tag="wav"):
         hop: samples from the start of a window to the start of the next.
     """
 
-    path: str
-    to_hz: float = 0.0
-    window: int = 0
-    hop: int = 0
+    path: FilePath
+    to_hz: Rate = 0.0
+    window: Samples = 0
+    hop: Samples = 0
 
 
 class IioSource(ConfigTable, frozen=True, tag_field="kind", tag="iio"):
@@ -161,13 +178,13 @@ class IioSource(ConfigTable, frozen=True, tag_field="kind", tag="iio"):
         trigger: what starts a reading of a buffer, by name; "" leaves what is set, or takes the sensor's own.
     """
 
-    device: str
-    channels: tuple[str, ...] = ()
-    rate_hz: float = 0.0
-    window: int = 0
-    hop: int = 0
+    device: Text
+    channels: tuple[Text, ...] = ()
+    rate_hz: Rate = 0.0
+    window: Samples = 0
+    hop: Samples = 0
     mode: Literal["auto", "buffer", "poll"] = "auto"
-    trigger: str = ""
+    trigger: Text = ""
 
 
 class LinesSource(ConfigTable, frozen=True, tag_field="kind", tag="lines"):
@@ -184,13 +201,13 @@ class LinesSource(ConfigTable, frozen=True, tag_field="kind", tag="lines"):
         finite: whether a program's exit code 0 means that the input is through; else it is started again.
     """
 
-    path: str = ""
-    command: tuple[str, ...] = ()
+    path: FilePath = ""
+    command: tuple[Text, ...] = ()
     format: Literal["csv", "jsonl"] = "csv"
-    columns: tuple[str, ...] = ()
-    rate_hz: float = 0.0
-    window: int = 0
-    hop: int = 0
+    columns: tuple[Text, ...] = ()
+    rate_hz: Rate = 0.0
+    window: Samples = 0
+    hop: Samples = 0
     finite: bool = False
 
 
@@ -208,13 +225,13 @@ class CropsSource(ConfigTable, frozen=True, tag_field="kind", tag="crops"):
             (as `closer`); 0 joins nothing.
     """
 
-    of: str
-    labels: tuple[str, ...] = ()
-    margin: float = 0.1
-    min_score: float = 0.0
-    most: int = 4
-    every_s: float = 0.0
-    join_s: float = 0.0
+    of: Text
+    labels: tuple[Text, ...] = ()
+    margin: Annotated[float, Meta(ge=0, le=10)] = 0.1
+    min_score: Share = 0.0
+    most: Annotated[int, Meta(ge=1, le=1000)] = 4
+    every_s: Annotated[float, Meta(ge=0, le=DAY_S)] = 0.0
+    join_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
 
 
 Source = (

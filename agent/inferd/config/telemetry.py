@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from inferd.config.base import ConfigTable
+from inferd.wire.bounds import DAY_S, HOUR_S, Finite, Host, Name, Port, Text, TopicPrefix, Watts
 
 PowerMeterName = Literal["auto", "sensor", "pmic", "supply", "rapl", "estimate", "off"]
 AlertKind = Literal[
@@ -45,9 +47,9 @@ class MetricsConfig(ConfigTable, frozen=True):
         core_w: what each busy core adds, measured by you; 0.0 takes what is known of the board.
     """
 
-    interval_s: float = 60.0
+    interval_s: Annotated[float, Meta(ge=0.5, le=DAY_S)] = 60.0
     metered: bool = False
-    slow_s: float = 5.0
+    slow_s: Annotated[float, Meta(ge=0.5, le=HOUR_S)] = 5.0
     temperature: bool = True
     throttling: bool = True
     clock: bool = True
@@ -56,8 +58,8 @@ class MetricsConfig(ConfigTable, frozen=True):
     network: bool = True
     pss: bool = True
     power: PowerMeterName = "auto"
-    idle_w: float = 0.0
-    core_w: float = 0.0
+    idle_w: Watts = 0.0
+    core_w: Watts = 0.0
 
 
 class Alert(ConfigTable, frozen=True):
@@ -76,13 +78,13 @@ class Alert(ConfigTable, frozen=True):
         severity: "warning" or "error".
     """
 
-    name: str
+    name: Name
     when: AlertKind
-    pipeline: str = ""
-    above: float | None = None
-    below: float | None = None
-    clear: float | None = None
-    for_s: float = 30.0
+    pipeline: Text = ""
+    above: Finite | None = None
+    below: Finite | None = None
+    clear: Finite | None = None
+    for_s: Annotated[float, Meta(ge=0, le=7 * DAY_S)] = 30.0
     severity: Literal["warning", "error"] = "warning"
 
 
@@ -101,10 +103,10 @@ class HomeAssistant(ConfigTable, frozen=True):
 
     enabled: bool = False
     form: Literal["device", "entity"] = "device"
-    prefix: str = "homeassistant"
-    name: str = ""
-    area: str = ""
-    count: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    prefix: TopicPrefix = "homeassistant"
+    name: Text = ""
+    area: Text = ""
+    count: dict[Name, tuple[Text, ...]] = msgspec.field(default_factory=dict)
 
 
 class Http(ConfigTable, frozen=True):
@@ -117,5 +119,5 @@ class Http(ConfigTable, frozen=True):
     """
 
     enabled: bool = False
-    host: str = "127.0.0.1"
-    port: int = 9464
+    host: Host = "127.0.0.1"
+    port: Port = 9464

@@ -5,13 +5,20 @@ Places are y, x from 0 (top, left) to 1 on the source picture, in the order in w
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from inferd.config.base import ConfigTable
+from inferd.wire.bounds import DAY_S, HOUR_S, FilePath, Megabytes, Name, Share, Text
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Anchor = Literal["bottom", "middle"]
+Point = tuple[Share, Share]
+TimeOfDay = Annotated[
+    str, Meta(pattern=r"\A(?:[01]\d|2[0-3]):[0-5]\d\Z|\A24:00\Z", description="a time such as 07:30, 24:00 at most")
+]
 
 
 class TrackConfig(ConfigTable, frozen=True):
@@ -26,10 +33,10 @@ class TrackConfig(ConfigTable, frozen=True):
     """
 
     enabled: bool = False
-    confirm: int = 3
-    lost_s: float = 1.0
-    start_score: float = 0.5
-    overlap: float = 0.25
+    confirm: Annotated[int, Meta(ge=1, le=1000)] = 3
+    lost_s: Annotated[float, Meta(ge=0, le=HOUR_S)] = 1.0
+    start_score: Share = 0.5
+    overlap: Share = 0.25
 
 
 class ZoneConfig(ConfigTable, frozen=True):
@@ -42,9 +49,9 @@ class ZoneConfig(ConfigTable, frozen=True):
         anchor: the point of a box that must lie in it: "bottom" (the middle of its lower edge, where feet are) or "middle".
     """
 
-    name: str
-    points: tuple[tuple[float, float], ...]
-    labels: tuple[str, ...] = ()
+    name: Name
+    points: Annotated[tuple[Point, ...], Meta(min_length=3, max_length=1000)]
+    labels: tuple[Text, ...] = ()
     anchor: Anchor = "bottom"
 
 
@@ -59,10 +66,10 @@ class LineConfig(ConfigTable, frozen=True):
         anchor: as of a zone.
     """
 
-    name: str
-    start: tuple[float, float]
-    end: tuple[float, float]
-    labels: tuple[str, ...] = ()
+    name: Name
+    start: Point
+    end: Point
+    labels: tuple[Text, ...] = ()
     anchor: Anchor = "bottom"
 
 
@@ -76,8 +83,8 @@ class Schedule(ConfigTable, frozen=True):
     """
 
     days: tuple[Day, ...] = ()
-    begins: str = "00:00"
-    ends: str = "24:00"
+    begins: TimeOfDay = "00:00"
+    ends: TimeOfDay = "24:00"
 
 
 class Samples(ConfigTable, frozen=True):
@@ -92,9 +99,9 @@ class Samples(ConfigTable, frozen=True):
         drift: how far (0..1) the last 50 answers must be from the 500 before; 0 never looks.
     """
 
-    keep_mb: float = 0.0
-    folder: str = ""
-    margin: float = 0.1
-    unsure: float = 0.5
-    every_s: float = 10.0
-    drift: float = 0.5
+    keep_mb: Megabytes = 0.0
+    folder: FilePath = ""
+    margin: Share = 0.1
+    unsure: Share = 0.5
+    every_s: Annotated[float, Meta(ge=0, le=DAY_S)] = 10.0
+    drift: Share = 0.5

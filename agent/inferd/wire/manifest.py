@@ -6,11 +6,12 @@ in, and tells for each where it came from. Names follow TFLite metadata and the 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from inferd.records import ColorOrder, Flaw, ModelRef, TensorSpec
+from inferd.wire.bounds import Finite, Share
 
 Task = Literal["classify", "detect", "segment", "pose", "embed", "anomaly", "regress", "raw"]
 Resize = Literal["stretch", "letterbox", "crop"]
@@ -188,13 +189,13 @@ class QualitySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
         keep_out: frames with these flaws never reach the model; those with others are counted and told.
     """
 
-    dark: float | None = None
-    bright: float | None = None
-    sharp: float | None = None
-    frozen_s: float | None = None
-    missing: float | None = None
-    low: tuple[float, ...] | None = None
-    high: tuple[float, ...] | None = None
+    dark: Share | None = None
+    bright: Share | None = None
+    sharp: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
+    frozen_s: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
+    missing: Share | None = None
+    low: tuple[Finite, ...] | None = None
+    high: tuple[Finite, ...] | None = None
     keep_out: tuple[Flaw, ...] | None = None
 
 

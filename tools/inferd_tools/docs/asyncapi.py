@@ -226,6 +226,8 @@ def _draft_7(schema: Any) -> Any:  # Any: JSON of every kind
     """Return a schema of a later draft in the words of draft 7."""
     if isinstance(schema, list):
         return [_draft_7(one) for one in schema]
+    if isinstance(schema, float) and schema.is_integer():
+        return int(schema)  # equal bounds of two types are one object in typing's cache, whichever was made first
     if not isinstance(schema, dict):
         return schema
     told = {key: _draft_7(value) for key, value in schema.items()}

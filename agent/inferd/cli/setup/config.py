@@ -27,7 +27,8 @@ def sample() -> None:
 @config.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 def check(file: Path | None) -> None:
-    """Say whether FILE (or the configuration the service would read) is right."""
+    """Check FILE, or the configuration that the service would read; name the first mistake."""
     loaded = load(file, {"CREDENTIALS_DIRECTORY": SERVICE_CREDENTIALS, **os.environ})
     files = ", ".join(map(str, loaded.files)) or "no file (the built-in defaults)"
-    click.echo(f"{files}: right, {len(loaded.config.pipeline)} pipelines")
+    count = len(loaded.config.pipeline)
+    click.echo(f"{files}: right, {count} {'pipeline' if count == 1 else 'pipelines'}")

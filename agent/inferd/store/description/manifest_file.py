@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-import re
-import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +12,7 @@ import msgspec
 from inferd.errors import ModelError
 from inferd.store.formats.appended_zip import require_plain_name
 from inferd.wire.manifest import InputSection, Manifest, OutputSection
+from inferd.wire.validation import explain
 
 MANIFEST_MAX_BYTES = 64 << 10
 SCHEMA_VERSION = 1
@@ -49,11 +47,6 @@ BOUNDS: dict[str, Bounds] = {
     "signal.coefficients": Bounds(1, 512),
     "signal.peaks": Bounds(1, 1000),
     "signal.feature_std": Bounds(1e-12, math.inf),
-    "quality.dark": Bounds(0, 1),
-    "quality.bright": Bounds(0, 1),
-    "quality.sharp": Bounds(0, 1e9),
-    "quality.frozen_s": Bounds(0, 1e9),
-    "quality.missing": Bounds(0, 1),
     "output.threshold": Bounds(0, 1),
     "output.iou_threshold": Bounds(0, 1),
     "output.top_k": Bounds(1, 100_000),
@@ -81,11 +74,10 @@ def parse_manifest(part: str, content: bytes) -> Manifest:
     if len(content) > MANIFEST_MAX_BYTES:
         raise ModelError(part, f"has {len(content):,} bytes; a manifest has at most {MANIFEST_MAX_BYTES:,}")
     table = _decode(part, content)
-    _require_known_keys(part, "", table, Manifest)
     try:
         manifest = msgspec.convert(table, Manifest)
     except msgspec.ValidationError as exc:
-        raise ModelError(part, _explain(str(exc))) from exc
+        raise ModelError(part, explain(exc, Manifest, table)) from exc
     _check(part, manifest)
     return manifest
 
@@ -135,43 +127,6 @@ def _decode(part: str, content: bytes) -> Mapping[str, Any]:  # Any: TOML's valu
     return table
 
 
-def _require_known_keys(part: str, place: str, table: Mapping[str, Any], kind: type[msgspec.Struct]) -> None:
-    types = typing.get_type_hints(kind)
-    for key, value in table.items():
-        if key not in types:
-            raise ModelError(part, _unknown(place, key, list(types)))
-        if isinstance(value, Mapping) and isinstance(types[key], type) and issubclass(types[key], msgspec.Struct):
-            _require_known_keys(part, key, value, types[key])
-
-
-def _unknown(place: str, key: str, known: Sequence[str]) -> str:
-    where = f"[{place}]" if place else "the top level"
-    near = difflib.get_close_matches(key, known, n=1) or _elsewhere(key)
-    meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-    return f"{where} has no key {key[:80]!r}; {meant}"
-
-
-def _elsewhere(key: str) -> list[str]:
-    """Return "[section] key" where the key exists, but in another section."""
-    hints = typing.get_type_hints(Manifest)
-    return [f"[{name}] {key}" for name, kind in hints.items() if key in getattr(kind, "__struct_fields__", ())]
-
-
-def _explain(text: str) -> str:
-    what, _, where = text.partition(" - at `$")
-    path = re.sub(r"\[.*", "", where.removesuffix("`").lstrip(".")) or "the top level"
-    if what.startswith("Invalid enum value"):
-        section, _, key = path.partition(".")
-        hint = typing.get_type_hints(typing.get_type_hints(Manifest)[section])[key]
-        return f"{path} is {what.removeprefix('Invalid enum value ')}; there are {', '.join(_choices(hint))}"
-    return f"{path}: {what[:1].lower()}{what[1:]}"
-
-
-def _choices(hint: Any) -> Iterator[str]:  # Any: a type hint, Literal within Optional
-    for option in typing.get_args(hint):
-        yield from [option] if isinstance(option, str) else _choices(option)
-
-
 def _check(part: str, manifest: Manifest) -> None:
     if manifest.schema_version != SCHEMA_VERSION:
         raise ModelError(part, f"has schema_version {manifest.schema_version}; this inferd reads {SCHEMA_VERSION}")
@@ -185,7 +140,7 @@ def _check(part: str, manifest: Manifest) -> None:
         require_plain_name(part, manifest.model.twin)
     require_normalization(part, manifest.input)
     require_output_bounds(part, manifest.output)
-    for name in ("input", "signal", "quality", "budget", "golden"):
+    for name in ("input", "signal", "budget", "golden"):
         _require_bounds(part, name, getattr(manifest, name))
 
 
