@@ -131,7 +131,7 @@ class Link(Protocol):
     def incoming(self) -> list[Incoming]:
         """Return what was heard since the last time, oldest first: requests, and topics it was made to listen to."""
 
-    def news(self) -> list[LinkEvent]:
+    def events(self) -> list[LinkEvent]:
         """Return what a person should hear of the link since the last time."""
 
     def close(self, timeout_s: float) -> None:

@@ -242,7 +242,7 @@ def test_what_is_asked_of_the_device_is_heard_once(world: World) -> None:
 def test_there_are_no_news_of_a_link_that_works(world: World) -> None:
     world.link.publish(Message("event", b"{}", 1))
     arrives(world, "event", b"{}")
-    assert world.link.news() == []
+    assert world.link.events() == []
 
 
 def test_a_whole_topic_is_left_as_it_is(world: World) -> None:

@@ -22,8 +22,7 @@ from inferd.histogram import Histogram
 from inferd.records import STAGES, Lane, Message
 from inferd.system.clock import CountingClock
 from inferd.telemetry.metrics import Value, assemble
-from inferd.telemetry.spool.location import SpoolLocation
-from inferd.telemetry.spool.spool import Spool
+from inferd.telemetry.spool.spool import Spool, SpoolLocation
 from inferd.wire.telemetry import Event, Header, encode, iso_time
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]

@@ -63,7 +63,7 @@ class MemoryLink:
         """Return what was heard since the last time, oldest first."""
         return [self._incoming.popleft() for _ in range(len(self._incoming))]
 
-    def news(self) -> list[LinkEvent]:
+    def events(self) -> list[LinkEvent]:
         """Return nothing: nothing ever happens to it."""
         return []
 
@@ -92,7 +92,7 @@ class MemoryLink:
 
     def _deliver(self) -> None:
         with self._lock:
-            while self.connected and (outgoing := self._outbox.take()) is not None:
+            while self.connected and (outgoing := self._outbox.pop()) is not None:
                 self._hear(outgoing.message)
 
     def _hear(self, message: Message) -> None:

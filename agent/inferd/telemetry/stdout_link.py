@@ -44,7 +44,7 @@ class LineLink:
         """Return nothing: nobody answers a line."""
         return []
 
-    def news(self) -> list[LinkEvent]:
+    def events(self) -> list[LinkEvent]:
         """Return nothing."""
         return []
 

@@ -12,7 +12,7 @@ from inferd.records import Message
 from inferd.system.clock import CountingClock
 from inferd.telemetry.outgoing.backlog import Backlog
 from inferd.telemetry.outgoing.batches import MOST_TOGETHER, Batch, BatchBounds
-from inferd.telemetry.spool.location import SpoolLocation
+from inferd.telemetry.spool.spool import SpoolLocation
 
 COUNT = 100
 

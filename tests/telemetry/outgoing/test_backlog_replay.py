@@ -19,7 +19,7 @@ from inferd.records import LinkEvent, Message
 from inferd.system.clock import Clock, SystemClock
 from inferd.telemetry.mqtt.backoff import Backoff
 from inferd.telemetry.mqtt.link import FRESH_S, MqttLink
-from inferd.telemetry.spool.location import SpoolLocation
+from inferd.telemetry.spool.spool import SpoolLocation
 from inferd.wire.replay import MissedMessage, decode_missed
 from inferd.wire.telemetry import Header, encode, idle_model
 
@@ -32,7 +32,7 @@ from inferd.config.settings import Mqtt
 from inferd.records import Message
 from inferd.system.clock import Clock, SystemClock
 from inferd.telemetry.mqtt.link import MqttLink
-from inferd.telemetry.spool.location import SpoolLocation
+from inferd.telemetry.spool.spool import SpoolLocation
 folder = Path(sys.argv[2])
 place = SpoolLocation(folder / "spool", folder / "run", 10**6, 5.0)
 link = MqttLink(Mqtt(host="127.0.0.1", port=int(sys.argv[1])), "pi", SystemClock(), place=place)
@@ -219,7 +219,7 @@ def heard_of(*links: MqttLink) -> list[LinkEvent]:
 
     def told() -> bool:
         for link in links:
-            news.extend(link.news())
+            news.extend(link.events())
         return bool(news)
 
     broker.eventually(told, "news")
@@ -255,5 +255,5 @@ def test_a_device_that_starts_again_is_not_its_own_twin(mosquitto: broker.Mosqui
         with linked(mosquitto.port, tmp_path) as link:
             link.publish(info(boot_id))
             broker.eventually(partial(has_info, mosquitto.port, boot_id), "info")
-            assert link.news() == []
+            assert link.events() == []
             assert link.connected

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from inferd.system.clock import CountingClock
-from inferd.telemetry.outgoing.batch_limit import FORGET_S, LOSSES, MOST_HALVINGS, BatchLimit
+from inferd.telemetry.outgoing.batches import FORGET_S, LOSSES, MOST_HALVINGS, BatchLimit
 
 
-def lose(caution: BatchLimit, times: int) -> int:
+def lose(limit: BatchLimit, times: int) -> int:
     for _ in range(times):
-        caution.lost()
-    return caution.halvings()
+        limit.lost()
+    return limit.halvings()
 
 
 def test_one_loss_may_be_the_networks_doing() -> None:
@@ -21,18 +21,18 @@ def test_from_the_second_loss_on_each_halves_a_batch() -> None:
 
 
 def test_losses_between_which_batches_arrive_halve_nothing() -> None:
-    caution = BatchLimit(CountingClock())
+    limit = BatchLimit(CountingClock())
     for _ in range(10):
-        caution.lost()
-        caution.delivered()
-    assert caution.halvings() == 0
+        limit.lost()
+        limit.delivered()
+    assert limit.halvings() == 0
 
 
 def test_what_was_halved_stays_so_while_it_works() -> None:
-    caution = BatchLimit(CountingClock())
-    lose(caution, LOSSES)
-    caution.delivered()
-    assert caution.halvings() == 1
+    limit = BatchLimit(CountingClock())
+    lose(limit, LOSSES)
+    limit.delivered()
+    assert limit.halvings() == 1
 
 
 def test_there_is_an_end_to_halving() -> None:
@@ -41,7 +41,7 @@ def test_there_is_an_end_to_halving() -> None:
 
 def test_an_hour_after_the_last_loss_batches_are_whole_again() -> None:
     clock = CountingClock()
-    caution = BatchLimit(clock)
-    lose(caution, LOSSES)
+    limit = BatchLimit(clock)
+    lose(limit, LOSSES)
     clock.advance(FORGET_S + 1)
-    assert caution.halvings() == 0
+    assert limit.halvings() == 0

@@ -9,7 +9,7 @@ import pytest
 
 from inferd.records import Message
 from inferd.telemetry.encryption.payload import PayloadCipher
-from inferd.telemetry.outgoing.batches import MOST_TOGETHER, Batch, BatchBounds, batch_of, hold_within, together
+from inferd.telemetry.outgoing.batches import MOST_TOGETHER, Batch, BatchBounds, batch_of, bounds_within, together
 from inferd.telemetry.spool.record_codec import Record
 from inferd.wire.replay import decode_missed
 from inferd.wire.telemetry import LIMIT_BYTES, Event, Header, encode
@@ -23,9 +23,9 @@ def event(seq: int, size_bytes: int = 300) -> Message:
     return Message("event", encode(header, Event("model.active", "info", "x" * (size_bytes - bare))), 1)
 
 
-def batches(messages: list[Message], hold: BatchBounds = BatchBounds()) -> list[Batch]:  # noqa: B008 - frozen
+def batches(messages: list[Message], bounds: BatchBounds = BatchBounds()) -> list[Batch]:  # noqa: B008 - frozen
     waiting, made = deque(messages), []
-    while taken := together(lambda fits: waiting.popleft() if waiting and fits(waiting[0]) else None, hold):
+    while taken := together(lambda fits: waiting.popleft() if waiting and fits(waiting[0]) else None, bounds):
         made.append(Batch(tuple(taken)))
     return made
 
@@ -50,7 +50,7 @@ def test_a_batch_stays_under_20_kb_unless_one_message_is_larger(size_bytes: int,
     seal = PayloadCipher(b"k" * 32).seal if sealed else None
     small, large = event(1, size_bytes), event(2, LIMIT_BYTES)
     waiting = [small] * 63 + [large] * 3 + [small, large] * 3
-    made = batches(waiting, BatchBounds(sealed_by="kitchen" if sealed else ""))
+    made = batches(waiting, BatchBounds(encrypted_by="kitchen" if sealed else ""))
     assert all(len(one.packed(seal).payload) <= MOST_BYTES or len(one.messages) == 1 for one in made)
     assert [message for one in made for message in one.messages] == waiting
 
@@ -60,9 +60,12 @@ def test_no_message_takes_more_of_a_batch_than_is_counted(size_bytes: int) -> No
     pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
     header = Header(1, "d" * 64, "2026-11-05T06:07:08.009Z", "c0ffeec0ffee", (1 << 63) - 1, True)
     told = Message("event", encode(header, Event("model.active", "info", "x" * size_bytes)), 1)
-    for hold, seal in ((BatchBounds(), None), (BatchBounds(sealed_by=header.device), PayloadCipher(b"k" * 32).seal)):
+    for bounds, seal in (
+        (BatchBounds(), None),
+        (BatchBounds(encrypted_by=header.device), PayloadCipher(b"k" * 32).seal),
+    ):
         taken = len(Batch((told, told)).packed(seal).payload) - len(Batch((told,)).packed(seal).payload)
-        assert hold.wants_bytes(told) - 30 <= taken <= hold.wants_bytes(told)
+        assert bounds.wants_bytes(told) - 30 <= taken <= bounds.wants_bytes(told)
 
 
 def test_small_messages_still_fill_a_batch() -> None:
@@ -70,8 +73,8 @@ def test_small_messages_still_fill_a_batch() -> None:
 
 
 def test_a_batch_keeps_to_what_the_broker_takes() -> None:
-    hold = hold_within(5_000, "inferd/kitchen/replay", "")
-    made = batches([event(1)] * 100, hold)
+    bounds = bounds_within(5_000, "inferd/kitchen/replay", "")
+    made = batches([event(1)] * 100, bounds)
     assert max(len(one.packed(None).payload) for one in made) < 5_000 - len("inferd/kitchen/replay")
 
 
@@ -79,7 +82,7 @@ def test_a_batch_that_was_halved_away_holds_one() -> None:
     assert {len(one.messages) for one in batches([event(1)] * 3, BatchBounds().shrunk(15))} == {1}
 
 
-def test_each_message_is_sealed_by_itself_and_keeps_what_tells_a_repetition() -> None:
+def test_each_message_is_encrypted_by_itself_and_keeps_what_tells_a_repetition() -> None:
     pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
     sealer = PayloadCipher(b"k" * 32)
     told = decode_missed(Batch((event(7), event(8))).packed(sealer.seal).payload)

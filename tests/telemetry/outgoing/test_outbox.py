@@ -21,7 +21,7 @@ def result(number: int) -> Message:
 
 def drained(outbox: Outbox) -> list[Message]:
     messages = []
-    while (outgoing := outbox.take()) is not None:
+    while (outgoing := outbox.pop()) is not None:
         messages.append(outgoing.message)
     return messages
 
@@ -37,8 +37,8 @@ def test_results_may_pass_while_nothing_else_may_leave() -> None:
     outbox = Outbox(10)
     outbox.put(event(1))
     outbox.put(result(2))
-    assert outbox.take_live() == TimedMessage(result(2))
-    assert outbox.take_live() is None
+    assert outbox.pop_live() == TimedMessage(result(2))
+    assert outbox.pop_live() is None
 
 
 def test_of_a_state_only_the_newest_leaves() -> None:
@@ -110,7 +110,7 @@ def test_what_has_missed_its_moment_goes_to_replay_behind_all_that_is_live() -> 
     outbox.put(result(2), now_ns=9)
     outbox.age(before_ns=5)
     assert drained(outbox) == [result(2)]
-    assert outbox.take_late(BatchBounds()) == Batch((result(1),))
+    assert outbox.pop_missed(BatchBounds()) == Batch((result(1),))
 
 
 def test_what_the_spool_has_is_left_to_it_when_its_moment_has_passed() -> None:
@@ -119,7 +119,7 @@ def test_what_the_spool_has_is_left_to_it_when_its_moment_has_passed() -> None:
     outbox.put(Message("event", b"2", 1, lane="event"), number=8, now_ns=9)
     outbox.age(before_ns=5)
     assert outbox.oldest_kept() == 8
-    assert outbox.take_late(BatchBounds()) is None
+    assert outbox.pop_missed(BatchBounds()) is None
 
 
 def test_what_the_spool_has_is_no_loss_where_there_is_no_room() -> None:
@@ -133,8 +133,8 @@ def test_what_the_spool_has_is_no_loss_where_there_is_no_room() -> None:
 def test_what_was_lost_on_its_way_to_replay_goes_there_again() -> None:
     outbox = Outbox(10)
     outbox.give_back([Batch((result(1), result(2))), Batch((result(3),)), Batch((event(4),), numbers=(7,))])
-    assert outbox.take() is None
-    assert outbox.take_late(BatchBounds()) == Batch((result(1), result(2), result(3)))
+    assert outbox.pop() is None
+    assert outbox.pop_missed(BatchBounds()) == Batch((result(1), result(2), result(3)))
 
 
 def test_a_response_is_never_late() -> None:

@@ -14,9 +14,8 @@ from inferd.records import Lane, Message
 from inferd.system.clock import CountingClock
 from inferd.telemetry.metrics import assemble
 from inferd.telemetry.spool import record_codec
-from inferd.telemetry.spool.location import SpoolLocation
 from inferd.telemetry.spool.record_codec import Record
-from inferd.telemetry.spool.spool import COMMIT_RECORDS, Spool
+from inferd.telemetry.spool.spool import COMMIT_RECORDS, Spool, SpoolLocation
 from inferd.wire.telemetry import Header, Metrics, encode
 
 COMMIT_S = 5.0

@@ -14,10 +14,9 @@ from inferd.system.clock import CountingClock
 from inferd.system.files.atomic import Disk
 from inferd.telemetry.metrics import assemble, histogram
 from inferd.telemetry.spool.downsampling import thinner
-from inferd.telemetry.spool.location import SpoolLocation
 from inferd.telemetry.spool.record_codec import Record
 from inferd.telemetry.spool.segments import Segments
-from inferd.telemetry.spool.spool import COMMIT_RECORDS, RETRY_S, Spool
+from inferd.telemetry.spool.spool import COMMIT_RECORDS, RETRY_S, Spool, SpoolLocation
 from inferd.wire import telemetry
 from inferd.wire.telemetry import Header, Latency, Metrics, encode
 
@@ -262,8 +261,8 @@ def test_what_the_bound_cost_is_told(tmp_path: Path) -> None:
     for _ in range(200):
         around.put("result", b"x" * 400)
         around.spool.turn()
-    assert "messages of 'result' are lost so far" in around.spool.news()[-1]
-    assert around.spool.news() == []
+    assert "messages of 'result' are lost so far" in around.spool.faults()[-1]
+    assert around.spool.faults() == []
 
 
 def test_more_than_fits_is_bounded_when_it_comes_all_at_once(tmp_path: Path) -> None:
@@ -284,7 +283,7 @@ def test_a_disk_that_refuses_is_told_and_everything_waits_in_memory(tmp_path: Pa
     disk.number = number
     around.put("event", b"meanwhile")
     around.commit()
-    assert os.strerror(number) in around.spool.news()[0]
+    assert os.strerror(number) in around.spool.faults()[0]
     assert around.take_all() == [b"before", b"meanwhile"]
 
 
@@ -319,7 +318,7 @@ def test_a_spool_whose_folder_cannot_be_made_works_from_memory(tmp_path: Path) -
     (tmp_path / "spool").write_text("a file in its place")
     around = Around(tmp_path)
     around.put("event", b"x")
-    assert "waits in memory" in around.spool.news()[0]
+    assert "waits in memory" in around.spool.faults()[0]
     assert around.take_all() == [b"x"]
     (tmp_path / "spool").unlink()
     around.clock.advance(RETRY_S)

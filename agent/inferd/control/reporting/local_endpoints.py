@@ -82,7 +82,7 @@ class LocalEndpoints:
         """Return nothing: nobody speaks here."""
         return []
 
-    def news(self) -> list[LinkEvent]:
+    def events(self) -> list[LinkEvent]:
         """Return nothing."""
         return []
 

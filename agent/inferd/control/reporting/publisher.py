@@ -95,8 +95,8 @@ class Publisher:
 
     def tell_of_links(self) -> None:
         """Tell what the links want a person to know."""
-        for news in [news for link in self._links for news in link.news()]:
-            self.event(news.kind, "error" if news.kind == "link.twin" else "warning", news.why)
+        for one in [one for link in self._links for one in link.events()]:
+            self.event(one.kind, "error" if one.kind == "link.twin" else "warning", one.why)
 
     def incoming(self) -> list[Incoming]:
         """Return what the links have heard since the last time."""

@@ -1,4 +1,4 @@
-"""What leaves as one MQTT message: a message of its moment, or a batch of what was missed. Pure."""
+"""One MQTT message as it leaves: a live message, or a batch of missed ones. Pure but for the clock of `BatchLimit`."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from inferd.records import Message
+from inferd.system.clock import Clock
 from inferd.telemetry.spool.record_codec import Record
 from inferd.wire.replay import encode_missed
 from inferd.wire.topics import REPLAY
 
 MOST_TOGETHER = 64
 BATCH_BYTES = 20_000  # what any message of ours stays under; brokers may be set to take no more
-FRAME_BYTES = 25  # of a batch around each message, and its brackets: {"topic":"","message":},
-SEAL_BYTES = 192  # of a sealed message beside what it seals and its device: the header again, nonce and tag
+WRAP_BYTES = 25  # of a batch around each message, and its brackets: {"topic":"","message":},
+ENCRYPT_BYTES = 192  # of a sealed message beside what it seals and its device: the header again, nonce and tag
 PACKET_BYTES = 32  # of an MQTT packet beside topic, payload and correlation data
+LOSSES = 2  # in a row, with no batch delivered in between: one alone may be the network's doing
+MOST_HALVINGS = 15  # 20 kB is nothing after so many: each message goes alone
+FORGET_S = 3600.0
 
-Seal = Callable[[Message], Message]
+Encrypt = Callable[[Message], Message]
 Piece = TypeVar("Piece", Message, Record)
 
 
 @dataclass(frozen=True, slots=True)
 class TimedMessage:
-    """A message on its way, at its moment.
+    """A live message on its way.
 
     Attributes:
         message: what is sent.
-        number: of its record in the spool, which keeps it until it is delivered; 0 where it is in memory only.
+        number: of its record in the spool, kept until it is delivered; 0 for a message in memory only.
         since_ns: when it was published, monotonic.
     """
 
@@ -37,29 +41,29 @@ class TimedMessage:
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """Of its records in the spool."""
+        """Numbers of its records in the spool."""
         return (self.number,) if self.number else ()
 
-    def packed(self, seal: Seal | None) -> Message:
-        """Return what the broker gets."""
-        return seal(self.message) if seal else self.message
+    def packed(self, encrypt: Encrypt | None) -> Message:
+        """Return the message for the broker."""
+        return encrypt(self.message) if encrypt else self.message
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Messages that have missed their moment, oldest first, on their way to `replay`: never to a live topic.
+    """Missed messages, oldest first, on their way to `replay`; never sent to a live topic.
 
     Attributes:
-        messages: each as it would have been.
-        numbers: of their records in the spool; none where they are in memory only.
+        messages: as they would have been sent live.
+        numbers: of their records in the spool; empty for messages in memory only.
     """
 
     messages: tuple[Message, ...]
     numbers: tuple[int, ...] = ()
 
-    def packed(self, seal: Seal | None) -> Message:
-        """Return what the broker gets; each message is sealed by itself, so that each can be told from a repetition."""
-        return REPLAY.message(encode_missed([seal(one) for one in self.messages] if seal else self.messages))
+    def packed(self, encrypt: Encrypt | None) -> Message:
+        """Return the message for the broker; each message is encrypted by itself, so that a repetition can be detected."""
+        return REPLAY.message(encode_missed([encrypt(one) for one in self.messages] if encrypt else self.messages))
 
 
 Parcel = TimedMessage | Batch
@@ -67,60 +71,90 @@ Parcel = TimedMessage | Batch
 
 @dataclass(frozen=True, slots=True)
 class BatchBounds:
-    """How much a batch takes.
+    """How much a batch may hold.
 
     Attributes:
-        most_bytes: of its payload as it leaves; a single message that is larger goes alone.
-        sealed_by: the device that will seal each of its messages; "" where none will.
+        most_bytes: of its payload; a single message that is larger goes alone.
+        encrypted_by: the device that encrypts each message; "" for no encryption.
     """
 
     most_bytes: int = BATCH_BYTES
-    sealed_by: str = ""
+    encrypted_by: str = ""
 
     def shrunk(self, halvings: int) -> BatchBounds:
-        """Return one that takes half as much, so many times."""
+        """Return bounds that were halved so many times."""
         return replace(self, most_bytes=self.most_bytes >> halvings)
 
     def wants_bytes(self, one: Message | Record) -> int:
-        """Return what a message takes of a batch; sealed, up to 30 bytes more than it will."""
+        """Return the size of a message in a batch; up to 30 bytes too much where it is encrypted."""
         size_bytes = len(one.payload)
-        if self.sealed_by:
-            size_bytes = size_bytes * 4 // 3 + SEAL_BYTES + len(self.sealed_by)
-        return FRAME_BYTES + len(one.topic) + size_bytes
+        if self.encrypted_by:
+            size_bytes = size_bytes * 4 // 3 + ENCRYPT_BYTES + len(self.encrypted_by)
+        return WRAP_BYTES + len(one.topic) + size_bytes
 
 
-def together(take: Callable[[Callable[[Piece], bool]], Piece | None], hold: BatchBounds) -> list[Piece]:
-    """Return what leaves in one batch.
+def together(take: Callable[[Callable[[Piece], bool]], Piece | None], bounds: BatchBounds) -> list[Piece]:
+    """Return the messages of one batch.
 
     Args:
-        take: gives the next message if it fits, of which it asks the function that it gets; None where it does not, or
-            where there is none.
-        hold: how much the batch takes.
+        take: returns the next message if the function that it is given says that it fits; else None.
+        bounds: how much the batch may hold.
     """
     taken: list[Piece] = []
-    left_bytes = hold.most_bytes
+    left_bytes = bounds.most_bytes
 
     def fits(one: Piece) -> bool:
-        return not taken or hold.wants_bytes(one) <= left_bytes
+        return not taken or bounds.wants_bytes(one) <= left_bytes
 
     while len(taken) < MOST_TOGETHER and (one := take(fits)) is not None:
         taken.append(one)
-        left_bytes -= hold.wants_bytes(one)
+        left_bytes -= bounds.wants_bytes(one)
     return taken
 
 
-def packet_bytes(topic: str, message: Message) -> int:
-    """Return at least what a message takes as an MQTT packet to `topic`."""
-    return PACKET_BYTES + len(topic) + len(message.payload) + len(message.correlation)
+def packet_bytes(message: Message) -> int:
+    """Return at least what a message with a full topic takes as an MQTT packet."""
+    return PACKET_BYTES + len(message.topic) + len(message.payload) + len(message.correlation)
 
 
 def batch_of(records: list[Record]) -> Batch:
-    """Return records of the spool as they are sent."""
+    """Return records of the spool as a batch."""
     messages = tuple(Message(record.topic, record.payload, 1) for record in records)
     return Batch(messages, tuple(record.number for record in records))
 
 
-def hold_within(largest_bytes: int, topic: str, sealed_by: str) -> BatchBounds:
-    """Return how much a batch to `topic` takes where the broker takes no packet above `largest_bytes`; 0 for no limit."""
-    most_bytes = largest_bytes - packet_bytes(topic, Message(topic, b"")) if largest_bytes else BATCH_BYTES
-    return BatchBounds(max(0, min(BATCH_BYTES, most_bytes)), sealed_by)
+def bounds_within(largest_bytes: int, topic: str, encrypted_by: str) -> BatchBounds:
+    """Return how much a batch to `topic` may hold if no packet may exceed `largest_bytes`; 0 for no limit."""
+    most_bytes = largest_bytes - packet_bytes(Message(topic, b"")) if largest_bytes else BATCH_BYTES
+    return BatchBounds(max(0, min(BATCH_BYTES, most_bytes)), encrypted_by)
+
+
+class BatchLimit:
+    """Makes batches smaller where the connection is lost over them time and again: a broker may close it over large packets.
+
+    For one thread.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Start without a limit."""
+        self._clock = clock
+        self._losses = 0
+        self._halvings = 0
+        self._lost_ns = 0
+
+    def lost(self) -> None:
+        """Record that the connection was lost with batches in flight."""
+        self._lost_ns = self._clock.monotonic_ns()
+        self._losses += 1
+        if self._losses >= LOSSES:
+            self._halvings = min(self._halvings + 1, MOST_HALVINGS)
+
+    def delivered(self) -> None:
+        """Record that a batch was acknowledged."""
+        self._losses = 0
+
+    def halvings(self) -> int:
+        """Return how often to halve a batch; 0 again an hour after the last loss."""
+        if self._halvings and self._clock.monotonic_ns() - self._lost_ns > FORGET_S * 1e9:
+            self._halvings = 0
+        return self._halvings

@@ -49,7 +49,7 @@ class Outbox:
                 self._live.append(TimedMessage(message, number, now_ns))
                 self._trim()
 
-    def take(self) -> TimedMessage | None:
+    def pop(self) -> TimedMessage | None:
         """Return the next message to send; None where nothing waits that is still of its moment."""
         with self._lock:
             if self._changed:
@@ -58,15 +58,15 @@ class Outbox:
                 return self._lasting.popleft()
             return self._live.popleft() if self._live else None
 
-    def take_live(self) -> TimedMessage | None:
+    def pop_live(self) -> TimedMessage | None:
         """Return the next message that wants no acknowledgement; None where none waits."""
         with self._lock:
             return self._live.popleft() if self._live else None
 
-    def take_late(self, hold: BatchBounds) -> Batch | None:
-        """Return what leaves next of what was missed, as much as `hold` takes; None where nothing waits."""
+    def pop_missed(self, bounds: BatchBounds) -> Batch | None:
+        """Return what leaves next of what was missed, as much as `bounds` takes; None where nothing waits."""
         with self._lock:
-            missed = together(lambda fits: late.popleft() if (late := self._late) and fits(late[0]) else None, hold)
+            missed = together(lambda fits: late.popleft() if (late := self._late) and fits(late[0]) else None, bounds)
         return Batch(tuple(missed)) if missed else None
 
     def age(self, before_ns: int) -> None:

@@ -74,7 +74,7 @@ class LastMessages:
         """Return nothing: nobody speaks here."""
         return []
 
-    def news(self) -> list[LinkEvent]:
+    def events(self) -> list[LinkEvent]:
         """Return nothing."""
         return []
 

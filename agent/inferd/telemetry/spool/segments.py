@@ -11,18 +11,82 @@ from __future__ import annotations
 
 import contextlib
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 from inferd.records import Lane
 from inferd.system.files.append_only import AppendFile
 from inferd.system.files.atomic import DISK, Disk, make_folder, remove_unfinished, sync_folder, write_atomic
-from inferd.telemetry.spool.lane import SpoolLane, SpoolSegment
 from inferd.telemetry.spool.record_codec import LANES, Cursor, Record, frame, frames, parse
 
 CURSOR = "cursor"
 _NAME = re.compile(r"([0-9a-f]{16})-([0-9])\.seg")
+
+
+@dataclass(slots=True)
+class SpoolSegment:
+    """A file of a lane that holds records with numbers from `first` on."""
+
+    path: Path
+    first: int
+    level: int
+    size_bytes: int
+
+    def read(self) -> list[Record]:
+        """Return its whole records, ascending by number.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        items, _ = parse(self.path.read_bytes(), self.first)
+        records: list[Record] = []
+        for item in items:
+            if isinstance(item, Record) and (not records or item.number > records[-1].number):
+                records.append(item)
+        return records
+
+
+@dataclass(slots=True)
+class SpoolLane:
+    """The segments of one lane, oldest first, and the file that grows."""
+
+    folder: Path
+    segments: list[SpoolSegment] = field(default_factory=list)
+    growing: AppendFile | None = None
+    doubtful_from: int | None = None
+    """Where the last segment must be cut before the next write, after one that failed."""
+    _cached: tuple[Path, int, list[Record]] | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """What its files take."""
+        return sum(segment.size_bytes for segment in self.segments)
+
+    def records(self, segment: SpoolSegment) -> list[Record]:
+        """Return the records of one segment, read once for as long as it stays the same."""
+        if self._cached is None or self._cached[:2] != (segment.path, segment.size_bytes):
+            self._cached = (segment.path, segment.size_bytes, segment.read())
+        return self._cached[2]
+
+    def first_after(self, number: int) -> Record | None:
+        """Return the oldest record above `number`; None where there is none."""
+        start = max(0, bisect_right(self.segments, number, key=lambda segment: segment.first) - 1)
+        for segment in self.segments[start:]:
+            records = self.records(segment)
+            at = bisect_right(records, number, key=lambda record: record.number)
+            if at < len(records):
+                return records[at]
+        return None
+
+    def last_number(self) -> int:
+        """Return the highest number that may be in it, 0 where there is none."""
+        for segment in reversed(self.segments):
+            if records := self.records(segment):
+                return records[-1].number
+        return 0
 
 
 class Segments:
@@ -42,14 +106,14 @@ class Segments:
         self._root = root
         self._disk = disk
         self._segment_bytes = segment_bytes
-        self._shelves = {lane: SpoolLane(root / lane) for lane in LANES}
+        self._lanes = {lane: SpoolLane(root / lane) for lane in LANES}
         self.cursor = Cursor()
         make_folder(root, disk)
         remove_unfinished(root)
-        for shelf in self._shelves.values():
-            make_folder(shelf.folder, disk)
-            remove_unfinished(shelf.folder)
-            shelf.segments = self._found(shelf.folder)
+        for lane_files in self._lanes.values():
+            make_folder(lane_files.folder, disk)
+            remove_unfinished(lane_files.folder)
+            lane_files.segments = self._found(lane_files.folder)
         with contextlib.suppress(FileNotFoundError):
             read, _ = parse((root / CURSOR).read_bytes())
             self.cursor = next((item for item in read if isinstance(item, Cursor)), self.cursor)
@@ -57,16 +121,16 @@ class Segments:
     @property
     def size_bytes(self) -> int:
         """What all segments take."""
-        return sum(shelf.size_bytes for shelf in self._shelves.values())
+        return sum(lane_files.size_bytes for lane_files in self._lanes.values())
 
     def sizes(self) -> dict[Lane, int]:
         """Return what the segments of each lane take, bytes."""
-        return {lane: shelf.size_bytes for lane, shelf in self._shelves.items()}
+        return {lane: lane_files.size_bytes for lane, lane_files in self._lanes.items()}
 
     def last_number(self) -> int:
         """Return the highest number ever used that is known here."""
         beyond = max(self.cursor.beyond, default=0)
-        return max(self.cursor.done, beyond, *(shelf.last_number() for shelf in self._shelves.values()))
+        return max(self.cursor.done, beyond, *(lane_files.last_number() for lane_files in self._lanes.values()))
 
     def append(self, records: Sequence[Record]) -> None:
         """Put records on the disk; when this returns they are there. Numbers ascend, also from call to call.
@@ -77,7 +141,7 @@ class Segments:
         for lane in LANES:
             chosen = [record for record in records if record.lane == lane]
             if chosen:
-                self._append(self._shelves[lane], chosen)
+                self._append(self._lanes[lane], chosen)
 
     def after(self, number: int, limit: int) -> list[Record]:
         """Return the `limit` oldest records above `number`, ascending over all lanes.
@@ -87,7 +151,9 @@ class Segments:
         """
         found: list[Record] = []
         while len(found) < limit:
-            heads = [head for shelf in self._shelves.values() if (head := shelf.first_after(number)) is not None]
+            heads = [
+                head for lane_files in self._lanes.values() if (head := lane_files.first_after(number)) is not None
+            ]
             if not heads:
                 break
             found.append(min(heads, key=lambda record: record.number))
@@ -100,13 +166,13 @@ class Segments:
         Raises:
             OSError: the disk refuses.
         """
-        for shelf in self._shelves.values():
-            while shelf.segments and shelf.segments[0].first <= number:
-                newer = shelf.segments[1].first - 1 if len(shelf.segments) > 1 else 0
-                last = newer or max((record.number for record in shelf.records(shelf.segments[0])), default=0)
+        for lane_files in self._lanes.values():
+            while lane_files.segments and lane_files.segments[0].first <= number:
+                newer = lane_files.segments[1].first - 1 if len(lane_files.segments) > 1 else 0
+                last = newer or max((record.number for record in lane_files.records(lane_files.segments[0])), default=0)
                 if last > number:
                     break
-                self._remove_oldest(shelf)
+                self._remove_oldest(lane_files)
 
     def drop_oldest(self, lane: Lane) -> list[Record]:
         """Remove the oldest segment of a lane; return what was in it.
@@ -114,11 +180,11 @@ class Segments:
         Raises:
             OSError: the disk refuses.
         """
-        shelf = self._shelves[lane]
+        lane_files = self._lanes[lane]
         lost: list[Record] = []
         with contextlib.suppress(OSError):  # what cannot be read any more can be removed all the same
-            lost = shelf.segments[0].read()
-        self._remove_oldest(shelf)
+            lost = lane_files.segments[0].read()
+        self._remove_oldest(lane_files)
         return lost
 
     def thin(self, lane: Lane, above: int, thinner: Callable[[Sequence[Record]], list[Record]], levels: int) -> bool:
@@ -136,19 +202,19 @@ class Segments:
         Raises:
             OSError: the disk refuses.
         """
-        shelf = self._shelves[lane]
-        at = _two_of_a_level(shelf.segments[:-1], above, levels)  # the last one grows
+        lane_files = self._lanes[lane]
+        at = _two_of_a_level(lane_files.segments[:-1], above, levels)  # the last one grows
         if at is None:
             return False
-        old, young = shelf.segments[at : at + 2]
-        path = shelf.folder / _name(old.first, old.level + 1)
+        old, young = lane_files.segments[at : at + 2]
+        path = lane_files.folder / _name(old.first, old.level + 1)
         content = frames(thinner([*old.read(), *young.read()]), old.first)
         write_atomic(path, content, self._disk)
         # The older goes last, and surely so: as long as it is there its name tells that it was replaced.
         self._disk.unlink(young.path)
-        sync_folder(shelf.folder, self._disk)
+        sync_folder(lane_files.folder, self._disk)
         self._disk.unlink(old.path)
-        shelf.segments[at : at + 2] = [SpoolSegment(path, old.first, old.level + 1, len(content))]
+        lane_files.segments[at : at + 2] = [SpoolSegment(path, old.first, old.level + 1, len(content))]
         return True
 
     def save_cursor(self, cursor: Cursor) -> None:
@@ -162,8 +228,8 @@ class Segments:
 
     def close(self) -> None:
         """Let go of all files. Twice is fine."""
-        for shelf in self._shelves.values():
-            self._stop_growing(shelf)
+        for lane_files in self._lanes.values():
+            self._stop_growing(lane_files)
 
     def _found(self, folder: Path) -> list[SpoolSegment]:
         """Return a lane's segments by their names, those left out that a thinner one has replaced."""
@@ -189,52 +255,52 @@ class Segments:
         self._disk.unlink(last.path)
         return False
 
-    def _append(self, shelf: SpoolLane, records: Sequence[Record]) -> None:
-        self._mend(shelf)
-        if shelf.growing is not None and shelf.growing.size_bytes >= self._segment_bytes:
-            self._stop_growing(shelf)
-        begun = shelf.growing is None
-        if shelf.growing is None:
-            self._begin(shelf, records[0].number)
-        growing, segment = shelf.growing, shelf.segments[-1]
+    def _append(self, lane_files: SpoolLane, records: Sequence[Record]) -> None:
+        self._mend(lane_files)
+        if lane_files.growing is not None and lane_files.growing.size_bytes >= self._segment_bytes:
+            self._stop_growing(lane_files)
+        begun = lane_files.growing is None
+        if lane_files.growing is None:
+            self._begin(lane_files, records[0].number)
+        growing, segment = lane_files.growing, lane_files.segments[-1]
         assert growing is not None  # noqa: S101 - it was begun above
-        shelf.doubtful_from = segment.size_bytes
+        lane_files.doubtful_from = segment.size_bytes
         growing.append(frames(records, segment.first))
         growing.sync()
         if begun:
-            sync_folder(shelf.folder, self._disk)
-        shelf.doubtful_from = None
+            sync_folder(lane_files.folder, self._disk)
+        lane_files.doubtful_from = None
         segment.size_bytes = growing.size_bytes
 
-    def _begin(self, shelf: SpoolLane, first: int) -> None:
-        path = shelf.folder / _name(first, 0)
-        shelf.growing = AppendFile(path, self._disk)
-        shelf.segments.append(SpoolSegment(path, first, 0, 0))
+    def _begin(self, lane_files: SpoolLane, first: int) -> None:
+        path = lane_files.folder / _name(first, 0)
+        lane_files.growing = AppendFile(path, self._disk)
+        lane_files.segments.append(SpoolSegment(path, first, 0, 0))
 
-    def _mend(self, shelf: SpoolLane) -> None:
+    def _mend(self, lane_files: SpoolLane) -> None:
         """Cut off what a failed write may have left; the rest of that segment was synced."""
-        if shelf.doubtful_from is None:
+        if lane_files.doubtful_from is None:
             return
-        segment = shelf.segments[-1]
-        self._stop_growing(shelf)
-        if shelf.doubtful_from:
-            self._disk.truncate(segment.path, shelf.doubtful_from)
+        segment = lane_files.segments[-1]
+        self._stop_growing(lane_files)
+        if lane_files.doubtful_from:
+            self._disk.truncate(segment.path, lane_files.doubtful_from)
         else:
             self._disk.unlink(segment.path)
-            shelf.segments.pop()
-        shelf.doubtful_from = None
+            lane_files.segments.pop()
+        lane_files.doubtful_from = None
 
-    def _remove_oldest(self, shelf: SpoolLane) -> None:
-        if len(shelf.segments) == 1:
-            self._stop_growing(shelf)
-            shelf.doubtful_from = None
-        self._disk.unlink(shelf.segments[0].path)
-        del shelf.segments[0]
+    def _remove_oldest(self, lane_files: SpoolLane) -> None:
+        if len(lane_files.segments) == 1:
+            self._stop_growing(lane_files)
+            lane_files.doubtful_from = None
+        self._disk.unlink(lane_files.segments[0].path)
+        del lane_files.segments[0]
 
-    def _stop_growing(self, shelf: SpoolLane) -> None:
-        if shelf.growing is not None:
-            shelf.growing.close()
-            shelf.growing = None
+    def _stop_growing(self, lane_files: SpoolLane) -> None:
+        if lane_files.growing is not None:
+            lane_files.growing.close()
+            lane_files.growing = None
 
 
 def _name(first: int, level: int) -> str:

@@ -14,14 +14,17 @@ import contextlib
 import errno
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
+import msgspec
+
+from inferd.config.mqtt import Mqtt
 from inferd.records import Lane, Message
 from inferd.system.clock import EARLIEST_S, Clock
 from inferd.system.files.atomic import DISK, Disk
 from inferd.system.threads import Lock
 from inferd.telemetry.spool.downsampling import LEVELS, thinner
 from inferd.telemetry.spool.ledger import Ledger
-from inferd.telemetry.spool.location import SpoolLocation
 from inferd.telemetry.spool.record_codec import LANES, Cursor, Delivered, Record, frame, pieces
 from inferd.telemetry.spool.segments import Segments
 from inferd.telemetry.spool.write_ahead import WriteAhead
@@ -33,6 +36,27 @@ SEGMENTS = 16  # at least so many fit
 THIN_SHARE = 0.25  # of the bound: above it, the oldest metrics are thinned
 RETRY_S = 10.0  # after the disk refused
 IDLE_S = 3600.0
+
+
+class SpoolLocation(msgspec.Struct, frozen=True):
+    """Where a spool lies and how large it may grow.
+
+    Attributes:
+        folder: of the segments.
+        tail: of what has just come; best in memory that outlives the process.
+        limit_bytes: of all segments together.
+        commit_s: how long a power cut may reach back.
+    """
+
+    folder: Path
+    tail: Path
+    limit_bytes: int
+    commit_s: float
+
+
+def spool_location(settings: Mqtt, folder: Path, tail: Path) -> SpoolLocation | None:
+    """Return where the spool of a configuration lies; None where it wants none."""
+    return SpoolLocation(folder, tail, settings.spool_mb * 1_000_000, settings.commit_s) if settings.spool_mb else None
 
 
 class Spool:
@@ -67,8 +91,8 @@ class Spool:
         self._tell_ready = tell_ready
         self._disk = disk
         self._lock = Lock()
-        self._news: deque[str] = deque(maxlen=16)
-        self._fault = ""
+        self._faults: deque[str] = deque(maxlen=16)
+        self._last_fault = ""
         self._dirty_since_ns: int | None = None
         self._not_before_ns = 0
         self._tail = WriteAhead(place.tail, disk)
@@ -120,11 +144,11 @@ class Spool:
         with self._lock:
             self._ledger.rewind()
 
-    def news(self) -> list[str]:
+    def faults(self) -> list[str]:
         """Return what a person should hear of: faults of the disk, what the bounds have cost. Each is returned once."""
         with self._lock:
-            told = list(self._news)
-            self._news.clear()
+            told = list(self._faults)
+            self._faults.clear()
         return told
 
     @property
@@ -164,7 +188,7 @@ class Spool:
             self._open_late()
         if self._due_s() <= 0:
             self._commit()
-            self._fault = ""
+            self._last_fault = ""
 
     def _open_late(self) -> None:
         """Use a disk that refused when we began."""
@@ -269,7 +293,7 @@ class Spool:
         before = self.dropped[lane]
         self.dropped[lane] += lost
         if before.bit_length() < self.dropped[lane].bit_length():  # at 1, 2, 4, 8 ...: a flood is no flood of news
-            self._news.append(
+            self._faults.append(
                 f"the spool is full: {self.dropped[lane]} messages of {lane!r} are lost so far; the broker has been away"
                 " for long, or mqtt.spool_mb is too small"
             )
@@ -278,9 +302,9 @@ class Spool:
         why = (
             f"{self._place.folder}: {exc.strerror or exc}; what the broker misses waits in memory until that is mended"
         )
-        if why != self._fault:
-            self._news.append(why)
-        self._fault = why
+        if why != self._last_fault:
+            self._faults.append(why)
+        self._last_fault = why
         self._not_before_ns = self._clock.monotonic_ns() + round(RETRY_S * 1e9)
         if exc.errno == errno.ENOSPC and self._segments is not None:
             lane = victim({**self._segments.sizes(), "alert": 0, "event": 0})
