@@ -319,10 +319,19 @@ class Incoming(msgspec.Struct, frozen=True):
     correlation: bytes = b""
 
 
-class LinkEvent(msgspec.Struct, frozen=True):
-    """What a link wants a person to know: "link.twin" (another device has our id), "link.lossy" (something is lost)."""
+LinkEventKind = Literal["link.twin", "link.lossy", "link.limited", "link.denied"]
 
-    kind: Literal["link.twin", "link.lossy"]
+
+class LinkEvent(msgspec.Struct, frozen=True):
+    """An event of a link.
+
+    Attributes:
+        kind: "link.twin" another device has our id, "link.lossy" messages are lost, "link.limited" the broker ends the
+            connection over something, which is left out, "link.denied" it denies a publish or a subscription.
+        why: the sentence for people.
+    """
+
+    kind: LinkEventKind
     why: str
 
 

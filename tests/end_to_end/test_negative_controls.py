@@ -96,7 +96,7 @@ CONTROLS = (
     Control(
         "a batch is acknowledged or sent again",
         "telemetry/outgoing/backlog.py",
-        "            self._storage.spool.rewind()\n",
+        "            self._spool.rewind()\n",
         "            pass\n",
         "tests/telemetry/outgoing/test_backlog.py::test_a_batch_that_was_not_acknowledged_leaves_again_as_it_was",
     ),

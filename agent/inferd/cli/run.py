@@ -26,7 +26,7 @@ from inferd.system.clock import SystemClock
 from inferd.system.files.atomic import hold_folder
 from inferd.system.journal import formatter
 from inferd.system.processes.process import hold_memory
-from inferd.telemetry.spool.location import place_of
+from inferd.telemetry.spool.spool import spool_location
 
 if TYPE_CHECKING:
     from inferd.telemetry.mqtt.link import MqttLink
@@ -72,7 +72,7 @@ def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
         folder,
         say,
         clock,
-        reconnect=broker.follow if broker else None,
+        reconnect=broker.reconfigure if broker else None,
         notify_socket=notify_socket,
         control_dir=control_dir,
         doors=doors,
@@ -106,7 +106,7 @@ def _load(file: Path | None) -> LoadedConfig:
 def _broker(config: settings.Config, folder: Path, volatile: Path) -> MqttLink:
     """Make the way to the broker; `volatile` is best in memory, and outlives this process."""
     listens = [f"{config.homeassistant.prefix}/status"] if config.homeassistant.enabled else []
-    place = place_of(config.mqtt, folder / "spool", volatile / "spool")
+    place = spool_location(config.mqtt, folder / "spool", volatile / "spool")
     made: MqttLink = find("link", LINKS, "mqtt")(
         config.mqtt, device_id(config), SystemClock(), place=place, listens=listens
     )

@@ -20,6 +20,12 @@ class Mqtt(ConfigTable, frozen=True):
         port: the broker's port; with TLS mostly 8883.
         prefix: the first level of every topic.
         version: of MQTT: "3.1.1" or "5".
+        client_id: as which the device connects, where the broker prescribes it; "" makes it of prefix and device. No two
+            clients of a broker may have the same.
+        transport: "tcp", or "websockets" where only HTTP gets through; that needs version "5".
+        websocket_path: of the URL, with "websockets".
+        alpn: the protocol to ask for in TLS, for a broker that shares port 443: AWS IoT wants
+            "x-amzn-mqtt-ca" with a client certificate, "mqtt" with custom authentication; "" for none.
         username: "" for none.
         password_file: a file that holds the password and nothing else; "" for none.
         tls: whether the connection is encrypted; always set it where there is a password and the network is not your own.
@@ -42,6 +48,10 @@ class Mqtt(ConfigTable, frozen=True):
     port: Port = 1883
     prefix: Text = "inferd"
     version: Literal["3.1.1", "5"] = "3.1.1"
+    client_id: Text = ""
+    transport: Literal["tcp", "websockets"] = "tcp"
+    websocket_path: Text = "/mqtt"
+    alpn: Text = ""
     username: Text = ""
     password_file: FilePath = ""
     tls: bool = False
@@ -63,7 +73,8 @@ SERVICE_CREDENTIALS = "/run/credentials/inferd.service"  # where systemd has the
 
 
 AT_CONNECT = (
-    "host", "port", "version", "username", "password_file", "tls", "ca_file", "cert_file", "key_file", "keepalive_s"
+    "host", "port", "version", "client_id", "transport", "websocket_path", "alpn", "username", "password_file", "tls", "ca_file",
+    "cert_file", "key_file", "keepalive_s",
 )  # fmt: skip
 AT_ONCE = ("snapshots",)
 
@@ -101,4 +112,8 @@ def amiss(mqtt: Mqtt) -> str:
         return "mqtt.ca_file and mqtt.cert_file are of no use without `tls = true`"
     if bool(mqtt.cert_file) != bool(mqtt.key_file):
         return "mqtt.cert_file and mqtt.key_file belong together; give both"
+    if mqtt.alpn and not mqtt.tls:
+        return "mqtt.alpn is a part of TLS; set `tls = true`"
+    if mqtt.transport == "websockets" and mqtt.version != "5":
+        return 'mqtt.transport = "websockets" needs mqtt.version = "5", whose packets can be limited in size'
     return ""

@@ -89,7 +89,7 @@ def why_unusable(broker: Mqtt, pause: Pause) -> str:
     with Subscriber(broker, [topic]) as subscriber:
         subscriber.send(topic, b"")
         for _ in range(round(ROUND_TRIP_S / LOOK_S)):
-            if subscriber.take():
+            if subscriber.pop_all():
                 return ""
             if pause(LOOK_S):
                 break

@@ -145,7 +145,7 @@ class Demo:
         """Take in all that was said since the last time."""
         for printed in agent.printed():
             self._scene.hear(topics.RESULT.message(b"", PIPELINE).topic, printed)
-        for heard in self._subscriber.take() if self._subscriber else ():
+        for heard in self._subscriber.pop_all() if self._subscriber else ():
             topic = heard.topic.removeprefix(self._topic(""))
             self._scene.hear(topic, heard.payload)
             self._offline |= (topic, heard.payload) == (topics.STATUS.path, topics.OFFLINE)

@@ -38,6 +38,8 @@ EventKind = Literal[
     "clock.synchronised",
     "config.reloaded",
     "config.refused",
+    "link.denied",
+    "link.limited",
     "link.lossy",
     "link.twin",
     "model.accepted",

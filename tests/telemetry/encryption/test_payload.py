@@ -131,7 +131,7 @@ def test_the_broker_hears_what_is_sealed_and_a_watcher_with_the_key_what_is_in_i
         heard = {}
 
         def has_heard() -> bool:
-            heard.update({one.topic: one.payload for one in watcher.take()})
+            heard.update({one.topic: one.payload for one in watcher.pop_all()})
             return "inferd/kitchen/event" in heard
 
         broker.eventually(has_heard, "the watcher to hear it")
@@ -156,7 +156,7 @@ def test_a_watcher_with_the_key_hears_of_what_is_not_sealed_only_the_status(
         forger.say("inferd/kitchen/status", b"online")
 
         def has_heard() -> bool:
-            heard.extend((one.topic, one.payload) for one in watcher.take())
+            heard.extend((one.topic, one.payload) for one in watcher.pop_all())
             return bool(heard)
 
         broker.eventually(has_heard, "the status")

@@ -9,7 +9,7 @@ import pytest
 from fixtures.network import broker
 from inferd.config.settings import Mqtt
 from inferd.system.clock import SystemClock
-from inferd.telemetry.connection_errors import EXPIRED, NOT_YET_VALID, explain
+from inferd.telemetry.connection_errors import EXPIRED, NOT_YET_VALID, explain_tls_error
 from inferd.telemetry.mqtt.backoff import Backoff
 from inferd.telemetry.mqtt.link import MqttLink
 
@@ -35,7 +35,7 @@ def test_a_certificate_that_does_not_hold_by_our_clock_asks_for_the_clock_and_is
 ) -> None:
     fault = ssl.SSLCertVerificationError()
     fault.verify_code = code
-    why, waiting_helps = explain(fault, "broker")
+    why, waiting_helps = explain_tls_error(fault, "broker")
     assert named in why
     assert waiting_helps
 

@@ -80,7 +80,7 @@ def test_a_link_goes_to_another_broker_and_says_goodbye_to_the_first(
     with linked(mosquitto.port) as link:
         link.publish(Message("info", b"here", 1, retain=True))
         broker.eventually(lambda: first.payloads("inferd/pi/status") == [b"online"], "the first")
-        link.follow(Mqtt(host="127.0.0.1", port=other.port))
+        link.reconfigure(Mqtt(host="127.0.0.1", port=other.port))
         broker.eventually(lambda: second.payloads("inferd/pi/status") == [b"online"], "the second")
         link.publish(Message("event", b"1", 1))
         broker.eventually(lambda: second.payloads("inferd/pi/event") == [b"1"], "an event")
@@ -93,14 +93,14 @@ def test_a_link_goes_to_another_broker_and_says_goodbye_to_the_first(
 def test_a_link_that_waits_for_a_broker_goes_to_another_at_once(mosquitto: broker.Mosquitto) -> None:
     with linked(broker.dead_port(), Backoff(first_s=3600.0, longest_s=3600.0)) as link:
         broker.eventually(lambda: link.attempts == 1, "an attempt")
-        link.follow(Mqtt(host="127.0.0.1", port=mosquitto.port))
+        link.reconfigure(Mqtt(host="127.0.0.1", port=mosquitto.port))
         broker.eventually(lambda: link.connected, "the link to connect")
 
 
 def test_what_a_connection_does_not_take_makes_none(mosquitto: broker.Mosquitto) -> None:
     with linked(mosquitto.port) as link:
         broker.eventually(lambda: link.connected, "the link to connect")
-        link.follow(Mqtt(host="127.0.0.1", port=mosquitto.port, prefix="elsewhere", spool_mb=1))
+        link.reconfigure(Mqtt(host="127.0.0.1", port=mosquitto.port, prefix="elsewhere", spool_mb=1))
         broker.eventually(lambda: broker.retained(mosquitto.port, "inferd/pi/status") == b"online", "its status")
         assert (link.connected, link.attempts) == (True, 1)
 
@@ -118,9 +118,9 @@ def test_an_old_word_of_ours_at_another_broker_is_no_twin(
         if not first_is_there:
             mosquitto.kill()
             broker.eventually(lambda: not link.connected, "the link to notice")
-        link.follow(Mqtt(host="127.0.0.1", port=other.port))
+        link.reconfigure(Mqtt(host="127.0.0.1", port=other.port))
         broker.eventually(lambda: b"bbbb" in (broker.retained(other.port, "inferd/pi/info") or b""), "its info there")
-        assert (link.news(), link.connected) == ([], True)
+        assert (link.events(), link.connected) == ([], True)
 
 
 def info(boot_id: str) -> Message:
@@ -181,7 +181,7 @@ def test_a_wrong_password_is_named_once_and_mending_the_file_is_enough(
         broker.eventually(lambda: link.connected, "the link to connect")
     mosquitto.kill()
     assert len(warnings(caplog)) == 1
-    assert "refuses 'pi' (Not authorized); mend mqtt.username and mqtt.password_file" in warnings(caplog)[0]
+    assert "refuses 'pi' (Not authorized); correct mqtt.username and mqtt.password_file" in warnings(caplog)[0]
     assert not any("wrong" in record.message or "right" in record.message for record in caplog.records)
 
 
@@ -198,7 +198,7 @@ def test_a_password_file_that_everybody_may_read_is_told(tmp_path: Path, caplog:
     secret.chmod(0o644)
     with linked(broker.dead_port(), username="pi", password_file=str(secret)):
         broker.eventually(lambda: bool(warnings(caplog)), "a warning")
-    assert "everybody may read" in warnings(caplog)[0]
+    assert "other users may read" in warnings(caplog)[0]
 
 
 def test_a_broker_that_never_answers_is_left_when_asked_to() -> None:
@@ -214,7 +214,7 @@ def test_a_broker_that_never_answers_is_named_in_time(caplog: pytest.LogCaptureF
         link = MqttLink(Mqtt(host="127.0.0.1", port=port), "pi", SystemClock(), SOON, accept_s=0.1)
         broker.eventually(lambda: bool(warnings(caplog)), "a warning")
         link.close(CLOSE_S)
-    assert "takes connections but does not answer" in warnings(caplog)[0]
+    assert "accepts connections but does not answer" in warnings(caplog)[0]
 
 
 def test_a_second_connection_of_a_device_ends_the_first_before_it_is_online(mosquitto: broker.Mosquitto) -> None:

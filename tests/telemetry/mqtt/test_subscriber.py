@@ -23,7 +23,7 @@ def take_until(hearing: Subscriber, wanted: ReceivedMessage) -> list[ReceivedMes
     heard: list[ReceivedMessage] = []
 
     def came() -> bool:
-        heard.extend(hearing.take())
+        heard.extend(hearing.pop_all())
         return wanted in heard
 
     eventually(came, f"to hear {wanted}")
@@ -69,7 +69,7 @@ def test_it_subscribes_again_when_the_broker_is_back(mosquitto: Mosquitto) -> No
 
 def test_a_broker_that_is_not_there_is_told() -> None:
     with subscriber(dead_port()) as hearing:
-        eventually(lambda: hearing.why == "it cannot be reached (Connection refused)", "the reason")
+        eventually(lambda: hearing.why.startswith("nothing listens there"), "the reason")
 
 
 def test_a_broker_that_refuses_us_is_told(tmp_path: Path, mosquitto: Mosquitto) -> None:
@@ -77,7 +77,7 @@ def test_a_broker_that_refuses_us_is_told(tmp_path: Path, mosquitto: Mosquitto) 
     guarded = Mosquitto(tmp_path, user="pi", password="secret")  # noqa: S106 - of a broker that lives for this test
     try:
         with subscriber(guarded.port) as hearing:
-            eventually(lambda: hearing.why == "it refuses us (Not authorized)", "the reason")
+            eventually(lambda: "it refuses clients without a user name (Not authorized)" in hearing.why, "the reason")
         with subscriber(guarded.port, username="pi", password="secret") as hearing:  # noqa: S106 - as above
             eventually(lambda: hearing.ready, "to subscribe")
     finally:

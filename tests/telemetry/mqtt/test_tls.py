@@ -97,7 +97,7 @@ def test_a_certificate_for_another_name_is_named_once(
 ) -> None:
     pair = authority.sign("elsewhere", "DNS:elsewhere.example")
     told = refused(caplog, tmp_path, authority, pair, ca_file=str(authority.certificate))
-    assert "its certificate is not for 'localhost'; mend mqtt.host" in told
+    assert "its certificate is not for 'localhost'; correct mqtt.host" in told
 
 
 def test_a_certificate_of_another_authority_is_named_once(
@@ -105,7 +105,7 @@ def test_a_certificate_of_another_authority_is_named_once(
 ) -> None:
     other = Authority(tmp_path, "other")
     told = refused(caplog, tmp_path, authority, authority.sign("broker", LOCAL), ca_file=str(other.certificate))
-    assert "nobody in mqtt.ca_file vouches for its certificate" in told
+    assert "no certificate in mqtt.ca_file vouches for its own" in told
 
 
 def test_a_missing_authority_file_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -126,7 +126,7 @@ def test_a_key_that_is_not_the_certificates_is_named(authority: Authority, caplo
 def test_a_plain_port_is_named(mosquitto: broker.Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
     with linked(mosquitto.port) as link:
         broker.eventually(lambda: link.attempts > 1, "attempts")
-    assert "TLS" in warnings(caplog)[0] or "mend mqtt.tls" in warnings(caplog)[0]
+    assert "TLS" in warnings(caplog)[0]
 
 
 def guarded(folder: Path) -> tuple[str, ...]:
@@ -243,7 +243,7 @@ def test_a_certificate_for_another_name_costs_one_line_and_no_inference(
         goes_on(agent)
         broker.eventually(lambda: bool(complaints(agent)), "the error")
         goes_on(agent)
-        assert ["is not for 'localhost'; mend mqtt.host" in line for line in complaints(agent)] == [True]
+        assert ["is not for 'localhost'; correct mqtt.host" in line for line in complaints(agent)] == [True]
         reload(agent, tmp_path, config(guard, authority.certificate, kitchen, "127.0.0.1"))
         broker.eventually(lambda: "mqtt connected" in agent.log(), "a connection when mqtt.host was mended")
         goes_on(agent)
@@ -258,7 +258,7 @@ def test_a_certificate_of_another_authority_costs_one_line_and_no_inference(
         goes_on(agent)
         broker.eventually(lambda: bool(complaints(agent)), "the error")
         goes_on(agent)
-        assert ["nobody in mqtt.ca_file vouches for its" in line for line in complaints(agent)] == [True]
+        assert ["no certificate in mqtt.ca_file vouches for its" in line for line in complaints(agent)] == [True]
         reload(agent, tmp_path, config(guard, authority.certificate, kitchen))
         broker.eventually(lambda: "mqtt connected" in agent.log(), "a connection when mqtt.ca_file was mended")
         goes_on(agent)

@@ -120,7 +120,7 @@ def _started(folder: Path, port: int, *, metered: bool) -> subprocess.Popen[byte
 
 
 def _take(ear: Subscriber, broker: Mqtt, folder: Path, heard: Heard) -> bool:
-    for one in ear.take():
+    for one in ear.pop_all():
         below = one.topic.removeprefix(f"{broker.prefix}/{DEVICE}/")
         text = one.payload.decode().replace(str(HERE), "/opt/inferd").replace(str(folder), "/var/lib/inferd")
         path = below.replace(f"{PIPELINE}/", "<pipeline>/", 1) if below.startswith(f"{PIPELINE}/") else below

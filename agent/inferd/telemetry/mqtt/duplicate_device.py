@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from inferd.wire.decoding import decode
 from inferd.wire.telemetry import Header
 
 _header = msgspec.json.Decoder(Header)
@@ -12,36 +13,52 @@ _header = msgspec.json.Decoder(Header)
 def boot_id_of(payload: bytes) -> str:
     """Return the boot id in a message, "" where there is none."""
     try:
-        return _header.decode(payload).boot_id
+        return decode(_header, payload).boot_id
     except msgspec.MsgspecError:
         return ""
 
 
 class DuplicateDeviceWatch:
-    """Compares the `info` that we sent with the one that the broker has: what we did not say, somebody else did.
+    """Compares the `info` on the broker with the one that we sent.
 
-    The one from before our own arrived may be that of our start before this one; a later one can only be a twin's.
+    Any client that may publish can forge an `info`, so it proves nothing by itself and never costs the connection. A
+    duplicate device also has our client id, so the broker ends our connection when it connects. Only both together count.
+
+    Attributes:
+        foreign: the boot id of the newest `info` that was not ours, "" for none.
+        echoed: whether our own `info` came back.
     """
 
     def __init__(self) -> None:
+        self.foreign = ""
+        self.echoed = False
         self._ours = ""
-        self._told = False
-        self._where = ""
+        self._acknowledged = False
+        self._address = ""
 
-    def said(self, payload: bytes) -> None:
-        """Learn our own boot id from an `info` that is about to leave."""
+    def sent(self, payload: bytes) -> None:
+        """Record our own `info`, which is about to be sent."""
         self._ours = boot_id_of(payload) or self._ours
 
-    def arrived(self) -> None:
-        """Count our `info` as being with the broker."""
-        self._told = bool(self._ours)
+    def acknowledged(self) -> None:
+        """Record that the broker has our `info`."""
+        self._acknowledged = bool(self._ours)
 
-    def at(self, where: str) -> None:
-        """Be at a broker; another than before may have the `info` of an earlier start."""
-        if where != self._where:
-            self._where, self._told = where, False
+    @property
+    def awaits_echo(self) -> bool:
+        """Whether our `info` is with the broker and has not come back from it."""
+        return self._acknowledged and not self.echoed
 
-    def twin(self, payload: bytes) -> str:
-        """Return the boot id of another device that says it is us, "" where this `info` is our own or an old one."""
+    def connected_to(self, address: str) -> None:
+        """Record which broker this is: another one may still have the `info` of an earlier start."""
+        self.echoed = False
+        if address != self._address:
+            self._address, self._acknowledged, self.foreign = address, False, ""
+
+    def received(self, payload: bytes) -> None:
+        """Record an `info` from the broker. Before ours was acknowledged it may be that of our own earlier start."""
         boot_id = boot_id_of(payload)
-        return boot_id if self._told and boot_id not in ("", self._ours) else ""
+        if boot_id == self._ours:
+            self.echoed = True
+        elif self._acknowledged and boot_id:
+            self.foreign = boot_id

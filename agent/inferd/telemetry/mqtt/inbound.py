@@ -1,51 +1,44 @@
-"""What a link hears: requests for its owner, and a second device of the same id."""
+"""Messages that a link received: requests for its owner, and our own `info`."""
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 
+import msgspec
+
 from inferd.records import Incoming
-from inferd.telemetry.connection_errors import TakenOver
 from inferd.telemetry.mqtt.connection import Connection
 from inferd.telemetry.mqtt.duplicate_device import DuplicateDeviceWatch
 
 MAX_INCOMING = 256
-
-log = logging.getLogger(__name__)
+MAX_PAYLOAD_BYTES = 22_001  # an encrypted request of 16,000 bytes has 21,600; what is longer is refused for its length
 
 
 class InboundQueue:
-    """The link's owner thread hears; any thread may take.
+    """The link's thread adds to it; any thread may empty it.
 
     Attributes:
-        twins: knows what `info` is our own.
+        duplicates: knows which `info` is our own.
+        dropped: messages that were lost because too many came.
     """
 
-    def __init__(self, device: str, info_topic: str) -> None:
-        """Hear as `device`; `info_topic` is the whole topic of its `info`."""
-        self.twins = DuplicateDeviceWatch()
-        self._device = device
+    def __init__(self, info_topic: str) -> None:
+        """Start empty; `info_topic` is the full topic of our `info`."""
+        self.duplicates = DuplicateDeviceWatch()
+        self.dropped = 0
         self._info_topic = info_topic
         self._incoming: deque[Incoming] = deque(maxlen=MAX_INCOMING)
-        self._complaints: set[str] = set()
 
-    def take(self) -> list[Incoming]:
-        """Return what was heard since the last time, oldest first."""
+    def pop_all(self) -> list[Incoming]:
+        """Return the messages since the last call, oldest first."""
         return [self._incoming.popleft() for _ in range(len(self._incoming))]
 
-    def hear(self, way: Connection) -> None:
-        """Take what came on a connection, and say once what the broker does not let us do.
-
-        Raises:
-            TakenOver: another device has our id.
-        """
-        for complaint in way.complaints - self._complaints:
-            self._complaints.add(complaint)
-            log.warning("mqtt: %s: %s", way.where, complaint)
-        heard, way.heard = way.heard, []
-        for one in heard:
-            if one.topic != self._info_topic:
-                self._incoming.append(one)
-            elif twin := self.twins.twin(one.payload):
-                raise TakenOver(way.where, f"another device (boot id {twin}) says it is {self._device!r} too")
+    def receive(self, connection: Connection) -> None:
+        """Add what came on a connection."""
+        received, connection.received = connection.received, []
+        for one in received:
+            if one.topic == self._info_topic:
+                self.duplicates.received(one.payload)
+                continue
+            self.dropped += len(self._incoming) == MAX_INCOMING
+            self._incoming.append(msgspec.structs.replace(one, payload=one.payload[:MAX_PAYLOAD_BYTES]))

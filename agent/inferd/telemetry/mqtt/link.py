@@ -1,45 +1,49 @@
-"""The link to an MQTT broker. Inference never waits for it: `publish` puts a message into an outbox, a thread sends it.
+"""The link to an MQTT broker. Inference never waits for it: `publish` queues a message, a thread sends it.
 
-publish ─▶ Outbox ─▶ owner thread: connect ─▶ retained, online ─▶ events, metrics, results ─▶ replay ─────▶ offline
+publish ─▶ Outbox ─▶ thread "mqtt": connect ─▶ retained, online ─▶ events, metrics, results ─▶ replay ─▶ offline
    │                      ▲                                                                       │
    ▼                      └──────────── pause, longer each time ◀── connection lost ──────────────┘
  Spool: keeps on disk what must not be lost, until the broker has acknowledged it
 
-What could not leave within FRESH_S of being published has missed its moment: it goes to `replay` in batches, behind all
-that is live, so that no dashboard takes old for new.
+A message that could not be sent within FRESH_S of being published is missed: it goes to `replay` in a batch, after all live
+messages, so that no dashboard takes old values for new ones.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import closing
 
 from inferd.config.settings import Mqtt
 from inferd.errors import LinkError
-from inferd.records import Incoming, LinkEvent, Message
+from inferd.records import Incoming, LinkEvent, LinkEventKind, Message
 from inferd.system import threads
 from inferd.system.clock import Clock, Jumps
 from inferd.system.wakeup import Wakeup
-from inferd.telemetry.connection_errors import BrokerRefused, TakenOver
+from inferd.telemetry.connection_errors import BrokerRefused, ConnectionEnded, TakenOver
 from inferd.telemetry.mqtt.backoff import Backoff
+from inferd.telemetry.mqtt.broker_limits import BrokerLimits
 from inferd.telemetry.mqtt.connection import FOR_LIVE, Connection
 from inferd.telemetry.mqtt.endpoint import Endpoint
 from inferd.telemetry.mqtt.inbound import InboundQueue
 from inferd.telemetry.outgoing.backlog import Backlog
 from inferd.telemetry.outgoing.batches import Parcel, TimedMessage
-from inferd.telemetry.spool.location import SpoolLocation
+from inferd.telemetry.spool.spool import SpoolLocation
 from inferd.wire import topics
 
-ACCEPT_S = 10.0  # a broker that took the TCP connection and does not answer CONNECT is none
+ACCEPT_S = 10.0  # a broker that accepts the TCP connection and does not answer CONNECT within it is none
+SUBSCRIBE_S = 5.0  # SUBACKs are waited for; after it, messages are sent without
 STEADY_S = 60.0  # a connection that lived so long starts the pauses from the beginning
-IDLE_S = 1.0  # how often paho's keep-alive is looked after
+ECHO_S = 10.0  # our own `info` comes back within it where the ACL allows that
+IDLE_S = 1.0  # how often paho's keep-alive is checked
 LOOK_AT_CLOCK_S = 1.0
 GOODBYE_SHARE = 0.8  # of the time to close; the rest is for the threads to end
-AT_ONCE = 64  # messages handed over before acknowledgements are read again
-FRESH_S = 5.0  # for so long what happened is news
-LEAVE_S = 2.0  # for a broker that we leave to acknowledge that
+AT_ONCE = 64  # messages sent before acknowledgements are read again
+FRESH_S = 5.0  # up to this age a message goes to its live topic
+LEAVE_S = 2.0  # for a broker that we leave to acknowledge "offline"
+MAX_REPORTED = 64  # different faults, complaints and duplicates that are remembered
 
 BACKOFF = Backoff()
 
@@ -47,11 +51,12 @@ log = logging.getLogger(__name__)
 
 
 class MqttLink:
-    """A `parts.Link` over MQTT. Starts its owner thread, and one for the spool, when made; `close` ends them.
+    """A `plugins.Link` over MQTT. It starts its thread, and one for the spool, when made; `close` ends them.
 
     Attributes:
         connected: whether the broker has accepted us.
         attempts: how often a connection was tried.
+        unreadable: packets that came and could not be read, or were too many.
     """
 
     def __init__(
@@ -74,55 +79,59 @@ class MqttLink:
             clock: for pauses and deadlines.
             backoff: pauses between attempts.
             accept_s: how long a broker may take to answer CONNECT.
-            fresh_s: how old what goes to a live topic may be.
-            place: where what the broker misses is kept; None keeps it in memory only.
-            listens: further whole topics to hear, beside this device's requests.
+            fresh_s: up to this age a message goes to its live topic.
+            place: of the spool for missed messages; None keeps them in memory only.
+            listens: further full topics to subscribe to, beside this device's requests.
         """
         self.connected = False
         self.attempts = 0
+        self.unreadable = 0
+        self._device = device
         self._clock = clock
         self._backoff = backoff
         self._accept_s = accept_s
         self._wakeup = Wakeup()
-        self._stock = Backlog(settings.max_buffered, place, clock, fresh_s, self._wakeup.set)
-        info_topic = topics.full_topic(settings.prefix, device, topics.INFO.path)
-        self._ear = InboundQueue(device, info_topic)
+        self._backlog = Backlog(settings.max_buffered, place, clock, fresh_s, self._wakeup.set)
+        self._info_topic = topics.full_topic(settings.prefix, device, topics.INFO.path)
+        self._inbound = InboundQueue(self._info_topic)
         requests = (topics.full_topic(settings.prefix, device, f"{topics.REQUEST}#"),) if settings.requests else ()
-        self._route = Endpoint(settings, device, clock, (info_topic, *requests, *listens))
-        self._news: deque[LinkEvent] = deque(maxlen=16)
+        self._endpoint = Endpoint(settings, device, clock, (self._info_topic, *requests, *listens))
+        self._limits = BrokerLimits(clock)
+        self._events: deque[LinkEvent] = deque(maxlen=16)
         self._closing_by_ns: int | None = None
-        self._told = ""
+        self._faults: Counter[str] = Counter()
+        self._reported: set[str] = set()
+        self._info_acknowledged_ns = 0
         self._jumps = Jumps(clock)
         self._thread = threads.start("mqtt", self._run)
 
     def publish(self, message: Message) -> None:
-        """Take a message; never waits. After `close` it is dropped and counted."""
+        """Queue a message; never waits. After `close` it is dropped and counted."""
         if self._closing_by_ns is not None:
-            self._stock.outbox.count_dropped()
+            self._backlog.outbox.count_dropped()
             return
         if message.retain and message.topic == topics.INFO.path:
-            self._ear.twins.said(message.payload)
-        self._stock.put(message)
-        if self.connected:  # set before the owner looks into the outbox, so nothing is left lying
+            self._inbound.duplicates.sent(message.payload)
+        self._backlog.put(message)
+        if self.connected:  # set before the thread looks into the outbox, so no message is left waiting
             self._wakeup.set()
 
-    def follow(self, settings: Mqtt) -> None:
-        """Go where these settings say that the broker is, if that is elsewhere; never waits."""
-        if self._route.follow(settings):
+    def reconfigure(self, settings: Mqtt) -> None:
+        """Reconnect with these settings if a connection depends on what changed; never waits."""
+        if self._endpoint.reconfigure(settings):
             self._wakeup.set()
 
     def dropped(self) -> int:
         """Return how many messages the bounds have cost since the start."""
-        return self._stock.dropped()
+        return self._backlog.dropped()
 
     def incoming(self) -> list[Incoming]:
-        """Return what was heard since the last time, oldest first."""
-        return self._ear.take()
+        """Return the messages received since the last call, oldest first."""
+        return self._inbound.pop_all()
 
-    def news(self) -> list[LinkEvent]:
-        """Return what a person should hear of the link since the last time."""
-        told = [self._news.popleft() for _ in range(len(self._news))]
-        return [*told, *self._stock.news()]
+    def events(self) -> list[LinkEvent]:
+        """Return the link's events since the last call."""
+        return [*(self._events.popleft() for _ in range(len(self._events))), *self._backlog.events()]
 
     def close(self, timeout_s: float) -> None:
         """Send what waits, then "offline", wait for its acknowledgement, and disconnect; give up after `timeout_s`."""
@@ -131,10 +140,8 @@ class MqttLink:
             self._closing_by_ns = ends_ns - round(timeout_s * (1 - GOODBYE_SHARE) * 1e9)
             self._wakeup.set()
         for name in threads.join_all([self._thread], timeout_s):
-            log.warning(
-                "thread %s still waits for the broker's network after %.1f s; it is left behind", name, timeout_s
-            )
-        self._stock.close(max(timeout_s * (1 - GOODBYE_SHARE), (ends_ns - self._clock.monotonic_ns()) / 1e9))
+            log.warning("thread %s still waits for the broker's network after %.1f s; abandoned", name, timeout_s)
+        self._backlog.close(max(timeout_s * (1 - GOODBYE_SHARE), (ends_ns - self._clock.monotonic_ns()) / 1e9))
 
     def _run(self) -> None:
         failures = 0
@@ -142,16 +149,21 @@ class MqttLink:
             began_ns = self._clock.monotonic_ns()
             self._jumps.look()
             self.attempts += 1
+            if self._endpoint.moved:
+                self._limits = BrokerLimits(self._clock)
+            self._limits.expire()
             try:
-                with closing(self._route.connect(self._status(topics.OFFLINE))) as way:
-                    self._serve(way)
+                with closing(self._endpoint.connect(self._status(topics.OFFLINE), self._limits)) as connection:
+                    self._serve(connection)
                 if self._closing_by_ns is not None:
                     break
                 failures, pause_s = 0, 0.0
             except LinkError as fault:
                 steady = self._clock.monotonic_ns() - began_ns > STEADY_S * 1e9
-                failures = 1 if steady else failures + 1
-                self._tell(fault)
+                if steady:
+                    self._faults.clear()
+                failures = 1 if self._learn(fault) or steady else failures + 1
+                self._report(fault)
                 pause_s = (
                     self._backoff.slow_s() if isinstance(fault, BrokerRefused) else self._backoff.pause_s(failures)
                 )
@@ -159,116 +171,121 @@ class MqttLink:
                 break
         self._wakeup.close()
 
-    def _serve(self, way: Connection) -> None:
-        """Send what there is until `close` is called, or the broker is elsewhere.
+    def _serve(self, connection: Connection) -> None:
+        """Send messages until `close` is called, or another connection is needed.
 
         Raises:
-            LinkError: the broker does not want us, or the connection was lost.
+            LinkError: the broker refuses us, or the connection was lost.
         """
-        self._ear.twins.at(way.where)
-        way.watch(self._wakeup)
-        self._await_acceptance(way)
-        log.info("mqtt connected: %s", way.where)
-        self._told = ""
-        self._stock.outbox.resend_retained(self._status(topics.ONLINE))
+        self._inbound.duplicates.connected_to(connection.address)
+        connection.watch(self._wakeup)
+        self._await_answers(connection)
+        if not self._limits.accepted():
+            connection.disconnect()
+            return
+        if not self._faults or is_power_of_two(max(self._faults.values())):
+            log.info("mqtt connected: %s", connection.address)
+        self._backlog.outbox.resend_retained(self._status(topics.ONLINE))
         self.connected = True
         try:
-            while self._closing_by_ns is None and not self._route.moved:
-                self._turn(way, 0.0 if self._hand_over(way) else IDLE_S)
+            while self._closing_by_ns is None and not self._endpoint.moved:
+                self._turn(connection, 0.0 if self._send_some(connection) else IDLE_S)
             if self._closing_by_ns is None:
-                self._leave_for_another(way)
+                self._leave_for_another(connection)
             else:
-                self._say_goodbye(way)
+                self._say_goodbye(connection)
         finally:
             self.connected = False
-            self._count_delivered(way)
-            self._stock.lost(way.undelivered())
+            self._count_delivered(connection)
+            self._backlog.lost(connection.undelivered())
 
-    def _await_acceptance(self, way: Connection) -> None:
+    def _await_answers(self, connection: Connection) -> None:
+        """Wait for CONNACK and SUBACKs."""
         ends_ns = self._clock.monotonic_ns() + round(self._accept_s * 1e9)
-        while not way.accepted:
-            left_s = self._left_s(ends_ns)
-            if left_s <= 0:
-                raise LinkError(
-                    way.where, f"it takes connections but does not answer within {self._accept_s:.0f} s; is it one?"
-                )
-            way.turn(left_s)
+        while not connection.accepted:
+            if (left_s := self._left_s(ends_ns)) <= 0:
+                why = f"it accepts connections but does not answer within {self._accept_s:.0f} s; is it a broker?"
+                raise LinkError(connection.address, why)
+            connection.turn(left_s)
+        ends_ns = self._clock.monotonic_ns() + round(SUBSCRIBE_S * 1e9)
+        while not connection.subscribed and (left_s := self._left_s(ends_ns)) > 0:
+            self._turn(connection, left_s)
 
-    def _turn(self, way: Connection, timeout_s: float) -> None:
+    def _turn(self, connection: Connection, timeout_s: float) -> None:
         try:
-            way.turn(timeout_s)
+            connection.turn(timeout_s)
         finally:
-            self._listen(way)
+            # Received first: the `info` of our earlier start may come before the PUBACK of ours.
+            self._inbound.receive(connection)
+            self._count_delivered(connection)
+            self._report_complaints(connection)
 
-    def _listen(self, way: Connection) -> None:
-        """Take what a turn brought. What was heard comes first: our last start's `info` may lie before the PUBACK of ours."""
-        try:
-            self._ear.hear(way)
-        finally:
-            self._count_delivered(way)
-
-    def _count_delivered(self, way: Connection) -> None:
-        self._stock.outbox.count_dropped(way.turned_away)
-        acknowledged, way.acknowledged, way.turned_away = way.acknowledged, [], 0
+    def _count_delivered(self, connection: Connection) -> None:
+        rejected, connection.rejected = connection.rejected, 0
+        acknowledged, connection.acknowledged = connection.acknowledged, []
+        self.unreadable, connection.unreadable = self.unreadable + connection.unreadable, 0
+        self._backlog.outbox.count_dropped(rejected)
         for one in acknowledged:
-            self._stock.delivered(one)
+            self._backlog.delivered(one)
             if isinstance(one, TimedMessage) and one.message.retain and one.message.topic == topics.INFO.path:
-                self._ear.twins.arrived()
+                if not rejected:
+                    self._inbound.duplicates.acknowledged()
+                self._info_acknowledged_ns = self._clock.monotonic_ns()
 
-    def _hand_over(self, way: Connection) -> bool:
+    def _send_some(self, connection: Connection) -> bool:
         """Send what may be sent now; return whether there may be more at once."""
         for _ in range(AT_ONCE):
-            if not way.has_room():
+            if not connection.has_room():
                 return False
-            parcel = self._next(way)
+            parcel = self._next(connection)
             if parcel is None:
                 return False
-            if not way.send(parcel):
-                self._stock.outbox.give_back([parcel])
+            if not connection.send(parcel):
+                self._backlog.outbox.give_back([parcel])
                 return False
         return True
 
-    def _next(self, way: Connection) -> Parcel | None:
-        """Return what leaves next: what is live, then what was missed."""
-        live = self._stock.next_live(window=way.has_window())
-        if live is not None or not way.has_window(FOR_LIVE):
+    def _next(self, connection: Connection) -> Parcel | None:
+        """Return what to send next: live messages, then missed ones."""
+        live = self._backlog.next_live(window=connection.has_window())
+        if live is not None or not connection.has_window(FOR_LIVE):
             return live
-        return self._stock.next_missed(way.undelivered(), way.hold)
+        return self._backlog.next_missed(connection.undelivered(), connection.bounds)
 
-    def _say_goodbye(self, way: Connection) -> None:
-        """Empty the outbox, say "offline" and leave; where time runs out, the broker says it for us."""
-        if self._deliver(way) and way.send(TimedMessage(self._status(topics.OFFLINE))) and self._deliver(way):
-            way.leave()
-            log.info("mqtt disconnected: %s", way.where)
+    def _say_goodbye(self, connection: Connection) -> None:
+        """Empty the outbox, publish "offline" and disconnect; if time runs out, the broker publishes the will."""
+        offline = TimedMessage(self._status(topics.OFFLINE))
+        if self._deliver(connection) and connection.send(offline) and self._deliver(connection):
+            connection.disconnect()
+            log.info("mqtt disconnected: %s", connection.address)
         else:
-            log.warning(
-                "mqtt: %s did not take everything in time; %d messages waited", way.where, len(self._stock.outbox)
-            )
+            waiting = len(self._backlog.outbox)
+            log.warning("mqtt: %s did not accept everything in time; %d messages waited", connection.address, waiting)
 
-    def _leave_for_another(self, way: Connection) -> None:
-        """Say "offline" and leave; what waits is for the next broker."""
+    def _leave_for_another(self, connection: Connection) -> None:
+        """Publish "offline" and disconnect; messages that wait are for the next broker."""
         ends_ns = self._clock.monotonic_ns() + round(LEAVE_S * 1e9)
-        way.send(TimedMessage(self._status(topics.OFFLINE)))
-        while not way.is_delivered() and (left_s := self._left_s(ends_ns)) > 0:
-            self._turn(way, left_s)
-        way.leave()
-        log.info("mqtt disconnected: %s; the configuration names another way to the broker", way.where)
+        connection.send(TimedMessage(self._status(topics.OFFLINE)))
+        while not connection.is_delivered() and (left_s := self._left_s(ends_ns)) > 0:
+            self._turn(connection, left_s)
+        connection.disconnect()
+        log.info("mqtt disconnected: %s; the configuration has changed", connection.address)
 
-    def _deliver(self, way: Connection) -> bool:
-        """Send all that waits and hear of its arrival; False where the time to close passed first."""
-        while len(self._stock.outbox) or not way.is_delivered():
+    def _deliver(self, connection: Connection) -> bool:
+        """Send all that waits until it is acknowledged; False where the time to close passed first."""
+        while len(self._backlog.outbox) or not connection.is_delivered():
             left_s = self._left_s()
             if left_s <= 0:
                 return False
-            self._turn(way, 0.0 if self._hand_over(way) else left_s)
+            self._turn(connection, 0.0 if self._send_some(connection) else min(left_s, IDLE_S))
         return True
 
     def _pause(self, pause_s: float) -> bool:
-        """Wait, until the clock is set at most: a certificate may hold then. Return False where the link is to close."""
+        """Wait, until the clock is set at most: a certificate may be valid then. Return False where the link is to close."""
         ends_ns = self._clock.monotonic_ns() + round(pause_s * 1e9)
         while (
             self._closing_by_ns is None
-            and not self._route.moved
+            and not self._endpoint.moved
             and (left_s := (ends_ns - self._clock.monotonic_ns()) / 1e9) > 0
         ):
             if self._jumps.look():
@@ -281,15 +298,62 @@ class MqttLink:
         ends = [moment for moment in (ends_ns, self._closing_by_ns) if moment is not None]
         return (min(ends) - self._clock.monotonic_ns()) / 1e9
 
-    def _tell(self, fault: LinkError) -> None:
+    def _learn(self, fault: LinkError) -> bool:
+        """Adapt to what a broker ends connections over; return whether anything was learned."""
+        if not isinstance(fault, ConnectionEnded) or not (learned := self._limits.lost(fault.loss)):
+            return False
+        self._warn("link.limited", f"{fault.part}: {learned}")
+        return True
+
+    def _report(self, fault: LinkError) -> None:
+        """Log a fault once; a connection that is ended again and again at the 1st, 2nd, 4th, 8th ... time."""
+        if self._closing_by_ns is not None:
+            return
         why = str(fault)
-        if isinstance(fault, TakenOver):
-            why += "; give each device an id of its own (`device` at the top of the configuration)"
-        if why != self._told and self._closing_by_ns is None:
+        if len(self._faults) < MAX_REPORTED:
+            self._faults[why] += 1
+        times = self._faults[why]
+        if times == 1:
             log.warning("mqtt: %s", why)
-            if isinstance(fault, TakenOver):
-                self._news.append(LinkEvent("link.twin", why))
-        self._told = why
+        elif isinstance(fault, ConnectionEnded) and is_power_of_two(times):
+            log.warning("mqtt: %s (%d times)", why, times)
+        self._report_duplicate(fault)
+
+    def _report_duplicate(self, fault: LinkError) -> None:
+        duplicates = self._inbound.duplicates
+        taken_over = isinstance(fault, TakenOver)
+        if not taken_over and not (isinstance(fault, ConnectionEnded) and duplicates.foreign):
+            return
+        whose = f" (boot id {duplicates.foreign})" if duplicates.foreign else ""
+        self._warn(
+            "link.twin",
+            f"{fault.part}: another device{whose} says it is {self._device!r} too, and the broker ended our connection for it;"
+            " give each device an id of its own (`device` at the top of the configuration)",
+        )
+        duplicates.foreign = ""
+
+    def _report_complaints(self, connection: Connection) -> None:
+        for complaint in connection.complaints:
+            self._warn("link.denied", f"{connection.address}: {complaint}")
+        connection.complaints.clear()
+        waited_ns = self._clock.monotonic_ns() - self._info_acknowledged_ns
+        if self._inbound.duplicates.awaits_echo and self._info_acknowledged_ns and waited_ns > ECHO_S * 1e9:
+            self._info_acknowledged_ns = 0
+            why = f"our own {self._info_topic} does not come back: its ACL denies publishing or reading it, without an error"
+            self._warn("link.denied", f"{connection.address}: {why}")
+
+    def _warn(self, kind: LinkEventKind, why: str) -> None:
+        """Log a warning and make an event of it, once."""
+        if why in self._reported or len(self._reported) >= MAX_REPORTED:
+            return
+        self._reported.add(why)
+        log.warning("mqtt: %s", why)
+        self._events.append(LinkEvent(kind, why))
 
     def _status(self, payload: bytes) -> Message:
         return topics.STATUS.message(payload)
+
+
+def is_power_of_two(count: int) -> bool:
+    """Whether a count is 1, 2, 4, 8 ..."""
+    return count & (count - 1) == 0

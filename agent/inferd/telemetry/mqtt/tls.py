@@ -18,12 +18,14 @@ def context(settings: Mqtt) -> ssl.SSLContext | None:
     """Return how the connection is encrypted; None where it is not. Files are read anew for every connection.
 
     Raises:
-        Refused: a file cannot be used.
+        BrokerRefused: a file cannot be used.
     """
     if not settings.tls:
         return None
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.alpn:
+        made.set_alpn_protocols([settings.alpn])
     try:
         if settings.ca_file:
             made.load_verify_locations(settings.ca_file)
@@ -45,7 +47,7 @@ def context(settings: Mqtt) -> ssl.SSLContext | None:
 
 
 class PasswordFile:
-    """A file that holds a password, read anew for every attempt so that mending it is enough."""
+    """A file that holds a password, read anew for every attempt so that correcting it is enough."""
 
     def __init__(self, path: str) -> None:
         """Read from `path`; "" where there is no password."""
@@ -53,10 +55,10 @@ class PasswordFile:
         self._warned = False
 
     def read(self) -> str:
-        """Return the password; warn once where everybody may read it.
+        """Return the password; warn once where other users may read it.
 
         Raises:
-            Refused: the file cannot be read.
+            BrokerRefused: the file cannot be read.
         """
         if not self._path:
             return ""
@@ -70,5 +72,5 @@ class PasswordFile:
             ) from exc
         if exposed and not self._warned:
             self._warned = True
-            log.warning("mqtt.password_file: everybody may read %s; chmod 600 it", path)
+            log.warning("mqtt.password_file: other users may read %s; chmod 600 it", path)
         return password

@@ -138,7 +138,7 @@ class RequestClient:
             if self._ear.unreadable and self._info is None:
                 why = "its messages are sealed with another key, or not at all; mend or leave out --seal-key-file"
             raise LinkError(self._device, why)
-        for heard in self._ear.take():
+        for heard in self._ear.pop_all():
             with contextlib.suppress(msgspec.MsgspecError):  # a broker is open to all
                 self._hear(heard.topic.removeprefix(self._below), heard.payload)
         self._clock.pause(LOOK_S)
