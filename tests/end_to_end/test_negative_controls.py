@@ -75,9 +75,16 @@ CONTROLS = (
     Control(
         "a slow control does not hold the worker up",
         "system/processes/channel.py",
-        "self._send(message, fds, socket.MSG_DONTWAIT)",
-        "self._send(message, fds, 0)",
+        "self._send(self._encoder.encode(message), fds, socket.MSG_DONTWAIT)",
+        "self._send(self._encoder.encode(message), fds, 0)",
         "tests/system/processes/test_channel.py::test_an_offer_to_a_full_channel_is_counted_and_does_not_wait",
+    ),
+    Control(
+        "an offer of a large message or a descriptor does not wait",
+        "system/processes/channel.py",
+        "self._sock.sendmsg([data], rights, flags)",
+        "self._sock.sendmsg([data], rights) if rights else self._sock.send(data, flags)",
+        "tests/system/processes/test_channel.py::test_an_offer_of_a_large_message_or_a_descriptor_never_waits",
     ),
     Control(
         "what waits for a broker waits with us, not in paho's queue",

@@ -185,7 +185,7 @@ class Accelerator:
         present = ", ".join(f"{one.bus} {one.path}" for one in devices)
         if device and not _lists(devices, device):
             return f"there is no {self.title} {device!r}, only {present}"
-        return f"{present} is there, but does not answer or serves another process; it belongs to one process at a time"
+        return f"{present} is there, but does not answer or serves another process; an accelerator belongs to one at a time"
 
 
 def _lists(devices: Sequence[ListedDevice], device: str) -> bool:

@@ -223,7 +223,7 @@ def test_an_accelerator_that_serves_another_process_leaves_the_twin_serving_unti
 
     whole = run(tmp_path, tpu, until)
     assert active(whole) == [("cpu", True), ("edgetpu", False)]
-    assert "serves another process; an Edge TPU belongs to one at a time" in reason(whole)
+    assert "serves another process; an accelerator belongs to one at a time" in reason(whole)
 
 
 def test_a_second_model_without_a_twin_is_refused_while_the_first_holds_the_accelerator_and_serves_after_that(
@@ -249,7 +249,7 @@ def test_a_second_model_without_a_twin_is_refused_while_the_first_holds_the_acce
 
     whole = run_whole(tmp_path / "state", first, until=until, reread=reread, patience_s=15, deadline_s=DEADLINE_S)
     refused = next(event["message"] for event in whole.bodies("event") if event["kind"] == "model.refused")
-    assert "serves another process; an Edge TPU belongs to one at a time" in refused
+    assert "serves another process; an accelerator belongs to one at a time" in refused
     assert active(whole) == [("edgetpu", False)]
 
 

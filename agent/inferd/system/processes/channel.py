@@ -1,11 +1,13 @@
-"""Messages between two of our processes: msgpack over a socket pair, file descriptors beside them.
+"""Messages between two of our processes: msgpack over a socket pair, with file descriptors.
 
-A message is one packet (SOCK_SEQPACKET keeps their borders). One that is larger than a packet should be travels as an
-anonymous file whose descriptor is sent instead.
+A message is one packet (SOCK_SEQPACKET keeps their boundaries). A larger one is written to an anonymous file whose
+descriptor is sent instead.
 """
 
 from __future__ import annotations
 
+import array
+import errno
 import os
 import select
 import socket
@@ -22,7 +24,8 @@ Out = TypeVar("Out")
 PACKET_BYTES = 64 * 1024  # fits the default socket buffer (212,992) three times
 MESSAGE_BYTES = 256 * 1024 * 1024  # the largest message accepted: the raw outputs of a large model
 MAX_FDS = 16
-_IN_FILE = b"\xc1"  # a byte that msgpack never uses: the message is in the first descriptor
+NO_ROOM = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS)  # the other end is there
+IN_FILE = b"\xc1"  # a byte that msgpack never uses: the message is in the first descriptor
 
 
 def channel_pair() -> tuple[socket.socket, socket.socket]:
@@ -35,7 +38,7 @@ class ChannelClosed(WorkerError):
 
 
 class Channel(Generic[In, Out]):
-    """One end: sends messages of type Out, receives messages of type In. One thread receives; any may send."""
+    """One end: sends messages of type Out, receives messages of type In. One thread receives; any thread may send."""
 
     def __init__(self, sock: socket.socket, receives: type[In]) -> None:
         """Take over a socket.
@@ -56,31 +59,39 @@ class Channel(Generic[In, Out]):
         return self._sock.fileno()
 
     def send(self, message: Out, fds: Sequence[int] = ()) -> None:
-        """Send, waiting for room where there is none.
+        """Send; wait while the channel is full.
 
         Raises:
-            Closed: the other end is gone.
+            ChannelClosed: the other end is gone.
+            WorkerError: there is no memory or no descriptor for a large message.
         """
-        self._send(message, fds, 0)
+        data = self._encoder.encode(message)
+        try:
+            self._send(data, fds, 0)
+        except OSError as exc:
+            raise WorkerError("channel", f"cannot send a message of {len(data):,} bytes ({exc.strerror})") from exc
 
     def offer(self, message: Out, fds: Sequence[int] = ()) -> bool:
-        """Send if there is room now; otherwise count it in `refused` and return False.
+        """Send if that is possible now, whatever the size and descriptors; otherwise count it in `refused`. Never waits.
 
-        An end that is gone has no room either: whoever receives from it hears of that.
+        An end that is gone refuses too: `receive` reports that.
+
+        Returns:
+            Whether the message was sent.
         """
         try:
-            self._send(message, fds, socket.MSG_DONTWAIT)
-        except (BlockingIOError, ChannelClosed):
+            self._send(self._encoder.encode(message), fds, socket.MSG_DONTWAIT)
+        except (OSError, ChannelClosed):
             self.refused += 1
             return False
         return True
 
     def receive(self, timeout_s: float | None) -> tuple[In, list[int]] | None:
-        """Return the next message and the descriptors that came with it; None where nothing came in `timeout_s`.
+        """Return the next message and its descriptors; None if nothing came in `timeout_s`.
 
         Raises:
-            Closed: the other end is gone.
-            WorkerError: what came is no message of ours.
+            ChannelClosed: the other end is gone.
+            WorkerError: what came is not a message of ours, or this process has no descriptor left for it.
         """
         if not self._readable.poll(None if timeout_s is None else timeout_s * 1000):
             return None
@@ -90,36 +101,45 @@ class Channel(Generic[In, Out]):
             raise ChannelClosed("channel", f"the other process is gone ({exc.strerror})") from exc
         if not data:
             raise ChannelClosed("channel", "the other process is gone")
-        if data == _IN_FILE and fds:
-            data = _read_file(fds.pop(0))
         try:
-            return self._decoder.decode(data), fds
-        except msgspec.MsgspecError as exc:
+            return self._decode(data, fds, flags), fds
+        except WorkerError:
             for fd in fds:
                 os.close(fd)
-            raise WorkerError("channel", f"the other process sent nonsense ({exc}, flags {flags})") from exc
+            raise
 
     def close(self) -> None:
-        """Close this end. Twice is fine."""
+        """Close this end. Idempotent."""
         self._sock.close()
 
-    def _send(self, message: Out, fds: Sequence[int], flags: int) -> None:
-        data = self._encoder.encode(message)
+    def _decode(self, data: bytes, fds: list[int], flags: int) -> In:
+        """Return the message in a packet, or in the file that came instead, which is removed from `fds`.
+
+        Raises:
+            WorkerError: it is not a message of ours.
+        """
+        if flags & socket.MSG_CTRUNC:
+            raise WorkerError("channel", "a message came with more open files than this process may have")
+        try:
+            return self._decoder.decode(_read_file(fds.pop(0)) if data == IN_FILE and fds else data)
+        except (msgspec.MsgspecError, RecursionError, OSError) as exc:
+            raise WorkerError("channel", f"the other process sent an invalid message ({exc})") from exc
+
+    def _send(self, data: bytes, fds: Sequence[int], flags: int) -> None:
         if len(data) > PACKET_BYTES:
             with _in_file(data) as file:
-                self._send_packet(_IN_FILE, [file.fileno(), *fds], flags)
+                self._send_packet(IN_FILE, [file.fileno(), *fds], flags)
         else:
             self._send_packet(data, fds, flags)
 
     def _send_packet(self, data: bytes, fds: Sequence[int], flags: int) -> None:
+        # Not socket.send_fds: it ignores its flags (seen in CPython 3.11 to 3.13), so that an offer would wait.
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         try:
-            if fds:
-                socket.send_fds(self._sock, [data], list(fds), flags)
-            else:
-                self._sock.send(data, flags)
-        except BlockingIOError:
-            raise
+            self._sock.sendmsg([data], rights, flags)
         except OSError as exc:
+            if exc.errno in NO_ROOM:
+                raise
             raise ChannelClosed("channel", f"the other process is gone ({exc.strerror})") from exc
 
 
