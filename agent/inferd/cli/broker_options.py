@@ -14,6 +14,7 @@ import msgspec
 from inferd.config import settings
 from inferd.config.load import load
 from inferd.errors import ConfigError
+from inferd.system.files.password import read_password
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 FILE = click.Path(path_type=Path, exists=True)
@@ -80,6 +81,9 @@ def parse_broker(url: str) -> settings.Mqtt:
 
 def _password(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as exc:
+        password = read_password(file)
+    except (OSError, ValueError) as exc:
         raise ConfigError("--password-file", f"{file} cannot be read ({exc}); make it a text file") from exc
+    if password.hint:
+        click.echo(f"inferd: {file}: {password.hint}", err=True)
+    return password.text

@@ -288,6 +288,11 @@ def password_open(board: Board) -> None:
     )
 
 
+def password_in_quotes(board: Board) -> None:
+    password_open(board)
+    board.write("/etc/inferd/password", '"secret"\n', 0o600)
+
+
 def password_missing(board: Board) -> None:
     board.configure(
         CONFIG.replace("enabled = false", 'enabled = false\nusername = "a"\npassword_file = "/etc/inferd/password"')
@@ -362,6 +367,7 @@ FAULTS: list[tuple[Callable[[Path], Board], Inject, str, str]] = [
     (pi4, no_clip, "sources.file", "clip.avi"),
     (pi4, broker_gone, "broker.unreachable", "sudo apt-get install mosquitto"),
     (pi4, password_open, "broker.password-file", "chmod o-rwx /etc/inferd/password"),
+    (pi4, password_in_quotes, "broker.password-file", "leave them out"),
     (pi4, password_missing, "broker.password-file", "/etc/inferd/password"),
     (pi4, credential_not_given, "broker.password-file", "LoadCredential=mqtt-password:FILE"),
     (pi4, certificate_missing, "broker.tls-file", "mqtt.ca_file in /etc/inferd/inferd.toml"),

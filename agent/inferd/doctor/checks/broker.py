@@ -12,6 +12,7 @@ from inferd.doctor.readers.mqtt_handshake import Handshake, Outcome, greet
 from inferd.doctor.readers.requirements import BrokerAddress, Tls, tls_of
 from inferd.doctor.readers.world import World
 from inferd.records import Unavailable
+from inferd.system.files.password import read_password
 from inferd.wire.topics import client_id
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -167,7 +168,10 @@ def _placed(world: World, tls: Tls) -> Tls:
 
 def _password(world: World, path: str) -> str:
     """Return the password, "" where it cannot be read, which another check tells."""
-    return (world.read(path) or "") if path else ""
+    try:
+        return read_password(world.at(path)).text if path else ""
+    except (OSError, ValueError):
+        return ""
 
 
 CHECKS = (

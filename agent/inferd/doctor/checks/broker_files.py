@@ -1,4 +1,4 @@
-"""Judges the files that the way to the broker needs: password, certificates, keys. It never looks into them."""
+"""Judges the files that the connection to the broker needs: password, certificates, keys. It shows nothing of their content."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from inferd.doctor.check import Check, Problem
 from inferd.doctor.readers.hardware import may_read
 from inferd.doctor.readers.world import World
 from inferd.records import Unavailable
+from inferd.system.files.password import read_password
 
 PASSWORD = "password_file"  # noqa: S105 - a key of the configuration
 SECRET = ("key_file", "seal_key_file")
@@ -29,6 +30,7 @@ class MqttFileFacts:
         open_to_all: whether everybody may.
         user: for whom this was judged.
         config: the configuration file.
+        hint: what a password file holds besides the password, or why it cannot be read as text; "" if all is well.
     """
 
     key: str
@@ -38,6 +40,7 @@ class MqttFileFacts:
     open_to_all: bool
     user: str
     config: str
+    hint: str = ""
 
 
 def read_files(world: World) -> tuple[MqttFileFacts, ...] | Unavailable:
@@ -51,11 +54,14 @@ def read_files(world: World) -> tuple[MqttFileFacts, ...] | Unavailable:
 
 
 def judge_password(files: tuple[MqttFileFacts, ...]) -> Iterator[Problem]:
-    """Yield a fault where the password file is missing, closed to us, or open to everybody."""
+    """Yield a fault where the password file is missing, closed to us, open to everybody, or holds more than a password."""
     for one in files:
         if one.key == PASSWORD:
             typed = f"sudo install -m 600 -o {one.user} /dev/stdin {one.path}  # type the password, Enter, Ctrl-D"
             yield from _judge(one, "the broker's password", "the broker's password file", typed)
+            if one.hint:
+                fact, _, remedy = one.hint.partition("; ")
+                yield Problem(f"the broker's password file: {fact}", one.path, remedy or typed, "warning")
 
 
 def judge_tls(files: tuple[MqttFileFacts, ...]) -> Iterator[Problem]:
@@ -89,13 +95,24 @@ def _facts(world: World, key: str, path: str) -> MqttFileFacts:
         open_to_all=there and not lent and bool(file.stat().st_mode & stat.S_IROTH),
         user=world.user.name,
         config=world.config_file,
+        hint=_hint(file) if key == PASSWORD and there else "",
     )
+
+
+def _hint(file: Path) -> str:
+    """Return what is wrong with a password file's content; "" where it is well, or closed to us."""
+    try:
+        return read_password(file).hint
+    except OSError:
+        return ""
+    except ValueError as exc:
+        return str(exc)
 
 
 CHECKS = (
     Check(
         "broker.password-file",
-        "whether the broker's password file is there, readable by the service, and by nobody else",
+        "whether the broker's password file is there, readable by the service alone, and holds the password alone",
         "without the password the broker refuses us; with it anybody could speak as this device",
         judge_password,
         (read_files,),

@@ -19,9 +19,9 @@ from inferd.records import Frame
 from inferd.sources.camera.http_auth import Login
 from inferd.sources.camera.mjpeg_http import HttpBody, HttpJpeg, Snapshots
 from inferd.system.clock import Clock
+from inferd.system.files.password import read_password
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
-PASSWORD_BYTES = 4096
 
 
 def open_stream(options: settings.StreamSource, clock: Clock) -> Source:
@@ -117,9 +117,8 @@ def _login(options: settings.StreamSource, url: SplitResult) -> Login:
     if not options.password_file:
         return Login(options.username)
     try:
-        with Path(options.password_file).open("rb") as file:
-            return Login(options.username, file.read(PASSWORD_BYTES).decode().strip())
-    except (OSError, UnicodeDecodeError) as exc:
+        return Login(options.username, read_password(Path(options.password_file)).text)
+    except (OSError, ValueError) as exc:
         raise SourceError(options.password_file, f"holds no password that can be read ({exc})") from exc
 
 

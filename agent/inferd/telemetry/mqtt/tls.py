@@ -7,6 +7,7 @@ import ssl
 from pathlib import Path
 
 from inferd.config.mqtt import Mqtt
+from inferd.system.files.password import read_password
 from inferd.telemetry.connection_errors import BrokerRefused
 
 log = logging.getLogger(__name__)
@@ -64,13 +65,16 @@ class PasswordFile:
             return ""
         path = Path(self._path)
         try:
-            password = path.read_text(encoding="utf-8").rstrip("\r\n")
+            password = read_password(path)
             exposed = path.stat().st_mode & OTHERS_MAY_READ
-        except (OSError, UnicodeDecodeError) as exc:
+        except (OSError, ValueError) as exc:
             raise BrokerRefused(
                 "mqtt.password_file", f"{path} cannot be read ({exc}); make it a text file of inferd's own"
             ) from exc
-        if exposed and not self._warned:
+        if not self._warned:
             self._warned = True
-            log.warning("mqtt.password_file: other users may read %s; chmod 600 it", path)
-        return password
+            if exposed:
+                log.warning("mqtt.password_file: other users may read %s; chmod 600 it", path)
+            if password.hint:
+                log.warning("mqtt.password_file: %s: %s", path, password.hint)
+        return password.text
