@@ -62,10 +62,18 @@ def _pipeline(name: str, one: dict[str, Any], seen: DeviceState) -> str:
         f"{model['name']} {model['version']} on {model['accelerator'] or 'nothing yet'}" if model.get("name") else "",
         f"{figures.fps:.1f} fps" if figures and figures.fps is not None else "",
         f"p95 {latency.p95:.2f} ms" if latency and latency.p95 is not None else "",
-        f"sees {sees['label'] or 'nothing'}" if sees else "",
+        f"sees {_sees(sees)}" if sees else "",
         state.get("why", ""),
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _sees(state: dict[str, Any]) -> str:
+    """Return the settled answer: labels, then zones, then lines, as in "person 7, car 1 | door 2 | street in 3 out 1"."""
+    counts = ", ".join(f"{label} {count}" if count > 1 else label for label, count in state["counts"].items())
+    zones = (f"{zone} {count}" for zone, count in state.get("zones", {}).items())
+    lines = (f"{line} in {ways['in']} out {ways['out']}" for line, ways in state.get("lines", {}).items())
+    return " | ".join([counts or "nothing", *zones, *lines])
 
 
 def _alerts(told: dict[str, Any]) -> list[str]:

@@ -23,6 +23,9 @@ AlertKind = Literal[
     "inference_energy_mj",
     "result_age_s",
     "degraded",
+    "label_count",
+    "zone_count",
+    "score",
 ]
 
 
@@ -69,8 +72,11 @@ class Alert(ConfigTable, frozen=True):
         name: how it is called in events.
         when: what is watched: "latency_p95_ms", "fps", "drop_pct", "result_age_s" or "degraded" (runs otherwise than it was
             meant to) of a pipeline; "temperature_c", "throttled", "memory_available_mb", "disk_free_mb", "power_w" or
-            "inference_energy_mj" (what the device draws for each result) of the device.
+            "inference_energy_mj" (what the device draws for each result) of the device; "label_count" and "zone_count" (how
+            many are seen, in the settled answer) and "score" (the best of the last result sent) of a pipeline.
         pipeline: whose; "" is every pipeline, each by itself.
+        label: for "label_count", the label that is counted; "" counts all.
+        zone: for "zone_count", the zone.
         above: it begins above this value; for "throttled" and "degraded" nothing is said.
         below: or below this one.
         clear: it is over on the other side of this value; none takes a tenth less (or more, for `below`).
@@ -81,6 +87,8 @@ class Alert(ConfigTable, frozen=True):
     name: Name
     when: AlertKind
     pipeline: Text = ""
+    label: Text = ""
+    zone: Text = ""
     above: Finite | None = None
     below: Finite | None = None
     clear: Finite | None = None

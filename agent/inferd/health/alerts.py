@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from inferd.config.telemetry import Alert
 from inferd.health.rules import AlertMemory, judge, limit
 
+YES_OR_NO = ("throttled", "degraded")
 UNITS = {"latency_p95_ms": "ms", "fps": "frames a second", "drop_pct": "%", "temperature_c": "°C", "power_w": "W"} | {
     "memory_available_mb": "MB",
     "disk_free_mb": "MB",
@@ -26,7 +27,30 @@ WORDS = {
     "disk_free_mb": "room on the disk",
     "power_w": "what the device draws",
     "inference_energy_mj": "what the device draws for each result",
+    "score": "the best score of its last result",
 }
+
+
+DIGITS = {"label_count": 0, "zone_count": 0, "score": 2}
+
+
+def watched(alert: Alert) -> str:
+    """Return the name of the value that an alert watches: its kind, with the label or zone where it has one."""
+    match alert.when:
+        case "label_count":
+            return f"label_count {alert.label}"
+        case "zone_count":
+            return f"zone_count {alert.zone}"
+    return alert.when
+
+
+def _words(alert: Alert) -> str:
+    match alert.when:
+        case "label_count":
+            return f"the number of {alert.label!r} seen" if alert.label else "the number of objects seen"
+        case "zone_count":
+            return f"the number of objects in zone {alert.zone!r}"
+    return WORDS[alert.when]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +86,11 @@ class Alerts:
         """Alerts that are not over, and whose pipeline each is."""
         return [(self._alerts[name], pipeline) for (name, pipeline), seen in self._watched.items() if seen.raised]
 
+    @property
+    def configured(self) -> Sequence[Alert]:
+        """The alerts that are watched for."""
+        return tuple(self._alerts.values())
+
     def __len__(self) -> int:
         return len(self._alerts)
 
@@ -81,13 +110,13 @@ class Alerts:
             values: by what is watched and by pipeline, "" for the device; a pipeline that is not told any more is gone.
             now_s: monotonic.
         """
-        gone = [key for key in self._watched if (self._alerts[key[0]].when, key[1]) not in values]
+        gone = [key for key in self._watched if (watched(self._alerts[key[0]]), key[1]) not in values]
         changes = [self._end(key, now_s, "its pipeline is gone") for key in gone if self._watched[key].raised]
         for key in gone:
             del self._watched[key]
         for alert in self._alerts.values():
             for (when, pipeline), value in values.items():
-                if when == alert.when and alert.pipeline in ("", pipeline):
+                if when == watched(alert) and alert.pipeline in ("", pipeline):
                     changes += self._judge(alert, pipeline, value, now_s)
         return changes
 
@@ -112,9 +141,9 @@ class Alerts:
 
 def sentence(alert: Alert, value: float | None, *, raised: bool) -> str:
     """Return what is so, for people."""
-    what = WORDS[alert.when]
-    if alert.when not in UNITS:
+    what = _words(alert)
+    if alert.when in YES_OR_NO:
         return what if raised else f"no longer: {what}"
     side = "below" if alert.below is not None else "above"
-    told = "unknown" if value is None else f"{value:.1f} {UNITS[alert.when]}"
+    told = "unknown" if value is None else f"{value:.{DIGITS.get(alert.when, 1)}f} {UNITS.get(alert.when, '')}".rstrip()
     return f"{what} is {told}, {'' if raised else 'no longer '}{side} {limit(alert):g}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from inferd.config.telemetry import Alert
 
 SHARE = 0.1  # how far back on the good side a value must be before an alert is over, where nothing else is said
+COUNTS = ("label_count", "zone_count")  # whole numbers: over as soon as they are back, unless `clear` says otherwise
 YES = 0.5  # what "throttled" and "degraded" are held against: they are 0 or 1
 
 
@@ -52,6 +53,8 @@ def is_bad(alert: Alert, value: float) -> bool:
 
 def is_over(alert: Alert, value: float) -> bool:
     """Whether a value is one at which the alert ends: not only back, but clearly so."""
+    if alert.when in COUNTS and alert.clear is None:
+        return not is_bad(alert, value)
     if alert.below is not None:
         return value > (alert.clear if alert.clear is not None else alert.below + abs(alert.below) * SHARE)
     if alert.above is None:

@@ -14,7 +14,7 @@ from inferd.control.reporting.metrics import MetricsReporter
 from inferd.control.reporting.publisher import Publisher
 from inferd.histogram import Histogram
 from inferd.meters.background import DirectReader
-from inferd.records import STAGES
+from inferd.records import STAGES, Label, LabelSummary, Result
 from inferd.system.clock import CountingClock
 from inferd.telemetry.memory_link import MemoryLink
 
@@ -87,6 +87,39 @@ def test_the_device_is_watched_as_well(alert: settings.Alert) -> None:
     assert device.alerting.active() == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("alert", "seen", "not_seen"),
+    [
+        (settings.Alert(name="a", when="label_count", label="person", above=1, for_s=2), {"person": 2}, {"dog": 5}),
+        (settings.Alert(name="a", when="label_count", above=1, for_s=2), {"person": 1, "dog": 1}, {"dog": 1}),
+        (settings.Alert(name="a", when="zone_count", zone="door", above=0, for_s=2), {"door": 1}, {"street": 1}),
+    ],
+    ids=["a label", "all labels", "a zone"],
+)
+def test_what_is_seen_is_watched_as_well(alert: settings.Alert, seen: dict[str, int], not_seen: dict[str, int]) -> None:
+    device = Device(alert)
+    for _ in range(5):
+        device.second()  # nothing is settled yet, so nothing is known
+    for counts in (not_seen, seen, not_seen):
+        of_zones = alert.when == "zone_count"
+        device.figures.settled("cam", LabelSummary({}, counts) if of_zones else LabelSummary(counts))
+        for _ in range(5):
+            device.second()
+    assert [event["kind"] for event in device.events()] == ["alert.raised", "alert.cleared"]
+    assert device.events()[0]["pipeline"] == "cam"
+
+
+def test_a_low_score_is_watched_and_no_result_is_no_score() -> None:
+    device = Device(settings.Alert(name="a", when="score", below=0.5, for_s=2))
+    for score in (0.9, 0.3):
+        for _ in range(5):
+            device.figures.result("cam", Result(labels=(Label(0, "cat", score),)))
+            device.second()
+    for _ in range(60):
+        device.second()  # nothing is sent: unknown is no reason to clear
+    assert [event["message"] for event in device.events()] == ["the best score of its last result is 0.30, below 0.5"]
+
+
 def test_alerts_are_counted_in_the_metrics() -> None:
     device = Device(settings.Alert(name="a", when="temperature_c", above=40, for_s=0))
     device.second()
@@ -110,6 +143,8 @@ def test_a_configuration_without_it_ends_it() -> None:
         (settings.Alert(name="a", when="fps", below=5, clear=4), "on the bad side"),
         (settings.Alert(name="a", when="fps", below=5, pipeline="door"), "there is no pipeline 'door'; there are cam"),
         (settings.Alert(name="a", when="temperature_c", above=5, pipeline="cam"), "is the device's"),
+        (settings.Alert(name="a", when="fps", below=5, label="cat"), 'label goes with when = "label_count"'),
+        (settings.Alert(name="a", when="zone_count", above=5), "zone go together"),
     ],
 )
 def test_an_alert_that_cannot_be_meant_is_refused(alert: settings.Alert, why: str) -> None:

@@ -70,7 +70,7 @@ def test_what_a_model_sees_becomes_entities_when_it_serves(told: Told) -> None:
     told.follow(CAM)
     assert told.entities() == {"cam_status", "cam_model"}
     told.model("detect")
-    assert told.entities() == {"cam_status", "cam_model", "cam_occupancy", "cam_count", "cam_label"}
+    assert told.entities() == {"cam_status", "cam_model", "cam_occupancy", "cam_count", "cam_label", "cam_score"}
     assert all(message.retain and message.absolute and message.qos == 1 for message in told.sent)
 
 
@@ -80,7 +80,7 @@ def test_what_the_model_before_saw_goes_only_after_the_new_one_is_committed(told
     told.model("anomaly")
     assert {"cam_occupancy", "cam_anomaly"} <= told.entities()
     told.committed()
-    assert told.entities() == {"cam_status", "cam_model", "cam_anomaly"}
+    assert told.entities() == {"cam_status", "cam_model", "cam_anomaly", "cam_score"}
 
 
 def test_a_new_model_of_the_same_task_says_nothing_new(told: Told) -> None:

@@ -98,11 +98,11 @@ def test_an_alert_may_watch_what_a_result_costs_now(clock: CountingClock, tmp_pa
     for _ in range(5):
         clock.advance(1.0)
         figures.tick()
-    assert figures.sightings(())["inference_energy_mj", ""] is None
+    assert figures.sightings((), ())["inference_energy_mj", ""] is None
     figures.add(counts(10))
-    fps = figures.sightings(())["fps", "cam"]
+    fps = figures.sightings((), ())["fps", "cam"]
     assert fps is not None
-    assert figures.sightings(())["inference_energy_mj", ""] == pytest.approx(3000.0 / fps)
+    assert figures.sightings((), ())["inference_energy_mj", ""] == pytest.approx(3000.0 / fps)
     figures.close()
 
 

@@ -28,14 +28,14 @@ def test_a_device_is_one_message_with_all_its_entities() -> None:
     message = told(CAM)
     assert set(messages(CAM, DEVICE)) == {"homeassistant/device/kitchen/config"}
     assert message["device"]["identifiers"] == ["inferd_kitchen"]
-    assert message["availability"] == [{"topic": "inferd/kitchen/status"}]
+    assert message["avty"] == [{"t": "inferd/kitchen/status"}]
     assert message["components"]["pipeline_cam_occupancy"]["platform"] == "binary_sensor"
 
 
 def test_an_older_server_gets_each_entity_by_itself_with_the_same_unique_id() -> None:
     alone = {topic: msgspec.json.decode(payload) for topic, payload in messages(CAM, ENTITY).items()}
     occupancy = alone["homeassistant/binary_sensor/kitchen/pipeline_cam_occupancy/config"]
-    assert occupancy["unique_id"] == told(CAM)["components"]["pipeline_cam_occupancy"]["unique_id"]
+    assert occupancy["uniq_id"] == told(CAM)["components"]["pipeline_cam_occupancy"]["uniq_id"]
     assert occupancy["device"] == told(CAM)["device"]
     assert "platform" not in occupancy
     assert len(alone) == len(told(CAM)["components"])
@@ -45,9 +45,47 @@ def test_no_unique_id_depends_on_a_label_a_version_or_a_task() -> None:
     before, after = (
         entities(facts, DEVICE) for facts in (CAM, msgspec.structs.replace(CAM, tasks={"cam": ("classify",)}))
     )
-    assert {key: one["unique_id"] for key, one in before.items()} == {
-        key: one["unique_id"] for key, one in after.items()
-    }
+    shared = before.keys() & after.keys()
+    assert "pipeline_cam_label" in shared
+    assert {key: before[key]["unique_id"] for key in shared} == {key: after[key]["unique_id"] for key in shared}
+
+
+def test_a_classifier_has_presence_only_for_labels_that_the_user_names() -> None:
+    facts = msgspec.structs.replace(CAM, tasks={"cam": ("classify",)})
+    assert not {"pipeline_cam_occupancy", "pipeline_cam_count"} & entities(facts, DEVICE).keys()
+    shown = entities(facts, HomeAssistant(count={"people": ("person",)}))
+    assert "counts.get('person', 0)) > 0" in shown["pipeline_cam_occupancy_people"]["value_template"]
+    assert shown["pipeline_cam_label"]["value_template"] == "{{ value_json.label }}"
+
+
+def test_zones_and_lines_are_entities_of_their_own() -> None:
+    facts = msgspec.structs.replace(CAM, zones={"cam": ("front door",)}, lines={"cam": ("street",)})
+    shown = entities(facts, DEVICE)
+    zone = next(key for key in shown if key.startswith("pipeline_cam_count_zone_front_door_"))
+    assert shown[zone]["value_template"] == "{{ (value_json.zones or {}).get('front door', 0) }}"
+    assert shown[zone.replace("count", "occupancy")]["device_class"] == "occupancy"
+    for way in ("in", "out"):
+        line = shown[f"pipeline_cam_line_street_{way}"]
+        assert line["state_class"] == "total_increasing"
+        assert f".get('{way}', 0)" in line["value_template"]
+    matcher = re.compile(r"[a-zA-Z0-9_-]+")
+    assert all(matcher.fullmatch(key) for key in shown)
+
+
+def test_names_that_become_the_same_key_stay_apart() -> None:
+    facts = msgspec.structs.replace(CAM, zones={"cam": ("a b", "a_b", "a.b")})
+    assert len([key for key in entities(facts, DEVICE) if key.startswith("pipeline_cam_count_zone_")]) == 3
+
+
+def test_the_best_score_is_an_entity_from_the_results() -> None:
+    shown = entities(CAM, DEVICE)["pipeline_cam_score"]
+    assert shown["state_topic"] == "inferd/kitchen/cam/result"
+
+
+def test_energy_for_each_result_is_no_entity_where_power_is_unknown() -> None:
+    facts = msgspec.structs.replace(CAM, unavailable=frozenset({"power_w"}))
+    assert "metric_agent_inference_energy_mj_estimated" in entities(CAM, DEVICE)
+    assert not [key for key in entities(facts, DEVICE) if "energy" in key]
 
 
 def test_an_alias_counts_all_its_labels() -> None:
@@ -92,7 +130,7 @@ def test_what_is_gone_is_named_by_its_platform_and_then_left_out() -> None:
     parts = msgspec.json.decode(payload)["components"]
     assert topic == "homeassistant/device/kitchen/config"
     assert parts["pipeline_cam_label"] == {"platform": "sensor"}
-    assert parts["pipeline_cam_anomaly"]["device_class"] == "problem"
+    assert parts["pipeline_cam_anomaly"]["dev_cla"] == "problem"
     assert removals(now, now) == []
 
 
@@ -111,7 +149,7 @@ def test_topics_and_keys_hold_only_what_home_assistant_takes(said: HomeAssistant
 
 def test_the_one_message_is_small_enough_for_any_broker() -> None:
     (payload,) = messages(CAM, DEVICE).values()
-    assert len(payload) < 64_000
+    assert len(payload) < 24_000
 
 
 OBEYING = msgspec.structs.replace(CAM, obeys=True)

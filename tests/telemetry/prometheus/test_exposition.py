@@ -66,6 +66,23 @@ def get(port: int, path: str, **headers: str) -> tuple[int, str, bytes]:
         return exc.code, exc.headers["Content-Type"], exc.read()
 
 
+def test_what_a_pipeline_sees_its_status_model_and_alerts_are_told(echo: LastMessages) -> None:
+    header = {"time": "2026-12-01T00:00:00.000Z", "device": "pi", "boot_id": "b", "seq": 1}
+    state = {"label": "person", "count": 3, "counts": {"person": 2, 'a "dog"': 1}, "occupancy": True, "since": "x"}
+    state |= {"zones": {"door": 1}, "lines": {"street": {"in": 4, "out": 2}}}
+    status = {"status": "running", "why": "", "since": "x"}
+    alert = {"kind": "alert.raised", "severity": "warning", "message": "m", "pipeline": "cam", "data": {"alert": "hot"}}
+    for topic, body in (("cam/state", state), ("cam/status", status), ("event", alert)):
+        echo.publish(Message(topic, json.dumps({**header, **body}).encode()))
+    lines = text(echo.families()).decode().splitlines()
+    assert 'inferd_pipeline_objects{pipeline="cam",label="person"} 2.0' in lines
+    assert 'inferd_pipeline_objects{pipeline="cam",label="a \\"dog\\""} 1.0' in lines
+    assert 'inferd_pipeline_zone_objects{pipeline="cam",zone="door"} 1.0' in lines
+    assert 'inferd_pipeline_line_crossings_total{pipeline="cam",line="street",direction="in"} 4.0' in lines
+    assert 'inferd_pipeline_status{pipeline="cam",status="running"} 1.0' in lines
+    assert 'inferd_alert_active{alert="hot",pipeline="cam"} 1.0' in lines
+
+
 def test_what_is_known_is_told_with_units_in_the_name_and_what_is_not_is_left_out(echo: LastMessages) -> None:
     lines = text(echo.families()).decode().splitlines()
     assert "inferd_system_temperature_celsius 48.2" in lines

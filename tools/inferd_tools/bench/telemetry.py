@@ -53,7 +53,7 @@ def _per_sample() -> Iterator[tuple[str, str]]:
     def second() -> None:
         clock.advance(1.0)
         figures.tick()
-        figures.sightings(())
+        figures.sightings((), ())
 
     ours, report = _median_us(second), _median_us(lambda: figures.report(0))
     figures.close()

@@ -36,7 +36,7 @@ class Alerting:
         if not self._alerts or now_ns - self._looked_ns < LOOK_S * 1e9:
             return
         self._looked_ns = now_ns
-        self._tell(self._alerts.look(self._figures.sightings(degraded), now_ns / 1e9))
+        self._tell(self._alerts.look(self._figures.sightings(degraded, self._alerts.configured), now_ns / 1e9))
 
     def active(self) -> list[str]:
         """Return the names of alerts that are not over, with the pipeline where there is one."""

@@ -173,22 +173,18 @@ class EventReporter:
         self._figures.worker_ended()
         log.info("worker replaced: %s", why)
 
-    def handle_message(self, message: ipc.FromWorker) -> None:  # noqa: C901 - a flat table of what may be said
+    def handle_message(self, message: ipc.FromWorker) -> None:
         """Report what the worker reported."""
         match message:
             case ipc.ResultReported():
-                if not self._config.metrics.metered and message.pipeline in names(self._config.pipeline):
-                    self._publisher.result(
-                        message, self._task_of(message.pipeline), kept=message.pipeline in self._kept
-                    )
+                self._result_reported(message)
             case ipc.Counts():
                 self._figures.add(message)
                 self._watchdog.counted(message)
             case ipc.Status():
                 self._set_state(message.pipeline, message.state, message.why, "worker")
             case ipc.Settled():
-                if not self._config.metrics.metered and message.pipeline in names(self._config.pipeline):
-                    self._publisher.settled(message.pipeline, message.answer)
+                self._settled(message)
             case ipc.OfferTaken():
                 self._model_loaded(message)
             case ipc.OfferRefused():
@@ -199,6 +195,21 @@ class EventReporter:
             case ipc.Stopped():
                 for name in message.stuck:
                     log.error("the thread %r did not end in time and was left behind", name)
+
+    def _result_reported(self, message: ipc.ResultReported) -> None:
+        if message.pipeline not in names(self._config.pipeline):
+            return
+        self._figures.result(message.pipeline, message.tick.result)
+        if not self._config.metrics.metered:
+            kept = message.pipeline in self._kept
+            self._publisher.result(message, self._task_of(message.pipeline), kept=kept)
+
+    def _settled(self, message: ipc.Settled) -> None:
+        if message.pipeline not in names(self._config.pipeline):
+            return
+        self._figures.settled(message.pipeline, message.answer)
+        if not self._config.metrics.metered:
+            self._publisher.settled(message.pipeline, message.answer)
 
     def no_worker(self, why: str) -> None:
         """Report that no worker can run for now."""

@@ -60,7 +60,14 @@ class HomeAssistantDiscovery:
         self._said = config.homeassistant
         names = [pipeline.name for pipeline in config.pipeline]
         tasks = {name: self._facts.tasks.get(name, ()) for name in names}
-        self._facts = msgspec.structs.replace(self._facts, tasks=tasks, basis=basis, metered=config.metrics.metered)
+        self._facts = msgspec.structs.replace(
+            self._facts,
+            tasks=tasks,
+            zones={one.name: tuple(zone.name for zone in one.zone) for one in config.pipeline},
+            lines={one.name: tuple(line.name for line in one.line) for one in config.pipeline},
+            basis=basis,
+            metered=config.metrics.metered,
+        )
         self._soon()
 
     def heard(self, incoming: Incoming) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,16 @@ import msgspec
 
 from inferd import ipc
 from inferd.config import settings
+from inferd.config.telemetry import Alert
+from inferd.health.alerts import watched
 from inferd.histogram import HistogramData, merge, quantile
 from inferd.meters.background import BackgroundReader, ReaderFactory
 from inferd.meters.device_meters import DeviceMeter
 from inferd.meters.power.meter import Energy
 from inferd.meters.process import PSS_EVERY_S, ProcessMeter
+from inferd.records import LabelSummary, Result
 from inferd.system.clock import Clock
+from inferd.tasks.rules.report import best_score
 from inferd.telemetry.metrics import Readings, assemble, unavailable
 from inferd.wire.telemetry import Metrics
 
@@ -38,6 +42,9 @@ class PipelineFigures:
     latency: dict[str, HistogramData] = field(default_factory=dict)
     p95_s: float = 0.0
     result_ns: int = 0
+    answer: LabelSummary | None = None
+    score: float | None = None
+    score_ns: int = 0
     recent: deque[tuple[int, float, ipc.PipelineCounts]] = field(default_factory=lambda: deque(maxlen=MAX_RECENT))
 
     def add(self, counts: ipc.PipelineCounts, covered_s: float, now_ns: int) -> None:
@@ -70,6 +77,21 @@ class PipelineFigures:
             "latency_ms": latency,
         }
 
+    def seen(self, alerts: Sequence[Alert]) -> dict[str, float | None]:
+        """Return the counts that alerts watch; None before the first settled answer."""
+        answer = self.answer
+        values: dict[str, float | None] = {}
+        for alert in alerts:
+            if alert.when == "label_count":
+                counts = answer.counts if answer else {}
+                count = counts.get(alert.label, 0) if alert.label else sum(counts.values())
+            elif alert.when == "zone_count":
+                count = answer.zones.get(alert.zone, 0) if answer else 0
+            else:
+                continue
+            values[watched(alert)] = float(count) if answer else None
+        return values
+
     def now(self, now_ns: int) -> dict[str, float | None]:
         """Return what the pipeline does at present, for alerts; None where nothing was counted of late."""
         recent = [(covered_s, counts) for at_ns, covered_s, counts in self.recent if now_ns - at_ns <= RECENT_S * 1e9]
@@ -84,6 +106,7 @@ class PipelineFigures:
             "fps": inferred / covered_s if covered_s else None,
             "drop_pct": 100 * (came - inferred) / came if came else None,
             "result_age_s": (now_ns - self.result_ns) / 1e9 if self.result_ns else None,
+            "score": self.score if self.score_ns and now_ns - self.score_ns <= RECENT_S * 1e9 else None,
         }
 
 
@@ -160,6 +183,15 @@ class MetricsReporter:
         self._agent["worker_restarts"] += 1
         self._lost_by_this_worker = 0
 
+    def settled(self, pipeline: str, answer: LabelSummary | None) -> None:
+        """Keep what a pipeline sees, for alerts."""
+        self._pipelines.setdefault(pipeline, PipelineFigures()).answer = answer
+
+    def result(self, pipeline: str, result: Result) -> None:
+        """Keep the best score of a result that was sent, for alerts."""
+        figures = self._pipelines.setdefault(pipeline, PipelineFigures())
+        figures.score, figures.score_ns = best_score(result), self._clock.monotonic_ns()
+
     def forget(self, pipeline: str) -> None:
         """Forget a pipeline that is gone."""
         if (gone := self._pipelines.pop(pipeline, None)) is not None:
@@ -205,14 +237,18 @@ class MetricsReporter:
             power_source=source_of(self._device.energy),
         )
 
-    def sightings(self, degraded: Collection[str]) -> dict[tuple[str, str], float | None]:
-        """Return what alerts may watch, by its name and its pipeline ("" for the device); `degraded` names pipelines."""
+    def sightings(self, degraded: Collection[str], alerts: Sequence[Alert]) -> dict[tuple[str, str], float | None]:
+        """Return the values that alerts watch, by name and pipeline ("" for the device); `degraded` names pipelines."""
         now_ns = self._clock.monotonic_ns()
         device = {(name, ""): value for name, value in self._device.glance().items()}
         pipelines = {
             (name, pipeline): value
             for pipeline, figures in self._pipelines.items()
-            for name, value in {**figures.now(now_ns), "degraded": float(pipeline in degraded)}.items()
+            for name, value in {
+                **figures.now(now_ns),
+                **figures.seen(alerts),
+                "degraded": float(pipeline in degraded),
+            }.items()
         }
         fps = sum(value or 0.0 for (name, _), value in pipelines.items() if name == "fps")
         watts = device.get(("power_w", ""))

@@ -16,6 +16,26 @@ from inferd.telemetry.homeassistant.entities import entities
 from inferd.telemetry.homeassistant.facts import DeviceFacts, Entity
 from inferd.wire import topics
 
+# home-assistant.io/integrations/mqtt/#supported-abbreviations-in-mqtt-discovery-messages: what makes up most of a message.
+SHORT = {
+    "availability": "avty",
+    "availability_mode": "avty_mode",
+    "command_template": "cmd_tpl",
+    "command_topic": "cmd_t",
+    "device_class": "dev_cla",
+    "enabled_by_default": "en",
+    "entity_category": "ent_cat",
+    "json_attributes_template": "json_attr_tpl",
+    "json_attributes_topic": "json_attr_t",
+    "state_class": "stat_cla",
+    "state_topic": "stat_t",
+    "suggested_display_precision": "sug_dsp_prc",
+    "topic": "t",
+    "unique_id": "uniq_id",
+    "unit_of_measurement": "unit_of_meas",
+    "value_template": "val_tpl",
+}
+
 
 def messages(facts: DeviceFacts, said: HomeAssistant) -> dict[str, bytes]:
     """Return topic → payload, to be retained; everything that is to be known of the device."""
@@ -84,5 +104,12 @@ def _bare_removals(before: bytes, now: bytes) -> bytes | None:
     return _encoded({**new, "components": {**new["components"], **gone}})
 
 
-def _encoded(told: Entity) -> bytes:
-    return msgspec.json.encode(told)
+def _encoded(message: Entity) -> bytes:
+    return msgspec.json.encode(_shortened(message))
+
+
+def _shortened(told: Any) -> Any:  # Any: JSON
+    """Return the same with Home Assistant's short keys."""
+    if isinstance(told, dict):
+        return {SHORT.get(key, key): _shortened(value) for key, value in told.items()}
+    return [_shortened(one) for one in told] if isinstance(told, list) else told

@@ -8,7 +8,9 @@ other labels leaves every entity where it is.
 
 from __future__ import annotations
 
+import re
 import typing
+import zlib
 from collections.abc import Iterator, Sequence
 
 from inferd.config.telemetry import HomeAssistant
@@ -17,7 +19,11 @@ from inferd.telemetry.homeassistant.facts import DeviceFacts, Entity
 from inferd.telemetry.metrics import LABEL_VALUES, METRICS, Metric
 from inferd.wire import telemetry, topics
 
-COUNTING_TASKS = ("classify", "detect", "segment", "pose")
+COUNTING_TASKS = ("detect", "segment", "pose")
+"""Tasks whose every label is something that is there. A classifier's label may say that nothing is."""
+SEEING_TASKS = (*COUNTING_TASKS, "classify")
+SCORED_TASKS = ("classify", "detect", "anomaly")
+NEEDS_POWER = ("inference_energy_mj", "inference_energy_above_idle_mj")
 ENABLED = {
     "system.cpu_pct",
     "system.memory_available_mb",
@@ -69,6 +75,8 @@ def _of_metric(metric: Metric, facts: DeviceFacts) -> Iterator[tuple[str, Entity
     if metric.group in ("system", "agent"):
         if metric.name in facts.unavailable or (metric.by == "basis" and not facts.basis):
             return
+        if metric.name in NEEDS_POWER and "power_w" in facts.unavailable:
+            return
         for value in _shown_values(metric, facts):
             yield _sensor(metric, facts, (metric.group, metric.name, *value), _words(metric.name, *value))
     elif metric.group == "processes":
@@ -95,8 +103,8 @@ def _shown_values(metric: Metric, facts: DeviceFacts) -> Sequence[tuple[str, ...
 
 
 def _sensor(metric: Metric, facts: DeviceFacts, path: tuple[str, ...], name: str) -> tuple[str, Entity]:
-    value = "value_json"
-    for step in path[:-1]:
+    value = f"value_json.{path[0]}"  # every group is in every message
+    for step in path[1:-1]:
         value = f"({value}.get('{step}') or {{}})"
     value = f"{value}.get('{path[-1]}')"
     known = CLASSES.get(metric.unit)
@@ -107,8 +115,9 @@ def _sensor(metric: Metric, facts: DeviceFacts, path: tuple[str, ...], name: str
         "value_template": f"{{{{ {value} }}}}",
         "state_class": "total_increasing" if metric.kind == "counter" else "measurement",
         "entity_category": "diagnostic",
-        "enabled_by_default": f"{metric.group}.{metric.name}" in ENABLED or metric.by == "stage",
     }
+    if f"{metric.group}.{metric.name}" not in ENABLED and metric.by != "stage":
+        entity["enabled_by_default"] = False
     if metric.unit:
         entity["unit_of_measurement"] = UNITS.get(metric.unit, metric.unit)
     if known and not (metric.kind == "counter" and known == "duration"):
@@ -138,33 +147,45 @@ def _of_pipeline(
     if facts.metered:
         return  # neither states nor results are sent
     if any(task in COUNTING_TASKS for task in tasks):
-        yield from _of_counts(pipeline, facts, said)
+        yield from _presence(pipeline, facts, "", "value_json.count")
+    if any(task in SEEING_TASKS for task in tasks):
+        yield from _of_labels(pipeline, facts, said)
+    yield from _of_zones(pipeline, facts)
     if "anomaly" in tasks:
         yield f"pipeline_{pipeline}_anomaly", _anomaly(pipeline, facts)
+    if any(task in SCORED_TASKS for task in tasks):
+        yield f"pipeline_{pipeline}_score", _score(pipeline, facts)
 
 
-def _of_counts(pipeline: str, facts: DeviceFacts, said: HomeAssistant) -> Iterator[tuple[str, Entity]]:
+def _presence(pipeline: str, facts: DeviceFacts, what: str, count: str) -> Iterator[tuple[str, Entity]]:
+    """Yield how many of something there are, and whether there is any; `count` is the expression of a template."""
     seen = _seen(pipeline, facts)
+    ending = f"_{_key(what)}" if what else ""
+    name = f"{pipeline} {what.replace('_', ' ')}" if what else pipeline
     yield (
-        f"pipeline_{pipeline}_occupancy",
+        f"pipeline_{pipeline}_occupancy{ending}",
         {
             **seen,
             "platform": "binary_sensor",
-            "name": f"{pipeline} occupancy",
+            "name": f"{name} occupancy",
             "device_class": "occupancy",
-            "value_template": "{{ 'ON' if value_json.occupancy else 'OFF' }}",
+            "value_template": f"{{{{ 'ON' if ({count}) > 0 else 'OFF' }}}}",
         },
     )
     yield (
-        f"pipeline_{pipeline}_count",
+        f"pipeline_{pipeline}_count{ending}",
         {
             **seen,
             "platform": "sensor",
-            "name": f"{pipeline} count",
+            "name": name if what else f"{pipeline} count",
             "state_class": "measurement",
-            "value_template": "{{ value_json.count }}",
+            "value_template": f"{{{{ {count} }}}}",
         },
     )
+
+
+def _of_labels(pipeline: str, facts: DeviceFacts, said: HomeAssistant) -> Iterator[tuple[str, Entity]]:
+    seen = _seen(pipeline, facts)
     yield (
         f"pipeline_{pipeline}_label",
         {
@@ -178,16 +199,44 @@ def _of_counts(pipeline: str, facts: DeviceFacts, said: HomeAssistant) -> Iterat
     )
     for alias, labels in said.count.items():
         terms = " + ".join(f"value_json.counts.get({_quoted(label)}, 0)" for label in labels)
-        yield (
-            f"pipeline_{pipeline}_count_{alias}",
-            {
-                **seen,
-                "platform": "sensor",
-                "name": f"{pipeline} {alias}",
-                "state_class": "measurement",
-                "value_template": f"{{{{ {terms or 0} }}}}",
-            },
-        )
+        yield from _presence(pipeline, facts, alias, terms or "0")
+
+
+def _of_zones(pipeline: str, facts: DeviceFacts) -> Iterator[tuple[str, Entity]]:
+    """Yield how many are in each zone, and how many ever crossed each line, by direction."""
+    for zone in facts.zones.get(pipeline, ()):
+        yield from _presence(pipeline, facts, f"zone_{zone}", f"(value_json.zones or {{}}).get({_quoted(zone)}, 0)")
+    for line in facts.lines.get(pipeline, ()):
+        for way in ("in", "out"):
+            count = f"((value_json.lines or {{}}).get({_quoted(line)}) or {{}}).get('{way}', 0)"
+            yield (
+                f"pipeline_{pipeline}_line_{_key(line)}_{way}",
+                {
+                    **_seen(pipeline, facts),
+                    "platform": "sensor",
+                    "name": f"{pipeline} line {line} {way}",
+                    "state_class": "total_increasing",
+                    "value_template": f"{{{{ {count} }}}}",
+                },
+            )
+
+
+def _score(pipeline: str, facts: DeviceFacts) -> Entity:
+    """Return the entity of the best score, from the results themselves: it is there as often as they are sent."""
+    listed = "(value_json.labels or value_json.boxes or [])"
+    score = (
+        f"value_json.score if value_json.score is defined else ({listed} | map(attribute='score') | max | default(0))"
+    )
+    return {
+        **_seen(pipeline, facts),
+        "platform": "sensor",
+        "name": f"{pipeline} score",
+        "state_topic": facts.topic(topics.RESULT, pipeline),
+        "value_template": f"{{{{ {score} }}}}",
+        "state_class": "measurement",
+        "suggested_display_precision": 2,
+        "enabled_by_default": False,
+    }
 
 
 def _anomaly(pipeline: str, facts: DeviceFacts) -> Entity:
@@ -235,6 +284,12 @@ def _words(*names: str) -> str:
     parts = [WORDS.get(part, part) for name in names for part in name.split("_")]
     text = " ".join(part for part in parts if part)
     return text[:1].upper() + text[1:]
+
+
+def _key(name: str) -> str:
+    """Return a name as Home Assistant takes it in topics and ids; one that it does not take gets a checksum of its own."""
+    kept = re.sub(r"[^a-zA-Z0-9_-]", "_", name)
+    return kept if kept == name else f"{kept}_{zlib.crc32(name.encode()):08x}"
 
 
 def _quoted(label: str) -> str:

@@ -22,6 +22,8 @@ class DeviceFacts(msgspec.Struct, frozen=True):
         board: what the firmware says; "" where it says nothing.
         os: the distribution.
         tasks: by pipeline; several while a new model is on trial, none where no model has been seen yet.
+        zones: names of the zones of each pipeline.
+        lines: names of the lines of each pipeline.
         unavailable: metrics that this device cannot tell, by their names.
         basis: whether power is "measured" or "estimated"; "" where it is neither.
         metered: whether roll-ups take the place of metrics.
@@ -34,6 +36,8 @@ class DeviceFacts(msgspec.Struct, frozen=True):
     board: str = ""
     os: str = ""
     tasks: Mapping[str, tuple[str, ...]] = {}
+    zones: Mapping[str, tuple[str, ...]] = {}
+    lines: Mapping[str, tuple[str, ...]] = {}
     unavailable: frozenset[str] = frozenset()
     basis: str = ""
     metered: bool = False

@@ -9,12 +9,13 @@ exposition_formats and io/prometheus/client/metrics.proto of github.com/promethe
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 from inferd.histogram import HistogramData, coarsen
+from inferd.telemetry.device_state import DeviceState
 from inferd.telemetry.metrics import METRICS, Metric
 from inferd.wire.telemetry import Figure, Metrics, Number
 
@@ -43,14 +44,15 @@ class Family:
     samples: tuple[Sample, ...]
 
 
-def families(metrics: Metrics, histograms: Histograms, about: Mapping[str, str]) -> list[Family]:
-    """Return all there is to tell; what is not known is left out.
+def families(state: DeviceState, histograms: Histograms) -> list[Family]:
+    """Return all metric families; what is not known is left out.
 
     Args:
-        metrics: the newest message.
+        state: of the device, from its own messages.
         histograms: by pipeline and stage, of all values since the agent started.
-        about: version, board and so on, as labels of `inferd_info`.
     """
+    metrics, info = state.metrics or Metrics(0.0, 0.0, {}, {}, {}, {}), state.info
+    about = {"version": info.version, "board": info.board or "", "os": info.os} if info else {}
     told = [Family("inferd_info", "What this device is.", "gauge", ((tuple(sorted(about.items())), 1.0),))]
     told.append(Family("inferd_uptime_seconds", "Since the agent started.", "gauge", (((), metrics.uptime_s),)))
     for metric in METRICS:
@@ -59,7 +61,82 @@ def families(metrics: Metrics, histograms: Histograms, about: Mapping[str, str])
         )
         if samples:
             told.append(Family(family_name(metric), metric.help, metric.kind, samples))
+    told += (family for family in _of_pipelines(state) if family.samples)
     return told
+
+
+def _of_pipelines(state: DeviceState) -> Iterator[Family]:
+    """Yield what each pipeline sees, how it is, which model serves it, and the alerts that are active."""
+
+    def family(name: str, text: str, kind: Kind, samples: Iterable[tuple[Mapping[str, str], float]]) -> Family:
+        return Family(f"inferd_{name}", text, kind, tuple((tuple(labels.items()), value) for labels, value in samples))
+
+    seen = [(name, one.state) for name, one in state.pipelines.items() if one.state is not None]
+    statuses = [(name, one.status) for name, one in state.pipelines.items() if one.status is not None]
+    models = [(name, one.model) for name, one in state.pipelines.items() if one.model is not None and one.model.name]
+    yield family(
+        "pipeline_status",
+        "1 for the status that a pipeline has.",
+        "gauge",
+        (({"pipeline": name, "status": one.status}, 1.0) for name, one in statuses),
+    )
+    yield family(
+        "pipeline_objects",
+        "Objects of each label in the settled answer; a classifier's label counts as one.",
+        "gauge",
+        (
+            ({"pipeline": name, "label": label}, float(count))
+            for name, one in seen
+            for label, count in one.counts.items()
+        ),
+    )
+    yield family(
+        "pipeline_zone_objects",
+        "Objects in each zone.",
+        "gauge",
+        (
+            ({"pipeline": name, "zone": zone}, float(count))
+            for name, one in seen
+            for zone, count in (one.zones or {}).items()
+        ),
+    )
+    yield family(
+        "pipeline_line_crossings_total",
+        "Objects that crossed each line since the worker started.",
+        "counter",
+        (
+            ({"pipeline": name, "line": line, "direction": way}, float(count))
+            for name, one in seen
+            for line, counts in (one.lines or {}).items()
+            for way, count in (("in", counts.in_), ("out", counts.out_))
+        ),
+    )
+    yield family(
+        "model_info",
+        "Which model serves a pipeline.",
+        "gauge",
+        (
+            (
+                {
+                    "pipeline": name,
+                    "name": one.name,
+                    "version": one.version,
+                    "digest": one.digest,
+                    "task": one.task or "",
+                    "accelerator": one.accelerator or "",
+                    "state": one.state,
+                },
+                1.0,
+            )
+            for name, one in models
+        ),
+    )
+    yield family(
+        "alert_active",
+        "1 for each alert that is active.",
+        "gauge",
+        (({"alert": alert, "pipeline": pipeline}, 1.0) for alert, pipeline in state.alerts),
+    )
 
 
 def family_name(metric: Metric) -> str:

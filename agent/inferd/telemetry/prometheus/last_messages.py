@@ -62,9 +62,7 @@ class LastMessages:
     def families(self) -> list[Family]:
         """Return what Prometheus is told."""
         with self._lock:
-            metrics, info = self._seen.metrics, self._seen.info
-            about = {"version": info.version, "board": info.board or "", "os": info.os} if info else {}
-            return families(metrics or Metrics(0.0, 0.0, {}, {}, {}, {}), self._histograms, about)
+            return families(self._seen, self._histograms)
 
     def dropped(self) -> int:
         """Return 0: nothing waits here."""
