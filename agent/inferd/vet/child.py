@@ -18,10 +18,9 @@ import msgspec
 from inferd import ipc
 from inferd.config import settings
 from inferd.errors import InferdError, StoreError
-from inferd.pipeline import build_steps
 from inferd.records import ModelRef
 from inferd.runtime.fake import read_fake
-from inferd.store.description.bundle import Bundle, find_bundle
+from inferd.store.description.bundle import Bundle, find_bundle, golden_files
 from inferd.store.description.cpu_fallback import find_twin
 from inferd.store.description.describe import describe
 from inferd.store.description.label_formats import LABEL_SUFFIXES
@@ -31,11 +30,10 @@ from inferd.store.storage.bundle_store import BundleStore, StagedBundle
 from inferd.system.clock import SystemClock
 from inferd.system.processes.channel import Channel
 from inferd.vet.cpu_fallback import on_cpu, open_twin
-from inferd.vet.gates import Gates
-from inferd.vet.side_by_side import ExaminedModel
+from inferd.vet.gates import NO_MEMORY, Gates
+from inferd.vet.side_by_side import ExaminedModel, SideBySide
 from inferd.wire.manifest import InputSection, Manifest, ModelDescription, ModelFileFacts, OutputSection
 
-WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
 DIGEST_HEADER = "inferd proven bundle 1\n"
 
 ToAsker = Channel[ipc.Examine, ipc.FromVet]
@@ -80,7 +78,7 @@ def _lend(request: ipc.Examine) -> Iterator[tuple[Path, StagedBundle | None]]:
 
 
 def _examine(request: ipc.Examine, path: Path, copied: StagedBundle | None, channel: ToAsker) -> None:
-    """Describe a model, try the gates, put it into the store, and tell.
+    """Describe a model, try the gates, put it into the store, and send the verdict.
 
     Raises:
         InferdError: it cannot be described, or the store refuses it.
@@ -100,13 +98,14 @@ def _examine(request: ipc.Examine, path: Path, copied: StagedBundle | None, chan
             subject = ExaminedModel(twin.description, path, f"/proc/self/fd/{twin.fd}", by_twin=True)
             request = msgspec.structs.replace(request, engine=on_cpu(request.engine))
         wanted = request.gates and digest not in request.trusted
-        gates = Gates(subject, _against(request, held) if wanted else None, request, SystemClock(), held)
-        refused = _try(gates, channel) if wanted else _try_quickly(gates)
+        models = SideBySide(subject, _against(request, held) if wanted else None, request, SystemClock(), held)
+        gates = Gates(models)
+        refused = _try(gates, description, channel) if wanted else _try_quickly(gates, models)
         if refused is not None:
             channel.send(refused)
             return
-        info, verified, private_mb = gates.info, gates.verified, gates.running.private_mb
-    del gates
+        info, verified, private_mb = models.candidate.info, gates.verified, models.candidate.private_mb
+    del gates, models
     gc.collect()
     if copied is not None:
         BundleStore(Path(request.store_dir)).put(copied, digest)
@@ -116,25 +115,27 @@ def _examine(request: ipc.Examine, path: Path, copied: StagedBundle | None, chan
     channel.send(ipc.Examined(description, info, root, size_bytes, verified, by_twin, private_mb), fds)
 
 
-def _try(gates: Gates, channel: ToAsker) -> ipc.ExamineFailed | None:
-    """Try all gates and tell each; return the refusal, None where there is none."""
+def _try(gates: Gates, description: ModelDescription, channel: ToAsker) -> ipc.ExamineFailed | None:
+    """Try all gates and send the result of each; return the refusal, None where there is none."""
     for gate in gates:
         channel.send(ipc.GateJudged(gate))
         if gate.finding == "fail":
-            description = gates.subject.description
             return ipc.ExamineFailed(description.ref.name, gate.why, description, gate.code)
     return None
 
 
-def _try_quickly(gates: Gates) -> ipc.ExamineFailed | None:
-    """Try whether a model loads and runs, and fits its task where it is known enough for that."""
-    description = gates.subject.description
-    gate = gates.loads()
+def _try_quickly(gates: Gates, models: SideBySide) -> ipc.ExamineFailed | None:
+    """Try whether a model loads and runs, and fits its task where that is known."""
+    description = models.subject.description
+    try:
+        gate = gates.loads()
+    except MemoryError:
+        return ipc.ExamineFailed(description.ref.name, NO_MEMORY, description, "memory")
     if gate.finding == "fail":
         return ipc.ExamineFailed(description.ref.name, gate.why, description, gate.code)
     if not description.missing:
         try:
-            build_steps(description, gates.engine, WHOLE_PICTURE)
+            _ = models.candidate.steps
         except InferdError as exc:
             return ipc.ExamineFailed(exc.part, exc.message, description, "task_mismatch")
     return None
@@ -158,10 +159,10 @@ def identify(path: Path, request: ipc.Examine) -> tuple[ModelDescription, int | 
 
 
 def _prove(description: ModelDescription, bundle: Bundle) -> ModelDescription:
-    """Return the description with a digest that also covers golden samples and twin, so that mended ones are new."""
-    named = description.manifest.golden.samples
-    samples = bundle.model.parent / named if named else None
-    others = [file for file in (samples, find_twin(bundle.model)) if file is not None]
+    """Return the description with a digest that also covers golden files and the CPU version, so that fixed ones are new."""
+    named = golden_files(description.manifest)
+    twin = find_twin(bundle.model)
+    others = [*(bundle.model.parent / name for name in named), *([twin] if twin is not None else [])]
     if not others:
         return description
     lines = [DIGEST_HEADER, f"bundle {description.ref.digest}\n"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +15,24 @@ from inferd.array_math import dequantize
 from inferd.errors import ModelError
 from inferd.plugins import Engine
 from inferd.records import Array, EngineInfo, TensorSpec
+from inferd.wire.manifest import ModelDescription
 
 SAMPLES_MAX_BYTES = 256 << 20
 OUTPUT = "output:"
 LABEL = "label"
+NPY = ".npy"
+# All that zipfile, zlib and numpy raise on damaged or hostile archives; RecursionError is a RuntimeError.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    MemoryError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
 STEPS = 3  # so many steps of a quantised output may lie between two runtimes or kernels
 RELATIVE = 0.01  # and so much of the largest expected value in a float output
 PROBE_SEED = 5
@@ -29,7 +45,7 @@ class Golden:
     Attributes:
         inputs: by input name, each (n, ...) in the tensor's own dtype.
         outputs: expected, by output name, each (n, ...) in the tensor's own dtype; {} where none are told.
-        labels: (n,) true classes as indices of the labels; None where none are told.
+        labels: (n,) true classes as numbers of the labels; None where none are told.
         count: n.
     """
 
@@ -43,19 +59,13 @@ class Golden:
         return [self.inputs[spec.name][index].reshape(spec.shape) for spec in info.inputs]
 
 
-def read_golden(file: Path, info: EngineInfo) -> Golden:
+def read_golden(file: Path, info: EngineInfo, description: ModelDescription) -> Golden:
     """Read the samples that a manifest names.
 
     Raises:
-        ModelError: they cannot be read, or do not fit the model's tensors.
+        ModelError: they cannot be read, do not fit the model's tensors, or hold what means nothing here.
     """
-    try:
-        if file.stat().st_size > SAMPLES_MAX_BYTES or _unpacked(file) > SAMPLES_MAX_BYTES:
-            raise ModelError(file.name, f"is larger than {SAMPLES_MAX_BYTES >> 20} MiB; fewer samples will do")
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as exc:
-        raise ModelError(file.name, f"cannot be read as .npz ({exc}); write it with numpy.savez") from exc
+    arrays = _arrays(file, _known_keys(info))
     counts = {len(array) if array.ndim else 0 for array in arrays.values()}
     if len(counts) != 1 or 0 in counts:
         raise ModelError(file.name, "holds arrays of different lengths, or none; their first axis counts samples")
@@ -65,12 +75,48 @@ def read_golden(file: Path, info: EngineInfo) -> Golden:
         for spec in info.outputs
         if f"{OUTPUT}{spec.name}" in arrays
     }
-    return Golden(inputs, outputs, arrays.get(LABEL), counts.pop())
+    labels = _classes(file, arrays[LABEL], description) if LABEL in arrays else None
+    return Golden(inputs, outputs, labels, counts.pop())
 
 
-def _unpacked(file: Path) -> int:
-    with zipfile.ZipFile(file) as archive:
-        return sum(entry.file_size for entry in archive.infolist())
+def _known_keys(info: EngineInfo) -> set[str]:
+    return {*(spec.name for spec in info.inputs), *(f"{OUTPUT}{spec.name}" for spec in info.outputs), LABEL}
+
+
+def _arrays(file: Path, known: AbstractSet[str]) -> dict[str, Array]:
+    """Return all arrays of an .npz; a member that is none, or of a name that means nothing here, is refused."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+        stray = next((one.filename for one in members if one.filename.removesuffix(NPY) not in known), None)
+        if stray is not None:
+            raise ModelError(
+                file.name, f"holds {stray[:80]!r}, which means nothing here; its keys are {', '.join(sorted(known))}"
+            )
+        if sum(one.file_size for one in members) > SAMPLES_MAX_BYTES:
+            raise ModelError(file.name, f"is larger than {SAMPLES_MAX_BYTES >> 20} MiB; use fewer samples")
+        with np.load(file, allow_pickle=False) as loaded:
+            arrays = {name: loaded[name] for name in loaded.files}
+    except UNREADABLE as exc:
+        raise ModelError(file.name, f"cannot be read as .npz ({exc}); write it with numpy.savez") from exc
+    none = next((name for name, array in arrays.items() if not isinstance(array, np.ndarray)), None)
+    if none is not None:
+        raise ModelError(file.name, f"holds {none!r}, which is no array; write it with numpy.savez")
+    return arrays
+
+
+def _classes(file: Path, array: Array, description: ModelDescription) -> Array:
+    """Return (n,) true classes as numbers of the labels, of an array (n,) or (n, 1)."""
+    if array.size != len(array) or array.dtype.kind not in "iuf" or not np.array_equal(array, np.rint(array)):
+        raise ModelError(
+            file.name, f"{LABEL!r} is {array.dtype} {array.shape}; it takes one whole number for each sample, its class"
+        )
+    classes = array.reshape(-1).astype(np.int64)
+    count = len(description.labels)
+    if classes.min() < 0 or (count and classes.max() >= count):
+        outside = classes.min() if classes.min() < 0 else classes.max()
+        raise ModelError(file.name, f"{LABEL!r} names class {outside}, but the model has labels 0 to {count - 1}")
+    return classes
 
 
 def _fitting(file: Path, arrays: Mapping[str, Array], key: str, spec: TensorSpec) -> Array:

@@ -247,15 +247,17 @@ class BudgetSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 
 
 class GoldenSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`[golden]`: samples with known answers.
+    """`[golden]`: samples and pictures with known answers.
 
     Attributes:
         samples: an .npz in the same folder; its keys are the input names, `output:<name>` for expected outputs and
             `label` for the true class, first axis = samples.
-        tolerance: largest difference of a real (dequantised) output value.
+        pictures: files in the same folder; beside each `cat.jpg` lies `cat.json`, what `inferd infer --json` prints of it.
+        tolerance: largest difference of a real (dequantised) output value, and of a picture's scores.
     """
 
     samples: str | None = None
+    pictures: tuple[str, ...] | None = None
     tolerance: float | None = None
 
 

@@ -9,6 +9,7 @@ import msgspec
 SCHEMA_VERSION = 1
 GateName = Literal["integrity", "loads", "contract", "behaviour", "cost"]
 GATES: tuple[GateName, ...] = ("integrity", "loads", "contract", "behaviour", "cost")
+DOUBTFUL = "doubtful"  # the code of a gate that lets a model pass with a doubt
 Finding = Literal["pass", "fail", "not judged"]
 
 
@@ -18,7 +19,7 @@ class GateResult(msgspec.Struct, frozen=True):
     Attributes:
         gate: its name.
         finding: "not judged" says why in `why`.
-        code: the reason in a word, such as "golden_mismatch"; "" where it passed.
+        code: the reason in a word, such as "golden_mismatch", or "doubtful"; "" where it passed.
         why: the reason in a sentence.
         figures: by name, units in the name.
     """
@@ -31,7 +32,7 @@ class GateResult(msgspec.Struct, frozen=True):
 
 
 class VetReport(msgspec.Struct, frozen=True):
-    """All that vetting a model brought.
+    """The report on a vetted model.
 
     Attributes:
         schema_version: of this report.
@@ -58,20 +59,30 @@ class VetReport(msgspec.Struct, frozen=True):
         """The gate that refused the model; None where none did."""
         return next((gate for gate in self.gates if gate.finding == "fail"), None)
 
+    @property
+    def doubt(self) -> str:
+        """Why a person should look at a model that passed; "" for no doubt."""
+        return next((gate.why for gate in self.gates if gate.code == DOUBTFUL), "")
+
 
 def passed(gate: GateName, **figures: float) -> GateResult:
-    """Return that a gate was passed."""
+    """Return the result of a gate that was passed."""
     return GateResult(gate, "pass", figures=figures)
 
 
 def failed(gate: GateName, code: str, why: str, **figures: float) -> GateResult:
-    """Return that a gate refuses."""
+    """Return the result of a gate that refuses the model."""
     return _said(gate, "fail", code, why, figures)
 
 
 def not_judged(gate: GateName, why: str, **figures: float) -> GateResult:
-    """Return that a gate cannot say."""
+    """Return the result of a gate that cannot judge the model."""
     return _said(gate, "not judged", "", why, figures)
+
+
+def doubtful(gate: GateName, why: str, **figures: float) -> GateResult:
+    """Return the result of a gate that lets a model pass, but tells a person to look at it."""
+    return _said(gate, "not judged", DOUBTFUL, why, figures)
 
 
 def _said(gate: GateName, finding: Finding, code: str, why: str, figures: dict[str, float]) -> GateResult:

@@ -12,6 +12,7 @@ from pathlib import Path
 from inferd.accelerators.table import compiled_stems, cpu_stem
 from inferd.errors import ModelError
 from inferd.store.description.label_formats import LABEL_SUFFIXES
+from inferd.wire.manifest import Manifest
 
 SUFFIX = ".tflite"
 SUFFIXES = (SUFFIX, ".onnx")
@@ -93,6 +94,13 @@ def bundle_digest(model_sha256: str, manifest: bytes | None, labels: bytes | Non
         if content is not None:
             lines.append(f"{role} {hashlib.sha256(content).hexdigest()}\n")
     return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
+
+
+def golden_files(manifest: Manifest) -> list[str]:
+    """Return the names of the golden files of a manifest: samples, and pictures each with its result."""
+    golden = manifest.golden
+    pairs = [(name, Path(name).with_suffix(".json").name) for name in golden.pictures or ()]
+    return [*([golden.samples] if golden.samples else []), *(name for pair in pairs for name in pair)]
 
 
 def _in_folder(folder: Path) -> Path:

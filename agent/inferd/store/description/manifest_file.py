@@ -18,6 +18,7 @@ MANIFEST_MAX_BYTES = 64 << 10
 SCHEMA_VERSION = 1
 TITLE_MAX_CHARACTERS = 100
 PIXEL_MAX = 255
+PICTURES_MAX = 100  # golden ones: each is run in the vet child, within its deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ def parse_manifest(part: str, content: bytes) -> Manifest:
         manifest = msgspec.convert(table, Manifest)
     except msgspec.ValidationError as exc:
         raise ModelError(part, explain(exc, Manifest, table)) from exc
+    except RecursionError as exc:
+        raise ModelError(part, "is not TOML that a manifest can be: it is nested too deeply") from exc
     _check(part, manifest)
     return manifest
 
@@ -134,8 +137,13 @@ def _check(part: str, manifest: Manifest) -> None:
         _require_title(part, f"model.{key}", getattr(manifest.model, key))
     if isinstance(manifest.output.labels, str):
         require_plain_name(part, manifest.output.labels)
-    if manifest.golden.samples is not None:
-        require_plain_name(part, manifest.golden.samples)
+    if len(manifest.golden.pictures or ()) > PICTURES_MAX:
+        raise ModelError(
+            part, f"names {len(manifest.golden.pictures or ()):,} golden pictures; at most {PICTURES_MAX} are judged"
+        )
+    for name in (manifest.golden.samples, *(manifest.golden.pictures or ())):
+        if name is not None:
+            require_plain_name(part, name)
     if manifest.model.twin is not None:
         require_plain_name(part, manifest.model.twin)
     require_normalization(part, manifest.input)

@@ -20,8 +20,9 @@ from inferd.store.description.bundle import MODELS, SUFFIX, SUFFIXES, VERSION, b
 from inferd.store.description.label_formats import LABEL_SUFFIXES
 from inferd.store.formats.bounded_file import MODEL_MAX_BYTES
 
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # golden ones
 Kind = Literal["file", "folder", "link", "other"]
-BESIDE = (".toml", ".npz", *LABEL_SUFFIXES)
+BESIDE = (".toml", ".npz", *LABEL_SUFFIXES, *PICTURE_SUFFIXES)
 # What copiers, editors and file managers leave for a moment, or for ever.
 PASSING = re.compile(
     r"\..*|~.*|.*~|#.*#|.*\.(part|partial|filepart|crdownload|download|tmp|temp|swp|swx|bak|aria2|unconfirmed)|"

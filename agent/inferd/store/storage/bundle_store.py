@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferd.errors import ModelError, StoreError
-from inferd.store.description.bundle import VARIANT_MARK, Bundle, find_bundle
+from inferd.store.description.bundle import VARIANT_MARK, Bundle, find_bundle, golden_files
 from inferd.store.description.manifest_file import MANIFEST_MAX_BYTES, parse_manifest
 from inferd.store.formats.bounded_file import read_small
 from inferd.store.storage.blobs import Blobs, store_error
@@ -198,7 +198,7 @@ def _files(bundle: Bundle) -> list[Path]:
     if bundle.manifest is not None:
         files.append(bundle.manifest)
         said = parse_manifest(bundle.manifest.name, read_small(bundle.manifest, MANIFEST_MAX_BYTES))
-        named = (said.output.labels, said.golden.samples, said.model.twin)
+        named = (said.output.labels, said.model.twin, *golden_files(said))
         files += [bundle.model.parent / name for name in named if isinstance(name, str)]
     if bundle.twin is not None:
         files.append(bundle.twin)
