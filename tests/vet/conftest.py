@@ -11,7 +11,7 @@ from inferd.system.processes.fork_server import ForkServer
 
 
 @pytest.fixture(scope="module")
-def seed() -> Iterator[ForkServer]:
-    """Give a seed that forks vet children."""
+def fork_server() -> Iterator[ForkServer]:
+    """Give a fork server for vet children."""
     with ForkServer(PRELOAD, ENVIRONMENT) as started:
         yield started

@@ -16,14 +16,14 @@ pytestmark = pytest.mark.slow
 SHORT = 9  # each ninth of them is tried by `make test`
 
 
-def refused(seed: ForkServer, folder: Path, updates: Sequence[Update]) -> list[str]:
+def refused(fork_server: ForkServer, folder: Path, updates: Sequence[Update]) -> list[str]:
     """Return what was refused of these updates, and for what."""
     found = []
     for number, update in enumerate(updates):
         made = folder / str(number)
         made.mkdir()
         old, new = update.make(made)
-        report = vetted(seed, folder / "state", new, old)
+        report = vetted(fork_server, folder / "state", new, old)
         if code(report) != "accepted":
             found.append(f"{update.name}: {report.failed}")
     return found
@@ -35,11 +35,11 @@ def test_there_are_two_hundred(assets: Path) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_good_updates_pass(seed: ForkServer, tmp_path: Path, assets: Path) -> None:
-    assert refused(seed, tmp_path, good_updates(assets)[::SHORT]) == []
+def test_good_updates_pass(fork_server: ForkServer, tmp_path: Path, assets: Path) -> None:
+    assert refused(fork_server, tmp_path, good_updates(assets)[::SHORT]) == []
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-def test_all_two_hundred_good_updates_pass(seed: ForkServer, tmp_path: Path, assets: Path) -> None:
-    assert refused(seed, tmp_path, good_updates(assets)) == []
+def test_all_two_hundred_good_updates_pass(fork_server: ForkServer, tmp_path: Path, assets: Path) -> None:
+    assert refused(fork_server, tmp_path, good_updates(assets)) == []

@@ -125,12 +125,12 @@ BROKEN: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_sabotaged_model_is_refused_for_what_was_broken(seed: ForkServer, tmp_path: Path, name: str) -> None:
+def test_a_sabotaged_model_is_refused_for_what_was_broken(fork_server: ForkServer, tmp_path: Path, name: str) -> None:
     sabotage, why = BROKEN[name]
     (tmp_path / "old").mkdir()
     old, new = digits(tmp_path / "old"), digits(tmp_path)
     sabotage(new)
-    assert code(vetted(seed, tmp_path / "state", new, old)) == why
+    assert code(vetted(fork_server, tmp_path / "state", new, old)) == why
 
 
 def variant(name: str, version: str, *changes: Change) -> Change:
@@ -163,14 +163,14 @@ VARIANTS = {
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_only_a_variant_of_the_same_version_may_be_right_less_often_and_none_may_mean_something_else(
-    seed: ForkServer, tmp_path: Path, name: str
+    fork_server: ForkServer, tmp_path: Path, name: str
 ) -> None:
     version, sabotage, why = VARIANTS[name]
     (tmp_path / "old").mkdir()
     old, new = digits(tmp_path / "old"), digits(tmp_path)
     variant("small", "1.0.0")(old)
     variant("large", version, sabotage)(new)
-    assert code(vetted(seed, tmp_path / "state", new, old)) == why
+    assert code(vetted(fork_server, tmp_path / "state", new, old)) == why
 
 
 FAKES: dict[str, tuple[str, str]] = {
@@ -188,11 +188,11 @@ FAKES: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("name", FAKES)
-def test_a_model_that_misbehaves_is_refused_for_that(seed: ForkServer, tmp_path: Path, name: str) -> None:
+def test_a_model_that_misbehaves_is_refused_for_that(fork_server: ForkServer, tmp_path: Path, name: str) -> None:
     behaviour, why = FAKES[name]
     (tmp_path / "old.tflite").write_text("invoke_ms = 1.0\n")
     (tmp_path / "new.tflite").write_text(f"{behaviour}\n")
-    report = vetted(seed, tmp_path / "state", tmp_path / "new.tflite", tmp_path / "old.tflite", "fake", HANG_S)
+    report = vetted(fork_server, tmp_path / "state", tmp_path / "new.tflite", tmp_path / "old.tflite", "fake", HANG_S)
     assert code(report) == why
 
 
@@ -204,20 +204,20 @@ RAW = {
 
 @pytest.mark.parametrize("name", RAW)
 def test_other_tensors_than_before_are_refused_where_results_are_tensors(
-    seed: ForkServer, tmp_path: Path, assets: Path, name: str
+    fork_server: ForkServer, tmp_path: Path, assets: Path, name: str
 ) -> None:
     new, old, why = RAW[name]
     folder = assets / "models" / "audio_sensor"
-    assert code(vetted(seed, tmp_path / "state", folder / f"{new}.tflite", folder / f"{old}.tflite")) == why
+    assert code(vetted(fork_server, tmp_path / "state", folder / f"{new}.tflite", folder / f"{old}.tflite")) == why
 
 
-def test_a_model_that_answers_the_same_whatever_it_is_shown_is_refused(seed: ForkServer, tmp_path: Path) -> None:
+def test_a_model_that_answers_the_same_whatever_it_is_shown_is_refused(fork_server: ForkServer, tmp_path: Path) -> None:
     (tmp_path / "new.tflite").write_text("")
     (tmp_path / "new.toml").write_text('[golden]\nsamples = "new.npz"\n')
     pictures = np.zeros((2, 1, 32, 32, 3), np.uint8)
     wanted = {"output:scores": np.array([[[0.1, 0.9]], [[0.9, 0.1]]], np.float32)}
     np.savez(tmp_path / "new.npz", input=pictures, **wanted)  # type: ignore[arg-type]  # numpy's stub takes a flag there
-    assert code(vetted(seed, tmp_path / "state", tmp_path / "new.tflite", None, "fake")) == "constant_output"
+    assert code(vetted(fork_server, tmp_path / "state", tmp_path / "new.tflite", None, "fake")) == "constant_output"
 
 
 REAL = {
@@ -232,21 +232,21 @@ REAL = {
 
 @pytest.mark.parametrize("name", REAL)
 def test_a_published_model_that_cannot_serve_here_is_refused(
-    seed: ForkServer, tmp_path: Path, assets: Path, name: str
+    fork_server: ForkServer, tmp_path: Path, assets: Path, name: str
 ) -> None:
-    found = code(vetted(seed, tmp_path / "state", assets / "models" / name, None))
+    found = code(vetted(fork_server, tmp_path / "state", assets / "models" / name, None))
     assert found in (REAL[name], "corrupts_memory" if REAL[name] == "crash" else "")
 
 
 @pytest.mark.skipif(not IS_OLD, reason="newer runtimes than tflite-runtime 2.14 compute these weights rightly")
 @pytest.mark.parametrize(("kind", "channels"), [(INT4, 1), (INT8, 10)], ids=["int4", "a scale for each channel"])
 def test_weights_that_the_old_runtime_computes_wrongly_are_refused_before_it_is_tried(
-    seed: ForkServer, tmp_path: Path, kind: int, channels: int
+    fork_server: ForkServer, tmp_path: Path, kind: int, channels: int
 ) -> None:
     given = [TensorMade((1, 8), name="x"), TensorMade((10, 8), kind, 0.1, name="w", channels=channels)]
     answer = TensorMade((1, 10), name="y")
     (tmp_path / "m.tflite").write_bytes(ModelMade(given, [answer], FULLY_CONNECTED).content())
-    assert code(vetted(seed, tmp_path / "state", tmp_path / "m.tflite", None)) == "wrong_on_this_runtime"
+    assert code(vetted(fork_server, tmp_path / "state", tmp_path / "m.tflite", None)) == "wrong_on_this_runtime"
 
 
 def test_the_catalogue_has_sixty_entries_and_more() -> None:

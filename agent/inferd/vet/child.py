@@ -20,7 +20,7 @@ from inferd.config import settings
 from inferd.errors import InferdError, StoreError
 from inferd.records import ModelRef
 from inferd.runtime.fake import read_fake
-from inferd.store.description.bundle import Bundle, find_bundle, golden_files
+from inferd.store.description.bundle import PICTURE_SUFFIXES, Bundle, find_bundle, golden_files
 from inferd.store.description.cpu_fallback import find_twin
 from inferd.store.description.describe import describe
 from inferd.store.description.label_formats import LABEL_SUFFIXES
@@ -162,7 +162,11 @@ def _prove(description: ModelDescription, bundle: Bundle) -> ModelDescription:
     """Return the description with a digest that also covers golden files and the CPU version, so that fixed ones are new."""
     named = golden_files(description.manifest)
     twin = find_twin(bundle.model)
-    others = [*(bundle.model.parent / name for name in named), *([twin] if twin is not None else [])]
+    golden = [bundle.model.parent / name for name in named]
+    others = [
+        *filter(Path.exists, golden),
+        *([twin] if twin is not None else []),
+    ]  # what is missing is refused when it is read
     if not others:
         return description
     lines = [DIGEST_HEADER, f"bundle {description.ref.digest}\n"]
@@ -202,7 +206,7 @@ def _unchanged(listed: ipc.Listed) -> bool:
 def _file_code(part: str) -> str:
     if part.endswith(".toml"):
         return "bad_manifest"
-    if part.endswith(".npz"):
+    if part.endswith((".npz", *PICTURE_SUFFIXES)):
         return "bad_samples"
     return "bad_labels" if part.endswith(LABEL_SUFFIXES) else "bad_file"
 

@@ -60,8 +60,8 @@ def test_a_vector_longer_than_the_file_is_named() -> None:
 
 def test_a_field_beyond_its_table_is_named() -> None:
     content = bytearray(flatbuffer(Table({0: int_field(1)}), MARK))
-    struct.pack_into("<H", content, 12, 60_000)
-    with pytest.raises(ModelError, match="field 0 of the table at byte 14 lies outside its table"):
+    struct.pack_into("<H", content, 18, 60_000)
+    with pytest.raises(ModelError, match="field 0 of the table at byte 20 lies outside its table"):
         root_of(bytes(content)).integer(0, "i")
 
 

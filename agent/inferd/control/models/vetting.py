@@ -225,6 +225,8 @@ class VetQueue:
         if verdict.report is not None and verdict.report.gates:
             accepting = _accepting(verdict, verdict.report, self._serving.verdict_key(one), at)
             self._state.apply(slots.judge, one.key, verdict.description.ref.digest, accepting)
+            if verdict.report.doubt:
+                self._state.apply(slots.doubt_new, one.key, verdict.description.ref.digest, verdict.report.doubt, at)
         if subject.dropped is not None and subject.item not in self._drop_folder.names():  # removed while it was vetted
             self._state.apply(slots.retire, subject.item, at)
 
@@ -303,7 +305,8 @@ def _accepting(verdict: Accepted, report: VetReport, key: str, at: float) -> Vet
     found = {name: value for gate in report.gates for name, value in gate.figures.items()}
     figures = Measurements(found.get("invoke_min_ms", 0.0), found.get("private_mb", 0.0), found.get("accuracy"))
     variant = verdict.description.manifest.model.variant
-    return VetVerdict(key, True, why=told(variant, figures) if variant else "", at=at, figures=figures)
+    why = "; ".join(filter(None, (told(variant, figures) if variant else "", report.doubt)))
+    return VetVerdict(key, True, why=why, at=at, figures=figures)
 
 
 def _complete(verdict: Accepted | Rejected) -> Accepted | Rejected:

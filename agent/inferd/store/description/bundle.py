@@ -22,6 +22,7 @@ VERSION = re.compile(r"v?\d+(\.\w+)*")
 FOLDER_MAX_ENTRIES = 1000  # of a drop folder; beyond that a plain labels.txt counts as nobody's
 VARIANT_MARK = "+"  # in the name of a file or folder, before the variant
 COMMON_LABELS = (*(f"labels{suffix}" for suffix in LABEL_SUFFIXES), "labelmap.txt", "labelmap.pbtxt", "data.yaml")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # of golden pictures
 DIGEST_HEADER = "inferd bundle 1\n"
 
 

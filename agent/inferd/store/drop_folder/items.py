@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inferd.accelerators.table import compiled_stems
-from inferd.store.description.bundle import MODELS, SUFFIX, SUFFIXES, VERSION, base_of
+from inferd.store.description.bundle import MODELS, PICTURE_SUFFIXES, SUFFIX, SUFFIXES, VERSION, base_of
 from inferd.store.description.label_formats import LABEL_SUFFIXES
 from inferd.store.formats.bounded_file import MODEL_MAX_BYTES
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # golden ones
 Kind = Literal["file", "folder", "link", "other"]
 BESIDE = (".toml", ".npz", *LABEL_SUFFIXES, *PICTURE_SUFFIXES)
 # What copiers, editors and file managers leave for a moment, or for ever.

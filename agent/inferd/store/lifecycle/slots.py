@@ -188,6 +188,11 @@ def doubt(state: LifecycleState, key: str, why: str, at: float) -> LifecycleStat
     return state.noted("model.doubtful", state.of(key).serving, at, why, key)
 
 
+def doubt_new(state: LifecycleState, key: str, digest: str, why: str, at: float) -> LifecycleState:
+    """Note what a person should look at in a model that was accepted, before it is on trial."""
+    return state.noted("model.doubtful", digest, at, why, key)
+
+
 def strike(state: LifecycleState, key: str, why: str, at: float) -> LifecycleState:
     """Take it that the worker died during a trial, perhaps by somebody else's doing; the second death counts."""
     slots = state.of(key)

@@ -200,6 +200,11 @@ def _files(bundle: Bundle) -> list[Path]:
         said = parse_manifest(bundle.manifest.name, read_small(bundle.manifest, MANIFEST_MAX_BYTES))
         named = (said.output.labels, said.model.twin, *golden_files(said))
         files += [bundle.model.parent / name for name in named if isinstance(name, str)]
+        for picture in said.golden.pictures or ():
+            if not (bundle.model.parent / picture).with_suffix(".json").exists():
+                raise ModelError(
+                    picture, "has no result beside it; write it with `inferd infer --json`, see docs/models.md"
+                )
     if bundle.twin is not None:
         files.append(bundle.twin)
     for file in files:
