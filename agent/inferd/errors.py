@@ -1,6 +1,6 @@
 """Every error inferd raises on purpose, drawn as one tree.
 
-InferdError                 the world's fault; its text is what a person reads
+InferdError                 an external fault; its text is written for people
 ├── ConfigError             a configuration file is wrong               exit code 78
 ├── ModelError              a model's file, manifest or labels are wrong or incomplete
 │   ├── NonFiniteOutput     a model answered NaN or infinity
@@ -13,7 +13,7 @@ InferdError                 the world's fault; its text is what a person reads
 │   └── EndOfInput          a finite source has given its last frame
 ├── LinkError               the broker cannot be used
 ├── StoreError              the disk refuses what the store needs
-└── WorkerError             the worker, a child or the seed died, hung or spoke nonsense
+└── WorkerError             the worker, a child or the fork server died, hung or sent an invalid message
     └── ForkRefused         the kernel refuses a process; trying again later is allowed
 
 Our own faults stay AssertionError or RuntimeError and may end the process.
@@ -21,20 +21,21 @@ Our own faults stay AssertionError or RuntimeError and may end the process.
 
 from __future__ import annotations
 
+from inferd.foreign_text import printable
+
 
 class InferdError(Exception):
-    """Something outside inferd is wrong; the text says which part, what, and how to mend it."""
+    """Something outside inferd is wrong; the text says which part, what, and how to fix it."""
 
     def __init__(self, part: str, message: str) -> None:
-        """Name the part at fault and describe the fact and its mend.
+        """Name the part at fault, the fact and the remedy.
 
         Args:
             part: what is at fault: a file name, a source, an engine, a configuration key.
             message: the fact and the remedy, one sentence without a full stop at its end.
         """
-        super().__init__(part, message)
-        self.part = part
-        self.message = message
+        self.part, self.message = printable(part), printable(message)  # both often quote foreign names
+        super().__init__(self.part, self.message)
 
     def __str__(self) -> str:
         return f"{self.part}: {self.message}"
@@ -53,7 +54,7 @@ class ModelRefused(ModelError):
 
 
 class NonFiniteOutput(ModelError):
-    """A model answered with numbers that are none."""
+    """A model answered NaN or infinity."""
 
 
 class EngineError(InferdError):
@@ -89,8 +90,8 @@ class StoreError(InferdError):
 
 
 class WorkerError(InferdError):
-    """The worker, a child or the seed died, hung or sent something that is not a message."""
+    """The worker, a child or the fork server died, hung or sent an invalid message."""
 
 
 class ForkRefused(WorkerError):
-    """The kernel refuses another process, for want of memory or by a limit."""
+    """The kernel refuses to create a process: out of memory, or a limit."""

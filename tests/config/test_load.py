@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferd.config.check_pipelines import wrong_url
-from inferd.config.load import load
+from inferd.config.load import load, state_dir
 from inferd.config.settings import Config, VideoSource
 from inferd.errors import ConfigError
 
@@ -202,3 +202,8 @@ def test_no_text_ends_the_judgement_of_an_address(text: str) -> None:
 
 def test_without_a_file_the_defaults_are_used(tmp_path: Path) -> None:
     assert load(written(tmp_path, ""), HOME).config == Config()
+
+
+def test_a_state_folder_whose_name_is_not_utf8_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"state_dir: the name /var/st\\xfc is not plain UTF-8"):
+        state_dir(Config(), {"STATE_DIRECTORY": os.fsdecode(b"/var/st\xfc")})

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from shutil import copytree
 
 import pytest
 
 from fixtures.paths import BOARD_TREES
+from inferd.meters.disk import DiskMeter
+from inferd.meters.network import NetworkMeter
 from inferd.meters.system import CpuTicks, SystemMeter, busy_pct, parse_cpu_ticks
 from inferd.records import Unavailable
 
@@ -44,6 +47,17 @@ def test_cpu_is_of_all_cores_and_since_the_sample_before(tmp_path: Path) -> None
 
 def test_idle_time_that_goes_back_is_not_more_than_all() -> None:
     assert busy_pct(CpuTicks(100, 1000), CpuTicks(160, 1050)) == 100.0
+
+
+def test_devices_whose_names_are_not_utf8_are_counted_like_any_other(tmp_path: Path) -> None:
+    name = b"w\xfclan"
+    (tmp_path / "sys/class/net" / os.fsdecode(name) / "device").mkdir(parents=True)
+    (tmp_path / "sys/block" / os.fsdecode(name)).mkdir(parents=True)
+    (tmp_path / "proc/net").mkdir(parents=True)
+    (tmp_path / "proc/net/dev").write_bytes(name + b": 3000000 1 0 0 0 0 0 0 5000000 1 0 0 0 0 0 0\n")
+    (tmp_path / "proc/diskstats").write_bytes(b"8 0 " + name + b" 1 0 10 0 1 0 10 0 0 0 0\n")
+    assert NetworkMeter(tmp_path).sample() == {"network_received_mb": 0.0, "network_sent_mb": 0.0}
+    assert DiskMeter(tmp_path, tmp_path).sample()["disk_read_mb"] == 0.0
 
 
 def test_a_device_without_proc_has_reasons(tmp_path: Path) -> None:

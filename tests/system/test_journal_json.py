@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 
 from inferd.system.journal import JournalFormatter, formatter
 
@@ -15,6 +16,11 @@ def test_a_record_is_one_line_of_json_whatever_it_says() -> None:
     told = json.loads(line)
     assert "\n" not in line
     assert (told["level"], told["logger"], told["message"]) == ("warning", "inferd.link", 'said "a\nb"')
+
+
+def test_a_foreign_name_in_a_record_is_escaped() -> None:
+    line = formatter("", "json").format(record("refused: %s", os.fsdecode(b"f\xfcr.txt")))
+    assert json.loads(line.encode())["message"] == "refused: f\\xfcr.txt"
 
 
 def test_json_goes_before_the_journal_and_the_journal_before_people() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,11 @@ def test_a_status_is_one_bounded_line(systemd: socket.socket) -> None:
     told = systemd.recv(65536)
     assert told.startswith(b"STATUS=first second")
     assert len(told) == len("STATUS=") + STATUS_CHARACTERS
+
+
+def test_a_status_with_a_foreign_name_is_sent(systemd: socket.socket) -> None:
+    assert Notifier(systemd.getsockname()).status("cannot open " + os.fsdecode(b"f\xfcr"))
+    assert systemd.recv(4096) == b"STATUS=cannot open f\\xfcr"
 
 
 def test_an_abstract_socket_is_spoken_to() -> None:

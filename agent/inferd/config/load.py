@@ -76,8 +76,15 @@ def state_dir(config: Config, environment: Mapping[str, str]) -> Path:
     """Return where state is kept: as configured, else systemd's $STATE_DIRECTORY, else the user's own folder.
 
     Raises:
-        ConfigError: there is none of these; a folder that others may write in would not do.
+        ConfigError: there is none of these (a folder that others may write in would not do), or its name is not UTF-8.
     """
+    folder = _named_state_dir(config, environment)
+    if not str(folder).isprintable():
+        raise ConfigError("state_dir", f"the name {folder} is not plain UTF-8 text; name another folder with state_dir")
+    return folder
+
+
+def _named_state_dir(config: Config, environment: Mapping[str, str]) -> Path:
     if config.state_dir:
         return Path(config.state_dir)
     if given := environment.get("STATE_DIRECTORY"):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from inferd.doctor.readers.world import World
+from inferd.foreign_text import printable
 
 Severity = Literal["error", "warning", "note"]
 Room = Literal["config", "runtime", "models", "sources", "accelerator", "broker", "disk", "power", "system"]
@@ -106,4 +107,5 @@ class DoctorReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def tell(check: Check, fault: Problem) -> Finding:
     """Return a fault as a finding of its check."""
-    return Finding(check.id, check.room, fault.severity, fault.what, fault.where, check.why, fault.mend)
+    what, where, remedy = map(printable, (fault.what, fault.where, fault.mend))
+    return Finding(check.id, check.room, fault.severity, what, where, check.why, remedy)

@@ -19,6 +19,7 @@ from inferd.doctor.checks.disk import state_folder
 from inferd.doctor.checks.system import find_unit
 from inferd.doctor.readers.world import World
 from inferd.doctor.redact import mask_sentences, mask_table, mask_text
+from inferd.foreign_text import printable
 from inferd.install.layout import UNIT
 from inferd.records import Unavailable
 
@@ -45,7 +46,7 @@ def parts(world: World, report: DoctorReport) -> Iterator[BundlePart]:
     models = read_models(world)
     yield _told("models.json", models if isinstance(models, Unavailable) else [_plain(model) for model in models])
     yield from (_told(f"agent/{name}.json", answer) for name, answer in running_agent.told(world).items())
-    yield BundlePart("state.txt", _listing(world.at(state_folder(world))).encode())
+    yield BundlePart("state.txt", printable(_listing(world.at(state_folder(world)))).encode())
     yield BundlePart("machine.txt", _machine(world).encode())
     yield _log(world)
     yield _unit(world)

@@ -143,7 +143,11 @@ def _fingerprint(environment: Environment) -> str:
     for path in sorted(environment.packages.rglob("*")):
         if "__pycache__" not in path.parts:
             told = path.lstat()
-            digest.update(f"{path.relative_to(environment.packages)} {told.st_size} {told.st_mtime_ns}\n".encode())
+            digest.update(
+                f"{path.relative_to(environment.packages)} {told.st_size} {told.st_mtime_ns}\n".encode(
+                    errors="surrogateescape"
+                )
+            )
     return digest.hexdigest()
 
 

@@ -30,7 +30,7 @@ class DiskMeter:
         self._folder = folder
         self._held = HeldFile(root / "proc/diskstats")
         blocks = sorted((root / "sys/block").glob("*"))
-        self._disks = frozenset(disk.name.encode() for disk in blocks if not disk.name.startswith(NO_DISKS))
+        self._disks = frozenset(os.fsencode(disk.name) for disk in blocks if not disk.name.startswith(NO_DISKS))
         self._began = self._sectors()
 
     def sample(self) -> dict[str, float | Unavailable | None]:

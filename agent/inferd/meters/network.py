@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class NetworkMeter:
     def __init__(self, root: Path = Path("/")) -> None:
         self._held = HeldFile(root / "proc/net/dev")
         links = sorted((root / "sys/class/net").glob("*"))
-        self._interfaces = frozenset(link.name.encode() for link in links if (link / "device").exists())
+        self._interfaces = frozenset(os.fsencode(link.name) for link in links if (link / "device").exists())
         self._began = self._octets()
 
     def sample(self) -> dict[str, float | Unavailable | None]:

@@ -187,7 +187,7 @@ def _processes() -> list[tuple[int, str, int]]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            number, _, rest = stat.read_text().partition(" (")
+            number, _, rest = stat.read_text(errors="replace").partition(" (")
             name, _, state = rest.rpartition(") ")
             if state[0] != "Z":
                 found.append((int(number), name, int(state.split()[1])))

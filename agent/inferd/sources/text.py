@@ -9,9 +9,9 @@ import numpy as np
 
 from inferd.config import settings
 from inferd.errors import EndOfInput, FrameError, FrameUnfinished, SourceError, SourceTimeout
+from inferd.foreign_text import printable
 from inferd.records import Array, Frame
 from inferd.sources.decoding.child_program import Program
-from inferd.sources.decoding.filenames import readable
 from inferd.sources.decoding.sliding_windows import Windows
 from inferd.sources.decoding.text_rows import RowReader
 from inferd.system.clock import Clock
@@ -103,7 +103,7 @@ class TextLines:
             seq=seq,
             taken_ns=self._clock.monotonic_ns(),
             taken_at=self._clock.wall_s(),
-            origin=f"{readable(self._options.path)}#{seq}" if self._options.path else "",
+            origin=f"{printable(self._options.path)}#{seq}" if self._options.path else "",
             position_s=self._windows.start / rate_hz if recorded else None,
             rate_hz=rate_hz,
         )

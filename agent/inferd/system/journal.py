@@ -6,6 +6,8 @@ import json
 import logging
 from typing import Literal
 
+from inferd.foreign_text import printable
+
 # syslog(3); `journalctl -p warning` shows this one and those below it.
 PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
@@ -28,10 +30,10 @@ class JsonFormatter(logging.Formatter):
             "time": round(record.created, 3),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": printable(record.getMessage()),
         }
         if record.exc_info:
-            told["exception"] = self.formatException(record.exc_info)
+            told["exception"] = printable(self.formatException(record.exc_info))
         return json.dumps(told, ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""What machine this is, in the words of its firmware and its distribution."""
+"""Names of the machine, as firmware and distribution report them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from inferd.foreign_text import printable
+
 
 @dataclass(frozen=True, slots=True)
 class MachineInfo:
-    """A machine; `board` is None where the firmware says nothing (a PC, a container)."""
+    """A machine; `board` is None without a device tree (a PC, a container)."""
 
     python: str
     architecture: str
@@ -20,27 +22,30 @@ class MachineInfo:
 
 @cache
 def describe(root: Path = Path("/")) -> MachineInfo:
-    """Return what machine this is; read once, for it does not change."""
-    release = platform.freedesktop_os_release() if (root / "etc/os-release").exists() else {}
+    """Return the machine's names; cached, for they do not change."""
+    try:
+        release = platform.freedesktop_os_release()
+    except (OSError, UnicodeDecodeError):
+        release = {}
     return MachineInfo(
         python=platform.python_version(),
         architecture=platform.machine(),
-        os=release.get("PRETTY_NAME", platform.system()),
+        os=printable(release.get("PRETTY_NAME", platform.system())),
         board=_board(root / "proc/device-tree/model"),
     )
 
 
 def _board(model: Path) -> str | None:
-    """Return what the device tree calls the board, such as "Raspberry Pi 4 Model B Rev 1.4"."""
+    """Return the board's name in the device tree, such as "Raspberry Pi 4 Model B Rev 1.4"."""
     try:
-        return model.read_text().rstrip("\0\n") or None
-    except (OSError, UnicodeDecodeError):
+        return printable(model.read_text(errors="surrogateescape").rstrip("\0\n")) or None
+    except OSError:
         return None
 
 
 def boot_id(root: Path = Path("/")) -> str:
-    """Return what the kernel calls this boot; "" where it does not tell."""
+    """Return the kernel's id of this boot; "" if there is none."""
     try:
-        return (root / "proc/sys/kernel/random/boot_id").read_text().strip()
+        return (root / "proc/sys/kernel/random/boot_id").read_text(errors="replace").strip()
     except OSError:
         return ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 
+from inferd.foreign_text import printable
+
 STATUS_CHARACTERS = 400  # what `systemctl status` shows of it on a few lines
 
 
@@ -55,4 +57,4 @@ class Notifier:
 
 
 def _status(text: str) -> str:
-    return "STATUS=" + text.replace("\n", " ")[:STATUS_CHARACTERS]
+    return "STATUS=" + printable(text).replace("\n", " ")[:STATUS_CHARACTERS]

@@ -18,6 +18,7 @@ import msgspec
 from inferd import ipc
 from inferd.config import settings
 from inferd.errors import InferdError, StoreError
+from inferd.foreign_text import printable
 from inferd.records import ModelRef
 from inferd.runtime.fake import read_fake
 from inferd.store.description.bundle import PICTURE_SUFFIXES, Bundle, find_bundle, golden_files
@@ -172,7 +173,7 @@ def _prove(description: ModelDescription, bundle: Bundle) -> ModelDescription:
     lines = [DIGEST_HEADER, f"bundle {description.ref.digest}\n"]
     for other in others:
         with ModelFile(other) as file:
-            lines.append(f"{other.name} {file.sha256()}\n")
+            lines.append(f"{printable(other.name)} {file.sha256()}\n")
     digest = hashlib.sha256("".join(lines).encode()).hexdigest()
     return msgspec.structs.replace(description, ref=msgspec.structs.replace(description.ref, digest=digest))
 

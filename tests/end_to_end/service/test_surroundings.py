@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,26 @@ def test_a_picture_whose_name_is_not_utf8_is_inferred_like_any_other(tmp_path: P
     folder.mkdir()
     shutil.copy(picture, folder / os.fsdecode(b"b\xff.png"))
     with program(tmp_path, FAKE % ("images", f'path = "{folder}"')) as running:
-        assert running.result()["input"].endswith("b\ufffd.png")
+        assert running.result()["input"].endswith("b\\xff.png")
+
+
+def test_names_that_are_not_utf8_in_the_drop_folder_are_refused_and_the_agent_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    for name in (b"f\xfcr.txt", b"m\xfcr.tflite", b"d\xfcr/model.tflite", b"n\x1b[2J.tflite"):
+        file = folder / os.fsdecode(name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / "models" / "digits" / "model.tflite", file)
+    drop = f'[models]\nfolder = "{folder}"\nlook_every_s = 0.2\nsettle_s = 0.2\n'
+    refused = ("f\\xfcr.txt", "m\\xfcr.tflite", "d\\xfcr has a name", "n\\x1b[2J.tflite")
+
+    def all_are_refused(errors: Path) -> bool:
+        return all(one in errors.read_text() for one in refused)
+
+    for _ in range(2):  # the second start reads the state that the first one wrote
+        with program(tmp_path, drop + SYNTHETIC) as running:
+            assert running.result()
+            assert wait_for(partial(all_are_refused, running.errors))
+            assert "Traceback" not in running.errors.read_text()
 
 
 def test_a_name_that_is_too_long_is_a_sentence(tmp_path: Path) -> None:
@@ -76,7 +96,7 @@ def test_more_models_than_an_agent_runs_are_refused_by_the_configuration(tmp_pat
 def test_what_must_arrive_arrives_although_control_did_not_listen(tmp_path: Path) -> None:
     chatty = (
         (SYNTHETIC + "\n")
-        .replace("fps = 30, at_end", "fps = 2000, at_end")
+        .replace("fps = 30, at_end", "fps = 1000, at_end")
         .replace("width = 64, height = 48", "width = 8, height = 8, frames = 4000")
         .replace('at_end = "loop"', 'at_end = "stop"')
     )

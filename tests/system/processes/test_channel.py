@@ -133,6 +133,13 @@ def test_an_offer_without_a_free_descriptor_is_refused_and_a_send_is_a_named_err
             ends[0].send(large)
 
 
+def test_a_name_that_is_not_utf8_is_a_named_error_and_never_offered(ends: Both) -> None:
+    foreign = Said(os.fsdecode(b"/models/f\xfcr.tflite"))
+    with pytest.raises(WorkerError, match=r"the name /models/f\\xfcr.tflite is not UTF-8; rename"):
+        ends[0].send(foreign)
+    assert not ends[0].offer(foreign)
+
+
 def test_a_receiver_without_a_free_descriptor_gets_a_named_error(ends: Both) -> None:
     read, write = os.pipe()
     ends[0].send(Said("here"), [read, write])

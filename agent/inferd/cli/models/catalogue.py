@@ -16,6 +16,7 @@ from inferd.catalogue.download import Progress, fetch_from_web
 from inferd.catalogue.entries import CatalogueEntry, entries, find_entry
 from inferd.catalogue.pip import fetch_from_index
 from inferd.config.load import load, state_dir
+from inferd.foreign_text import printable
 
 SHA256_DIGITS = 64
 
@@ -57,7 +58,10 @@ def list_models(file: Path | None, *, catalogue: bool) -> None:
         return
     folder = drop_folder(file)
     found = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
-    click.echo("\n".join(found) or f"{folder} is empty; `inferd models list --catalogue` shows what can be fetched")
+    click.echo(
+        "\n".join(map(printable, found))
+        or f"{folder} is empty; `inferd models list --catalogue` shows what can be fetched"
+    )
 
 
 def drop_folder(file: Path | None) -> Path:

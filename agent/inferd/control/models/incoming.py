@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from inferd.control.models.engine_keys import EngineKey, EngineKeys
 from inferd.control.models.serving import ModelEnvironment, ServingModels
+from inferd.foreign_text import printable
 from inferd.store.drop_folder.items import Item
 from inferd.store.lifecycle import slots
 from inferd.store.lifecycle.state import FACTORY
@@ -29,8 +30,8 @@ class IncomingModels:
         """Queue what has changed in the drop folder, and retire what is gone from it."""
         changes = self._drop_folder.changes()
         for path, why in changes.refused.items():
-            log.warning("model refused: %s %s", path, why)
-            self._state.note_refused(path, why)
+            log.warning("model refused: %s %s", printable(path), why)
+            self._state.note_refused(printable(path), why)
         for name in changes.gone:
             self._state.apply(slots.retire, name, self._state.wall_s())
             for one in self._keys:

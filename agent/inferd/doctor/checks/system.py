@@ -89,7 +89,7 @@ def read_time(world: World) -> TimeFacts | Unavailable:
 def read_service(world: World) -> ServiceFacts:
     """Look for unit, watchdog and control groups."""
     dropins = sorted(world.at(f"{SYSTEMD_CONF}.d").glob("*.conf"))
-    manager = [world.read(SYSTEMD_CONF) or "", *(file.read_text() for file in dropins)]
+    manager = [world.read(SYSTEMD_CONF) or "", *(file.read_text(errors="replace") for file in dropins)]
     controllers = world.read("/sys/fs/cgroup/cgroup.controllers")
     return ServiceFacts(
         unit=find_unit(world),
@@ -166,7 +166,9 @@ def judge_ports(facts: PortFacts) -> Iterator[Problem]:
 
 
 def _is_fed(world: World) -> bool:
-    return any(file.read_text().strip() == "active" for file in world.at("/sys/class/watchdog").glob("*/state"))
+    return any(
+        file.read_text(errors="replace").strip() == "active" for file in world.at("/sys/class/watchdog").glob("*/state")
+    )
 
 
 CHECKS = (

@@ -34,20 +34,20 @@ class Holder:
 def has_usb3(world: World) -> bool:
     """Whether there is a port of USB 3: its root hub tells."""
     hubs = world.at("/sys/bus/usb/devices").glob("usb*/speed")
-    return any(_number(hub.read_text()) >= USB3_MBPS for hub in hubs)
+    return any(_number(_text(hub)) >= USB3_MBPS for hub in hubs)
 
 
 def find_sensors(world: World) -> tuple[str, ...]:
     """Return the names of camera sensors on the CSI connector."""
     names = world.at("/sys/bus/i2c/devices").glob("*/name")
-    return tuple(sorted({found[1] for name in names if (found := SENSORS.match(name.read_text()))}))
+    return tuple(sorted({found[1] for name in names if (found := SENSORS.match(_text(name)))}))
 
 
 def find_cameras(world: World) -> tuple[str, ...]:
     """Return the video devices of USB cameras, by the name that stays the same: the first of each camera."""
-    by_id = sorted(world.at("/dev/v4l/by-id").glob("*-index0"))
-    if by_id:
-        return tuple(f"/dev/v4l/by-id/{link.name}" for link in by_id)
+    by_id = sorted(link.name for link in world.at("/dev/v4l/by-id").glob("*-index0"))
+    if by_id and all(map(str.isprintable, by_id)):  # a configuration file cannot hold other names
+        return tuple(f"/dev/v4l/by-id/{name}" for name in by_id)
     usb = [node for node in world.at("/sys/class/video4linux").glob("video*") if _is_usb_camera(node)]
     return tuple(f"/dev/{node.name}" for node in sorted(usb))
 
@@ -124,7 +124,7 @@ def _open_files(process: Path) -> Iterator[str]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text().strip()
+        return file.read_text(errors="replace").strip()
     except OSError:
         return ""
 

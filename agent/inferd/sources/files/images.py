@@ -10,8 +10,8 @@ import numpy as np
 
 from inferd.config import settings
 from inferd.errors import EndOfInput, FrameError, SourceError
+from inferd.foreign_text import printable
 from inferd.records import Array, Frame
-from inferd.sources.decoding.filenames import readable
 from inferd.sources.decoding.image_header import SUFFIXES, ImageHeader, read_header
 from inferd.system.clock import Clock
 
@@ -67,7 +67,7 @@ class Images:
             taken_ns=taken_ns,
             taken_at=taken_at,
             capture_ns=self._clock.monotonic_ns() - taken_ns,
-            origin=readable(self._files[index]),
+            origin=printable(self._files[index]),
             position_s=index / self._fps,
         )
 
@@ -85,36 +85,36 @@ def decode(file: Path) -> Array:
     header = read_header(data)
     if header is None:
         formats = ", ".join(suffix[1:] for suffix in SUFFIXES)
-        raise FrameError(readable(file), f"is no picture that inferd can read ({formats}); convert it to one of these")
+        raise FrameError(printable(file), f"is no picture that inferd can read ({formats}); convert it to one of these")
     _check(file, header)
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:  # its text is a line of C++ source; the header told all that a person can use
         picture = None
     if picture is None:
-        raise FrameError(readable(file), f"is a damaged {header.format} that cannot be decoded; copy it again")
+        raise FrameError(printable(file), f"is a damaged {header.format} that cannot be decoded; copy it again")
     return picture
 
 
 def _read_bytes(file: Path) -> bytes:
     try:
         if file.stat().st_size > LARGEST_FILE_BYTES:
-            raise FrameError(readable(file), f"is larger than {LARGEST_FILE_BYTES >> 20} MiB; make it smaller")
+            raise FrameError(printable(file), f"is larger than {LARGEST_FILE_BYTES >> 20} MiB; make it smaller")
         return file.read_bytes()
     except OSError as exc:
         raise FrameError(
-            readable(file), f"cannot be read ({exc.strerror}); check that it is there and readable"
+            printable(file), f"cannot be read ({exc.strerror}); check that it is there and readable"
         ) from exc
 
 
 def _check(file: Path, header: ImageHeader) -> None:
     """Refuse what would give half a picture or take all memory."""
     if not header.whole:
-        raise FrameError(readable(file), f"is a {header.format} that breaks off before its end; copy it again")
+        raise FrameError(printable(file), f"is a {header.format} that breaks off before its end; copy it again")
     if header.width * header.height > LARGEST_PIXELS:
         size = f"{header.width} x {header.height}"
         raise FrameError(
-            readable(file), f"has {size} pixels, more than {LARGEST_PIXELS // 10**6} million; make it smaller"
+            printable(file), f"has {size} pixels, more than {LARGEST_PIXELS // 10**6} million; make it smaller"
         )
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from inferd.config import settings
 from inferd.errors import EndOfInput, SourceError
+from inferd.foreign_text import printable
 from inferd.records import Array, Frame
-from inferd.sources.decoding.filenames import readable
 from inferd.system.clock import Clock
 
 LARGEST_BYTES = 1 << 30  # of all arrays, unpacked
@@ -59,7 +59,7 @@ class Npz:
             taken_ns=taken_ns,
             taken_at=self._clock.wall_s(),
             capture_ns=self._clock.monotonic_ns() - taken_ns,
-            origin=f"{readable(self._path)}#{seq}",
+            origin=f"{printable(self._path)}#{seq}",
             position_s=None,
         )
 

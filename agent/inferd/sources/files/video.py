@@ -13,8 +13,8 @@ import cv2
 
 from inferd.config import settings
 from inferd.errors import EndOfInput, FrameError, SourceError
+from inferd.foreign_text import printable
 from inferd.records import Frame
-from inferd.sources.decoding.filenames import readable
 from inferd.system.clock import Clock
 
 FPS_RANGE = (0.01, 1000.0)  # outside of it, a container's frame rate is a guess or garbage
@@ -71,7 +71,7 @@ class Video:
             taken_ns=taken_ns,
             taken_at=taken_at,
             capture_ns=self._clock.monotonic_ns() - taken_ns,
-            origin=f"{readable(self._path)}#{seq}",
+            origin=f"{printable(self._path)}#{seq}",
             position_s=self._position(seq),
         )
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from inferd.config import settings
 from inferd.errors import EndOfInput, SourceError
+from inferd.foreign_text import printable
 from inferd.records import Array, Frame
 from inferd.sources.decoding import pcm
 from inferd.sources.decoding.audio_windows import Sound
-from inferd.sources.decoding.filenames import readable
 from inferd.sources.decoding.sliding_windows import LARGEST_SAMPLES
 from inferd.system.clock import Clock
 
@@ -65,7 +65,7 @@ class Wav:
             taken_ns=taken_ns,
             taken_at=self._clock.wall_s(),
             capture_ns=self._clock.monotonic_ns() - taken_ns,
-            origin=f"{readable(self._path)}#{seq}",
+            origin=f"{printable(self._path)}#{seq}",
             position_s=self._sound.start_s,
             rate_hz=self._sound.rate_hz,
         )

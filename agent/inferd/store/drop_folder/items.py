@@ -104,14 +104,13 @@ def find_items(listing: Listing) -> ListedItems:
 
 def _complaint(path: str, entry: FolderEntry) -> str:
     """Return why this is never opened; "" where it may be."""
-    name = path.rsplit("/", maxsplit=1)[-1]
-    if not name.isprintable() or "\udc80" <= max(name) <= "\udcff":
-        return "has a name that is no plain text; rename it"
+    if not path.isprintable():  # in the name of a folder, too
+        return "has a name that is not plain UTF-8 text; rename it"
     if entry.kind == "link" and _of_interest(path):
         return "is a symbolic link, which is not followed; copy the file itself"
     if entry.kind == "other":
         return "is no regular file; remove it"
-    if entry.kind == "file" and name.endswith(SUFFIXES) and entry.size > MODEL_MAX_BYTES:
+    if entry.kind == "file" and path.endswith(SUFFIXES) and entry.size > MODEL_MAX_BYTES:
         return f"has {entry.size:,} bytes, more than the {MODEL_MAX_BYTES:,} that inferd opens"
     return ""
 

@@ -17,6 +17,7 @@ from typing import BinaryIO, Generic, TypeVar
 import msgspec
 
 from inferd.errors import WorkerError
+from inferd.foreign_text import printable
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -63,9 +64,13 @@ class Channel(Generic[In, Out]):
 
         Raises:
             ChannelClosed: the other end is gone.
-            WorkerError: there is no memory or no descriptor for a large message.
+            WorkerError: there is no memory or no descriptor for a large message, or it holds a name that is not UTF-8.
         """
-        data = self._encoder.encode(message)
+        try:
+            data = self._encoder.encode(message)
+        except UnicodeEncodeError as exc:
+            fact = f"the name {printable(exc.object)} is not UTF-8; rename the file or folder"
+            raise WorkerError("channel", fact) from exc
         try:
             self._send(data, fds, 0)
         except OSError as exc:
@@ -81,7 +86,7 @@ class Channel(Generic[In, Out]):
         """
         try:
             self._send(self._encoder.encode(message), fds, socket.MSG_DONTWAIT)
-        except (OSError, ChannelClosed):
+        except (OSError, ChannelClosed, UnicodeEncodeError):
             self.refused += 1
             return False
         return True
