@@ -172,12 +172,12 @@ def _example() -> Iterator[str]:
 
 
 def _pipeline(name: str, source: str) -> list[str]:
-    model = _quoted(bundled("digits"))
     return [
         "[[pipeline]]",
         f'name = "{name}"',
-        "# Yours: a .tflite file, or a folder that holds model.tflite.",
-        f"model = {model}",
+        "# It follows the newest model in the drop folder; before the first one, the digits model that comes with inferd.",
+        "# To choose one: its name there, or the path of a .tflite or .onnx file or of a folder that holds one.",
+        '# model = "faces"',
         source,
         "",
     ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from fixtures.machines.boards import CONFIG, HEALTHY
+from fixtures.machines.boards import CONFIG, HEALTHY, Board
+from inferd.bundled_files import bundled
 from inferd.doctor.registry import CHECKS
 from inferd.doctor.runner import examine
 from inferd.install import layout
@@ -45,3 +48,46 @@ def test_a_password_that_systemd_will_lend_is_not_judged_before_the_service_runs
     board.configure(CONFIG.replace("enabled = false", f"enabled = false\n{LENT}"))
     report = examine(board.world(), CHECKS)
     assert (report.findings, {one.id for one in report.unchecked}) == ((), {"broker.password-file", "broker.tls-file"})
+
+
+def lying_open(folder: Path) -> None:
+    digits = bundled("digits")
+    shutil.copy(digits / "model.tflite", folder / "cat.tflite")
+    shutil.copy(digits / "labels.txt", folder / "cat_labels.txt")
+    shutil.copy(digits / "golden.npz", folder / "golden.npz")
+    (folder / "cat.toml").write_text((digits / "model.toml").read_text().replace("labels.txt", "cat_labels.txt"))
+
+
+LAYOUTS: dict[str, Callable[[Path], object]] = {
+    "a file": lying_open,
+    "a folder": lambda folder: shutil.copytree(bundled("digits"), folder / "cat"),
+    "a version": lambda folder: shutil.copytree(bundled("digits"), folder / "cat/1.2"),
+    "a variant": lambda folder: shutil.copytree(bundled("digits"), folder / "cat+small"),
+}
+
+
+def pi_with(folder: Path, model: str) -> Board:
+    board = HEALTHY["Pi 4"](folder)
+    board.configure(CONFIG.replace('model = "/var/lib/inferd/models/digits"', model))
+    return board
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("model", ['model = "cat"', ""])
+def test_a_model_that_is_followed_by_name_is_found_in_the_drop_folder(layout: str, model: str, tmp_path: Path) -> None:
+    board = pi_with(tmp_path, model)
+    LAYOUTS[layout](tmp_path / "var/lib/inferd/models")
+    assert [(one.id, one.what) for one in examine(board.world(), CHECKS).findings] == []
+
+
+def test_a_pipeline_without_a_model_is_well_before_the_first_one_is_dropped(tmp_path: Path) -> None:
+    board = pi_with(tmp_path, "")
+    board.configure(CONFIG.replace('model = "/var/lib/inferd/models/digits"', "").replace("models/digits/", ""))
+    shutil.move(tmp_path / "var/lib/inferd/models/digits/clip.avi", tmp_path / "var/lib/inferd/clip.avi")
+    shutil.rmtree(tmp_path / "var/lib/inferd/models/digits")
+    assert [(one.id, one.what) for one in examine(board.world(), CHECKS).findings] == []
+
+
+def test_a_name_that_is_not_in_the_drop_folder_is_told_with_the_folder(tmp_path: Path) -> None:
+    findings = examine(pi_with(tmp_path, 'model = "Cat"').world(), CHECKS).findings
+    assert [(one.id, one.where) for one in findings] == [("models.unusable", "/var/lib/inferd/models/Cat")]

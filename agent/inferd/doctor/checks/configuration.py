@@ -12,6 +12,7 @@ from inferd.accelerators.accelerator import Accelerator
 from inferd.accelerators.table import by_operators, cpu_stem
 from inferd.config import settings
 from inferd.doctor.check import Check, Problem
+from inferd.doctor.checks.followed_models import pipelines_with_models
 from inferd.doctor.readers.world import World
 from inferd.errors import ConfigError, InferdError, ModelError
 from inferd.records import Unavailable
@@ -63,7 +64,7 @@ def read_config(world: World) -> ConfigFacts:
 
 def read_models(world: World) -> tuple[ModelFacts, ...] | Unavailable:
     """Describe each configured model once, without running it."""
-    pipelines = {one.model: one for one in world.pipelines if one.engine.kind == "litert"}
+    pipelines = {one.model: one for one in pipelines_with_models(world) if one.engine.kind == "litert"}
     closed = [path for path in pipelines if not world.sees_all and not _is_open(world.at(path))]
     if closed:
         return Unavailable(f"{closed[0]}: may not be read by you; run the doctor with sudo")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from inferd.doctor.check import Check, Problem
+from inferd.doctor.checks.followed_models import pipelines_with_models
 from inferd.doctor.readers.probe_client import ProbeStep, ProbeSteps, ask
 from inferd.doctor.readers.requirements import accelerator_of
 from inferd.doctor.readers.world import Python, World
@@ -55,7 +56,7 @@ class Packages:
 
 def read_runtime(world: World) -> RuntimeFacts | Unavailable:
     """Try the runtime on our own small model, then on every configured one."""
-    wanted = [one for one in world.pipelines if one.engine.kind == "litert" and not accelerator_of(one)]
+    wanted = [one for one in pipelines_with_models(world) if one.engine.kind == "litert" and not accelerator_of(one)]
     models = [str(world.at(pipeline.model)) for pipeline in wanted]
     files = [path if path.endswith(".tflite") else f"{path}/model.tflite" for path in dict.fromkeys(models)]
     steps = ask(world, "runtime", str(world.model), *(path for path in files if os.access(path, os.R_OK)))
