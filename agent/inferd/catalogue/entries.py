@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -26,6 +27,7 @@ class CatalogueEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         inner: the file in `member`, where that is a zip itself; "" where `member` is the model.
         sha256, size_bytes: of the model.
         manifest: ours.
+        takes: what it is tried on, as an argument of `inferd infer`.
     """
 
     name: str
@@ -40,6 +42,12 @@ class CatalogueEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size_bytes: int
     manifest: str
     inner: str = ""
+    takes: Literal["PICTURE", "SOUND.wav", "READINGS.csv"] = "PICTURE"
+
+    @property
+    def needs(self) -> str:
+        """A package that it needs besides inferd's own; "" for none."""
+        return "pymicro-features" if '"microfrontend"' in self.manifest else ""
 
     @property
     def source(self) -> str:

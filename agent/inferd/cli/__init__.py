@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 from inferd import __version__
+from inferd.cli.hints import as_called
 from inferd.errors import ConfigError, InferdError
 
 BAD_CONFIG = 78  # EX_CONFIG of sysexits.h: systemd is told not to try again
@@ -97,8 +98,8 @@ def main() -> None:
         click.echo("inferd: a name on the command line is not UTF-8; rename the file", err=True)
         sys.exit(1)
     except ConfigError as exc:
-        click.echo(f"inferd: {exc}", err=True)
+        click.echo(as_called(f"inferd: {exc}"), err=True)
         sys.exit(BAD_CONFIG)
     except InferdError as exc:
-        click.echo(f"inferd: {exc}", err=True)
+        click.echo(as_called(f"inferd: {exc}"), err=True)
         sys.exit(1)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-from pathlib import Path
 
 import click
 from rich.console import Console
 
+from inferd.cli.hints import program
 from inferd.demo.plain_text import DemoNotes
 from inferd.demo.screen import SMALLEST, DemoScreen
 from inferd.demo.show import Demo, DemoDisplay, PlainTextDisplay
@@ -35,13 +34,3 @@ def face(notes: DemoNotes, *, plain: bool) -> DemoDisplay:
     if plain or not fits or not console.is_terminal or console.is_dumb_terminal:
         return PlainTextDisplay(click.echo)
     return DemoScreen(console, notes)
-
-
-def program(started_as: str) -> str:
-    """Return how one calls `inferd` here: by name where the shell finds it, else by the path it was started with."""
-    found = shutil.which("inferd")
-    if found and Path(found).resolve() == Path(started_as).resolve():
-        return "inferd"
-    if Path(started_as).name == "inferd":
-        return started_as
-    return f"{sys.executable} -m inferd"

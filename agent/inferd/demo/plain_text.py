@@ -71,8 +71,8 @@ def summary(view: DemoView, notes: DemoNotes) -> list[str]:
         f"Your own picture   {notes.program} infer MODEL PICTURE",
         f"Your own camera    {notes.program} models get faces && {notes.program} infer faces /dev/video0",
         f"What a model is    {notes.program} models show MODEL",
-        f"The service        {notes.program} config sample > inferd.toml",
-        f"                   {notes.program} run --config inferd.toml",
+        f"The service        {notes.program} init inferd.toml",
+        f"                   {notes.program} run --config inferd.toml --print",
         f"A MODEL to try     {notes.model}",
     ]
 

@@ -21,7 +21,9 @@ QUESTIONS: dict[str, ipc.FromViewer] = {
 }
 
 
-def told(world: World) -> dict[str, Any | Unavailable]:  # Any: JSON, as `inferd status` and `inferd models` print it
+def told(
+    world: World,
+) -> dict[str, Any | Unavailable]:  # Any: JSON, as `inferd status` and `inferd models status` print it
     """Return the answer to each question. An agent that leaves one unanswered is asked no more: it may be frozen."""
     answers: dict[str, Any | Unavailable] = {}
     silent: Unavailable | None = None

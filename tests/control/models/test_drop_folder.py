@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.agents.fake_pipeline import fake, pipeline
 from inferd.config import settings
 from inferd.control.models.drop_folder import DropFolder
-from inferd.system.clock import SystemClock
+from inferd.control.models.model_state import PersistentModelState
+from inferd.control.models.models import Models
+from inferd.control.models.serving import ModelEnvironment
+from inferd.system.clock import CountingClock, SystemClock
 
 AT_ONCE = settings.ModelsConfig(look_every_s=1e-6, settle_s=1e-6)
 
@@ -42,3 +46,20 @@ def test_a_drop_folder_that_is_removed_and_comes_back_holds_what_it_held(tmp_pat
     (tmp_path / "aside").rename(folder)
     changes = drop.changes()
     assert (changes.gone, changes.settled) == ((), ())
+
+
+def test_a_model_that_no_pipeline_follows_is_told_once_with_what_to_write(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    clock = CountingClock()
+    state = PersistentModelState(tmp_path, AT_ONCE, clock, "boot")
+    models = Models(ModelEnvironment(state, DropFolder(tmp_path / "models", AT_ONCE, clock), AT_ONCE, "", clock))
+    models.configure((pipeline(engine=fake()),))
+    models.incoming.look()
+    (tmp_path / "models/cat+small.tflite").write_bytes(b"TFL3")
+    for _ in range(9):
+        clock.advance(1)
+        models.incoming.look()
+    (told,) = [record.getMessage() for record in caplog.records if "no pipeline follows" in record.getMessage()]
+    assert 'no pipeline follows cat+small; write model = "cat" in one' in told

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from inferd.catalogue.deliver import place
 from inferd.catalogue.download import Progress, fetch_from_web
 from inferd.catalogue.entries import CatalogueEntry, entries, find_entry
 from inferd.catalogue.pip import fetch_from_index
+from inferd.cli.hints import as_called
 from inferd.config.load import load, state_dir
 from inferd.foreign_text import printable
 
@@ -37,13 +40,16 @@ def get(what: str, sha256: str, name: str, into: Path | None, file: Path | None)
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
     folder = into or drop_folder(file)
     if "://" in what:
-        target = _from_web(what, sha256.lower(), name, folder)
+        target, kind = _from_web(what, sha256.lower(), name, folder), "INPUT"
     else:
         entry = find_entry(what)
         click.echo(f"{entry.source}, {entry.size_bytes / 1e6:.1f} MB, {entry.licence}, {entry.home}", err=True)
         content = fetch_from_index(entry, shows=sys.stderr.isatty())
-        target = place(folder, name or entry.name, content, _headed(entry))
-    click.echo(f"{target}  try it: inferd infer {target.name if into is None else target} PICTURE")
+        target, kind = place(folder, name or entry.name, content, _headed(entry)), entry.takes
+        if entry.needs and importlib.util.find_spec(entry.needs.replace("-", "_")) is None:
+            click.echo(f"it needs one more package: {sys.executable} -m pip install {entry.needs}", err=True)
+    named = shlex.quote(target.name if into is None else str(target))
+    click.echo(as_called(f"{target}  try it: inferd infer {named} {kind}"))
 
 
 @click.command("list")
@@ -54,14 +60,12 @@ def list_models(file: Path | None, *, catalogue: bool) -> None:
     if catalogue:
         for entry in entries():
             click.echo(f"{entry.name:<20} {entry.size_bytes / 1e6:5.1f} MB  {entry.licence:<11} {entry.about}")
-        click.echo("\nfetch one: inferd models get NAME")
+        click.echo(as_called("\nfetch one: inferd models get NAME"))
         return
     folder = drop_folder(file)
     found = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
-    click.echo(
-        "\n".join(map(printable, found))
-        or f"{folder} is empty; `inferd models list --catalogue` shows what can be fetched"
-    )
+    empty = as_called(f"{folder} is empty; `inferd models list --catalogue` shows what can be fetched")
+    click.echo("\n".join(map(printable, found)) or empty)
 
 
 def drop_folder(file: Path | None) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from inferd.cli.hints import as_called
 from inferd.doctor.check import DoctorReport
 from inferd.doctor.fixes import fix_all
 from inferd.doctor.readers.world import World, look_around
@@ -55,4 +56,4 @@ def show(report: DoctorReport, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
     else:
-        click.echo("\n".join(lines(report)))
+        click.echo(as_called("\n".join(lines(report))))

@@ -161,7 +161,7 @@ class ModelCommands:
         which = (
             f"could be {', '.join(map(self._state.title, found))}; give more of its digest" if found else "is not known"
         )
-        raise StoreError(model[:80], f"{which}; `inferd models` shows what is")
+        raise StoreError(model[:80], f"{which}; `inferd models status` shows what is")
 
     def _listed_key(self, one: EngineKey) -> ListedKey:
         state, slots = self._state, self._state.of(one.key)

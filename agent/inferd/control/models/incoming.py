@@ -38,8 +38,15 @@ class IncomingModels:
                 one.queue.waiting.pop(name, None)
                 one.queue.deferred.pop(name, None)
         for item in changes.settled:
-            for one in self._keys:
-                if one.follows(item) and not self._is_judged(one, item):
+            followers = [one for one in self._keys if one.follows(item)]
+            if not followers:
+                log.info(
+                    'model ignored: no pipeline follows %s; write model = "%s" in one, or leave out its model',
+                    item.name,
+                    item.followed,
+                )
+            for one in followers:
+                if not self._is_judged(one, item):
                     one.queue.waiting[item.name] = item
         if self._drop_folder.seen and not self._retired_missing:
             self._retired_missing = True

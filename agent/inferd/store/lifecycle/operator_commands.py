@@ -24,7 +24,7 @@ def activate(state: LifecycleState, key: str, digest: str, verdict_key: str) -> 
     if digest in state.quarantine:
         raise StoreError(title, f"is in quarantine: {state.quarantine[digest].why}; `inferd models release` it first")
     if not may_serve(state, key, digest, verdict_key):
-        raise StoreError(title, f"was not accepted for {key}; drop it again and see `inferd models`")
+        raise StoreError(title, f"was not accepted for {key}; drop it again and see `inferd models status`")
     if slots.pin not in ("", digest):
         raise StoreError(
             title, f"cannot serve while {state.title(slots.pin)} is pinned; `inferd models unpin {key}` first"
@@ -45,7 +45,7 @@ def roll_back(state: LifecycleState, key: str, at: float) -> LifecycleState:
     else:
         turned_away, back_to, previous = slots.active, slots.previous, slots.active
     if not back_to or back_to in state.quarantine:
-        raise StoreError(key, "has no earlier model to go back to; `inferd models` shows what there is")
+        raise StoreError(key, "has no earlier model to go back to; `inferd models status` shows what there is")
     passed = (*(one for one in slots.passed_over if one not in (turned_away, back_to)), turned_away)[-PASSED_OVER_MAX:]
     slots = replace(slots, active=back_to, previous=previous, trial=None, asked="", passed_over=passed)
     return state.with_slots(key, slots).noted("model.rolled_back", back_to, at, "asked for by a person", key)
@@ -93,7 +93,7 @@ def forget(state: LifecycleState, digest: str, at: float) -> LifecycleState:
         StoreError: it serves, is kept to go back to, or there is no such.
     """
     if digest not in state.versions:
-        raise StoreError(digest[:12], "is not in the store; `inferd models` shows what is")
+        raise StoreError(digest[:12], "is not in the store; `inferd models status` shows what is")
     if digest in state.held():
         raise StoreError(state.title(digest), "serves, or is kept to go back to; activate another one first")
     state = state.noted("model.forgotten", digest, at, "")
