@@ -21,7 +21,7 @@ def simulated(devices: int, seconds: float = 30.0) -> Fleet:
     for number in range(devices):
         device = SimulatedDevice(number)
         for message in (*device.begin(), *device.live(seconds)):
-            heard.hear(message.topic, message.payload)
+            heard.update(message.topic, message.payload)
     return heard
 
 
@@ -62,7 +62,7 @@ def test_the_chosen_row_is_one_that_is_there() -> None:
 def test_a_device_that_is_off_shows_no_figures_of_another_time() -> None:
     heard = simulated(1)
     (name,) = heard.devices
-    heard.hear(f"inferd/{name}/status", b"offline")
+    heard.update(f"inferd/{name}/status", b"offline")
     (row,) = heard.view(FleetQuery()).rows
     assert (row.state, row.fps, row.p95_ms, row.temperature_c, row.power_w) == ("offline", None, None, None, None)
 
@@ -82,18 +82,18 @@ def test_a_device_that_is_off_shows_no_figures_of_another_time() -> None:
 )
 def test_what_is_no_message_of_a_device_makes_none(topic: str, payload: bytes) -> None:
     heard = Fleet("inferd")
-    heard.hear(topic, payload)
+    heard.update(topic, payload)
     assert heard.devices == {}
 
 
 def test_a_broker_full_of_names_fills_no_memory() -> None:
     heard = Fleet("inferd")
     for number in range(fleet.MAX_DEVICES + 7):
-        heard.hear(f"inferd/d{number}/status", b"online")
+        heard.update(f"inferd/d{number}/status", b"online")
     assert (len(heard.devices), heard.refused) == (fleet.MAX_DEVICES, 7)
     seen = DeviceState()
     for number in range(MAX_PIPELINES + 7):
-        seen.hear(f"p{number}/status", b'{"status": "running", "why": "", "since": ""}')
+        seen.update(f"p{number}/status", b'{"status": "running", "why": "", "since": ""}')
     assert len(seen.pipelines) == MAX_PIPELINES
 
 
@@ -110,53 +110,53 @@ def started(boot_id: str = "b") -> DeviceState:
     """Return a device of which only its `info` was heard."""
     seen = DeviceState()
     info = telemetry.Info("0.1", "3.11", "x86_64", "Debian", None, None, 60.0, {}, {})
-    seen.hear("info", telemetry.encode(telemetry.Header(1, "d", "", boot_id, 1), info))
+    seen.update("info", telemetry.encode(telemetry.Header(1, "d", "", boot_id, 1), info))
     return seen
 
 
 def test_an_alert_that_the_broker_missed_stands_when_it_is_replayed() -> None:
     seen = started()
-    seen.hear("replay", missed(alert("alert.raised", seq=7), alert("alert.raised", "full", seq=8)))
+    seen.update("replay", missed(alert("alert.raised", seq=7), alert("alert.raised", "full", seq=8)))
     assert [name for name, _ in seen.alerts] == ["hot", "full"]
     assert not seen.events
 
 
 def test_a_replayed_alert_that_is_over_by_now_stays_over() -> None:
     seen = started()
-    seen.hear("event", alert("alert.cleared", seq=9))
-    seen.hear("replay", missed(alert("alert.raised", seq=7)))
+    seen.update("event", alert("alert.cleared", seq=9))
+    seen.update("replay", missed(alert("alert.raised", seq=7)))
     assert not seen.alerts
 
 
 def test_a_replayed_alert_of_an_earlier_start_is_none() -> None:
     seen = started("b")
-    seen.hear("replay", missed(alert("alert.raised", seq=7, boot_id="a")))
+    seen.update("replay", missed(alert("alert.raised", seq=7, boot_id="a")))
     assert not seen.alerts
 
 
 def test_alerts_of_an_earlier_start_end_with_it() -> None:
     seen = started("a")
-    seen.hear("event", alert("alert.raised", seq=7, boot_id="a"))
+    seen.update("event", alert("alert.raised", seq=7, boot_id="a"))
     info = telemetry.Info("0.1", "3.11", "x86_64", "Debian", None, None, 60.0, {}, {})
-    seen.hear("info", telemetry.encode(telemetry.Header(1, "d", "", "b", 1), info))
+    seen.update("info", telemetry.encode(telemetry.Header(1, "d", "", "b", 1), info))
     assert not seen.alerts
 
 
 def test_an_alert_stands_until_it_is_cleared_or_the_agent_starts_anew() -> None:
     seen = DeviceState()
-    seen.hear("event", alert("alert.raised"))
-    seen.hear("event", alert("alert.raised", "full"))
-    seen.hear("event", alert("alert.cleared"))
+    seen.update("event", alert("alert.raised"))
+    seen.update("event", alert("alert.raised", "full"))
+    seen.update("event", alert("alert.cleared"))
     assert [name for name, _ in seen.alerts] == ["full"]
-    seen.hear("event", alert("agent.started"))
+    seen.update("event", alert("agent.started"))
     assert not seen.alerts
 
 
 def test_a_pipeline_whose_retained_words_are_taken_back_is_gone() -> None:
     seen = DeviceState()
-    seen.hear("cam/status", b'{"status": "failed", "why": "", "since": ""}')
+    seen.update("cam/status", b'{"status": "failed", "why": "", "since": ""}')
     assert seen.state == "failed"
-    seen.hear("cam/status", b"")
+    seen.update("cam/status", b"")
     assert seen.pipelines == {}
 
 
@@ -176,5 +176,5 @@ def test_percentiles_of_a_device_are_of_all_its_pipelines() -> None:
     )
     count = seen.latency.count
     seen.pipelines.clear()
-    seen.hear("metrics", msgspec.json.encode(both))
+    seen.update("metrics", msgspec.json.encode(both))
     assert seen.latency.count == 2 * count

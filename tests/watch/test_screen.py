@@ -20,7 +20,7 @@ def fleet() -> Fleet:
     for number in range(200):
         device = SimulatedDevice(number)
         for message in (*device.begin(), *device.live(30.0)):
-            heard.hear(message.topic, message.payload)
+            heard.update(message.topic, message.payload)
     return heard
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,7 +16,9 @@ from inferd.config import settings
 from inferd.config.load import load
 from inferd.errors import ConfigError
 from inferd.system.files.password import read_password
+from inferd.wire.topics import check_prefix
 
+DAY_S = 86_400.0
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 FILE = click.Path(path_type=Path, exists=True)
 OPTIONS = (
@@ -32,6 +35,17 @@ OPTIONS = (
     click.option("--seal-key-file", type=FILE, help="The key that payloads are sealed with."),
     click.option("--config", "file", type=click.Path(path_type=Path), help="Take the broker from this file."),
 )
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds; click's own range lets "nan" pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # Any: click's
+        """Return the number."""
+        seconds: float = super().convert(value, param, ctx)
+        if not isfinite(seconds):
+            self.fail(f"{value} is no number of seconds", param, ctx)
+        return seconds
 
 
 def broker_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -76,7 +90,7 @@ def parse_broker(url: str) -> settings.Mqtt:
     name, tls = unquote(parts.username or ""), parts.scheme == "mqtts"
     said = settings.Mqtt(host=parts.hostname, port=port, username=name, tls=tls)
     prefix = parts.path.strip("/")
-    return msgspec.structs.replace(said, prefix=prefix) if prefix else said
+    return msgspec.structs.replace(said, prefix=check_prefix(prefix)) if prefix else said
 
 
 def _password(file: Path) -> str:

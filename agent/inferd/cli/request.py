@@ -8,14 +8,19 @@ from typing import Any
 import click
 import msgspec
 
-from inferd.cli.broker_options import broker_options, chosen
+from inferd.cli.broker_options import DAY_S, Seconds, broker_options, chosen
 from inferd.errors import LinkError
 from inferd.system.clock import SystemClock
 from inferd.system.files.atomic import write_atomic
 from inferd.telemetry.remote.request_client import RequestClient
+from inferd.wire.decoding import decode
+from inferd.wire.printable import printable
 from inferd.wire.requests import VERBS, Snapshot
 
 TIMEOUT_S = 10.0
+
+_snapshot = msgspec.json.Decoder(Snapshot)
+_json: msgspec.json.Decoder[Any] = msgspec.json.Decoder()  # Any: JSON
 
 
 @click.command()
@@ -24,7 +29,7 @@ TIMEOUT_S = 10.0
 @click.argument("data", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--output", type=click.Path(path_type=Path), help="Write the picture of a snapshot here.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=0.1), default=TIMEOUT_S, show_default=True, help="Seconds to wait."
+    "--timeout", type=Seconds(min=0.1, max=DAY_S), default=TIMEOUT_S, show_default=True, help="Seconds to wait."
 )
 @broker_options
 def ask(device: str, verb: str, data: tuple[str, ...], output: Path | None, timeout: float, **broker: Any) -> None:
@@ -36,25 +41,33 @@ def ask(device: str, verb: str, data: tuple[str, ...], output: Path | None, time
     inferd ask kitchen snapshot pipeline=cam --output cam.jpg
     """  # noqa: D301 - \b is click's mark for lines that stay as they are
     mqtt, password = chosen(**broker)
-    with RequestClient(mqtt, device, password, SystemClock()) as asker:
-        told = asker.ask(verb, msgspec.json.encode(dict(map(_pair, data))), timeout)
+    arguments = _encoded(data)
+    with RequestClient(mqtt, device, password, SystemClock()) as client:
+        told = client.ask(verb, arguments, timeout)
     if output is None:
-        click.echo(told.decode())
+        click.echo(printable(told.decode(errors="replace")))
         return
     try:
-        picture = msgspec.json.decode(told, type=Snapshot).jpeg
+        picture = decode(_snapshot, told).jpeg
     except msgspec.MsgspecError as exc:
         raise LinkError(verb, "its answer is no picture; leave out --output") from exc
     write_atomic(output, picture)
     click.echo(f"{output}  {len(picture)} bytes")
 
 
+def _encoded(data: tuple[str, ...]) -> bytes:
+    try:
+        return msgspec.json.encode(dict(map(_pair, data)))
+    except (UnicodeEncodeError, OverflowError) as exc:
+        raise click.UsageError(f"the data cannot be sent as JSON ({exc})") from exc
+
+
 def _pair(text: str) -> tuple[str, Any]:  # Any: JSON
     """Return a key and its value: a number or the like where it reads as JSON, else text."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise click.UsageError(f"{text!r} is no KEY=VALUE")
+        raise click.UsageError(f"{text!r} is not KEY=VALUE")
     try:
-        return key, msgspec.json.decode(value)
+        return key, decode(_json, value.encode(errors="replace"))
     except msgspec.MsgspecError:
         return key, value

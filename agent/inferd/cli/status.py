@@ -42,7 +42,7 @@ def lines(told: dict[str, Any]) -> list[str]:
     seen = DeviceState(online=True)
     for topic in ("info", "metrics"):
         if told[topic] is not None:
-            seen.hear(topic, msgspec.json.encode(told[topic]))
+            seen.update(topic, msgspec.json.encode(told[topic]))
     info = seen.info
     head = f"{told['state']}: inferd {info.version}, {info.board or info.machine}, {info.os}" if info else told["state"]
     return [

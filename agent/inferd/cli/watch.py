@@ -7,25 +7,29 @@ from typing import Any
 import click
 from rich.console import Console
 
-from inferd.cli.broker_options import broker_options, chosen
+from inferd.cli.broker_options import Seconds, broker_options, chosen
+from inferd.errors import LinkError
 from inferd.system.clock import SystemClock
 from inferd.watch.screen import SMALLEST
 from inferd.watch.show import lines
 from inferd.watch.show import watch as show
+from inferd.wire.topics import is_device_id
 
 
 @click.command()
 @click.argument("device", default="")
 @broker_options
 @click.option("--plain", is_flag=True, help="Write lines, as where there is no terminal.")
-@click.option("--seconds", type=click.FloatRange(min=0), help="With --plain: end after so long.")
+@click.option("--seconds", type=Seconds(min=0), help="With --plain: end after so long.")
 def watch(device: str, seconds: float | None, *, plain: bool, **broker: Any) -> None:  # Any: as `chosen` takes them
     """Show the devices of a broker, or one DEVICE: state, speed, latency, temperature, power, model, alerts.
 
     / filters by words, s sorts by something else, Enter opens a device, Esc goes back, q ends. It only listens.
     """
+    if device and not is_device_id(device):
+        raise LinkError(repr(device), "is no device id: letters, digits, - and _, at most 64")
     mqtt, password = chosen(**broker)
-    console = Console()
+    console = Console(markup=False, emoji=False, highlight=False)  # what devices publish is text, never markup
     fits = console.width >= SMALLEST[0] and console.height >= SMALLEST[1]
     if plain or seconds is not None or not console.is_terminal or console.is_dumb_terminal or not fits:
         lines(mqtt, device, password, click.echo, SystemClock(), seconds)

@@ -1,4 +1,4 @@
-"""What is known of a device from what it said: a fold over its messages. No clock, no I/O."""
+"""The state of a device, from its messages. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from inferd.histogram import HistogramData, merge
+from inferd.histogram import HistogramData, merge, quantile
 from inferd.telemetry.metrics import histogram
+from inferd.wire.decoding import decode
 from inferd.wire.replay import decode_missed
 from inferd.wire.telemetry import Event, Figure, Info, Latency, Metrics, Model, Number, PipelineStatus, State
 
 MAX_EVENTS = 50
-MAX_PIPELINES = 64  # a broker is open to all: nobody can make a watcher grow without bound
+MAX_PIPELINES = 64  # any client of a broker may publish: a watcher must not grow without bound
 MAX_ALERTS = 100
 SUFFIXES = ("status", "state", "model", "result")
 
 
 @dataclass(slots=True)
 class PipelineView:
-    """What is known of a pipeline; None where it has not been told."""
+    """What is known of a pipeline; None for what is not known."""
 
     status: PipelineStatus | None = None
     state: State | None = None
@@ -42,11 +43,11 @@ class PipelineView:
 
 @dataclass(slots=True)
 class DeviceState:
-    """What is known of a device. Whoever made it owns it; `hear` takes every message, in the order in which they came.
+    """What is known of a device. Its maker owns it; `update` takes every message, in the order of arrival.
 
     Attributes:
-        online: None where it has not been told.
-        results: how many have been heard.
+        online: None while it is not known.
+        results: how many have come.
         alerts: the sentences of those that are not over, by name and pipeline.
         events: the newest, oldest first, each with its time.
     """
@@ -62,10 +63,10 @@ class DeviceState:
     _newest: dict[tuple[str, str], int] = field(default_factory=dict)
     """The number of the newest word on an alert: a batch of what the broker missed may come after what is newer."""
 
-    def hear(self, topic: str, payload: bytes) -> bool:
-        """Take a message; `topic` is below the device. Return False where it says nothing that we know."""
+    def update(self, topic: str, payload: bytes) -> bool:
+        """Apply a message; `topic` is below the device. Return False for one that is not valid, or changes nothing."""
         try:
-            return self._hear(topic, payload)
+            return self._update(topic, payload)
         except msgspec.MsgspecError:
             return False
 
@@ -114,15 +115,15 @@ class DeviceState:
         models = [seen.model for seen in self.pipelines.values() if seen.model is not None and seen.model.name]
         return ", ".join(dict.fromkeys(f"{model.name} {model.version}".strip() for model in models))
 
-    def _hear(self, topic: str, payload: bytes) -> bool:
+    def _update(self, topic: str, payload: bytes) -> bool:
         match topic.split("/"):
             case ["status"]:
                 self.online = payload == b"online"
             case ["info"]:
-                self._starts(msgspec.json.decode(payload, type=MessageId).boot_id)
-                self._about(msgspec.json.decode(payload, type=Info))
+                self._starts(decode(_id, payload).boot_id)
+                self._about(decode(_info, payload))
             case ["metrics" | "rollup"]:
-                self._count(msgspec.json.decode(payload, type=Metrics))
+                self._count(_checked(decode(_metrics, payload)))
             case ["event"]:
                 self._happened(payload)
             case ["replay"]:
@@ -154,7 +155,7 @@ class DeviceState:
         self._boot_id = boot_id
 
     def _happened(self, payload: bytes) -> None:
-        event, stamp = msgspec.json.decode(payload, type=Event), msgspec.json.decode(payload, type=MessageId)
+        event, stamp = decode(_event, payload), decode(_id, payload)
         self.events.append((stamp.time, event))
         if event.kind == "agent.started":
             self.alerts.clear()
@@ -163,7 +164,7 @@ class DeviceState:
     def _missed(self, payload: bytes) -> None:
         """Take from a batch the alerts of this start on which nothing newer was said; the rest is of another time."""
         for message in (bytes(one.message) for one in decode_missed(payload) if one.topic == "event"):
-            event, stamp = msgspec.json.decode(message, type=Event), msgspec.json.decode(message, type=MessageId)
+            event, stamp = decode(_event, message), decode(_id, message)
             key = (str(event.data.get("alert")), event.pipeline or "")
             if stamp.boot_id == self._boot_id and stamp.seq > self._newest.get(key, 0):
                 self._alert(event, stamp.seq)
@@ -187,11 +188,11 @@ class DeviceState:
         elif (seen := self._pipeline(pipeline)) is not None:
             match last:
                 case "status":
-                    seen.status = msgspec.json.decode(payload, type=PipelineStatus)
+                    seen.status = decode(_status, payload)
                 case "state":
-                    seen.state = msgspec.json.decode(payload, type=State)
+                    seen.state = decode(_state, payload)
                 case "model":
-                    seen.model = msgspec.json.decode(payload, type=Model)
+                    seen.model = decode(_model, payload)
 
     def _pipeline(self, name: str) -> PipelineView | None:
         if name not in self.pipelines and len(self.pipelines) >= MAX_PIPELINES:
@@ -205,6 +206,32 @@ class MessageId(msgspec.Struct, frozen=True):
     time: str = ""
     boot_id: str = ""
     seq: int = 0
+
+
+_id = msgspec.json.Decoder(MessageId)
+_info = msgspec.json.Decoder(Info)
+_metrics = msgspec.json.Decoder(Metrics)
+_event = msgspec.json.Decoder(Event)
+_status = msgspec.json.Decoder(PipelineStatus)
+_state = msgspec.json.Decoder(State)
+_model = msgspec.json.Decoder(Model)
+
+
+def _checked(metrics: Metrics) -> Metrics:
+    """Return metrics whose histograms can be computed with.
+
+    Raises:
+        msgspec.ValidationError: a histogram is not one: its numbers overflow.
+    """
+    for figures in metrics.pipelines.values():
+        stages = figures.get("latency_ms")
+        for one in stages.values() if isinstance(stages, Mapping) else ():
+            try:
+                if isinstance(one, Latency):
+                    quantile(histogram(one), 1.0)
+            except (ArithmeticError, ValueError) as exc:
+                raise msgspec.ValidationError(f"latency_ms is no histogram ({exc})") from exc
+    return metrics
 
 
 def number(figure: Figure) -> Number:

@@ -1,4 +1,4 @@
-"""All devices that were heard, and the view of them that a screen draws: sorted, filtered, one chosen. No clock, no I/O."""
+"""All devices of a broker, and the view of them that a screen draws: sorted, filtered, one chosen. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from inferd.histogram import quantile
-from inferd.telemetry.device_state import DeviceState
+from inferd.telemetry.device_state import MAX_ALERTS, MAX_EVENTS, DeviceState
+from inferd.wire.printable import printable_json
 
 MAX_DEVICES = 2_000
+MAX_PAYLOAD_BYTES = 64_000  # of a batch of missed messages; any other has less than 20,000
+MAX_BYTES = 256 << 20  # of all that is kept, as JSON
+KEPT_EVENTS = MAX_EVENTS + MAX_ALERTS  # of a device, each as large as its newest
 Sort = Literal["state", "device", "fps", "p95", "temperature", "alerts"]
 SORTS: tuple[Sort, ...] = ("state", "device", "fps", "p95", "temperature", "alerts")
 WORST_FIRST = ("failed", "offline", "degraded", "waiting", "unknown", "ended", "online", "running")
@@ -67,27 +71,64 @@ class FleetView:
 
 
 class Fleet:
-    """Hears devices. Owned by one thread."""
+    """The devices of a broker. Owned by one thread.
+
+    Any client of a broker may publish anything: what is not valid is counted and changes nothing, memory is bounded.
+
+    Attributes:
+        devices: by id.
+        refused: messages that were not valid, or too many.
+    """
 
     def __init__(self, prefix: str) -> None:
-        """Hear devices whose topics begin with `prefix`."""
-        self._prefix = prefix + "/"
+        """Show devices whose topics begin with `prefix`."""
         self.devices: dict[str, DeviceState] = {}
         self.refused = 0
+        self._prefix = prefix + "/"
+        self._sizes: dict[str, int] = {}
+        """Bytes that the newest message of each topic keeps."""
+        self._kept_bytes = 0
 
-    def hear(self, topic: str, payload: bytes) -> None:
-        """Take a message; what is no device's is left out, for a broker is open to all."""
-        if not topic.startswith(self._prefix):
-            return
+    def update(self, topic: str, payload: bytes) -> None:
+        """Apply a message."""
+        try:
+            self._update(topic, payload)
+        except Exception:  # noqa: BLE001 - whatever foreign bytes can cause, it must not end a watcher
+            self.refused += 1
+
+    def _update(self, topic: str, payload: bytes) -> None:
         device, _, below = topic.removeprefix(self._prefix).partition("/")
-        if not below:
+        if not topic.startswith(self._prefix) or not below:
             return
-        if device not in self.devices and len(self.devices) >= MAX_DEVICES:
+        if not topic.isprintable() or not self._fits(topic, below, payload):
             self.refused += 1
             return
         seen = self.devices.get(device) or DeviceState()
-        if seen.hear(below, payload):
+        if seen.update(below, printable_json(payload) if payload.startswith((b"{", b"[")) else payload):
             self.devices[device] = seen
+            self._keep(topic, below, payload)
+
+    def _fits(self, topic: str, below: str, payload: bytes) -> bool:
+        device_known = topic.removeprefix(self._prefix).partition("/")[0] in self.devices
+        more = self._weight(below, payload) - self._sizes.get(topic, 0)
+        return (
+            len(payload) <= MAX_PAYLOAD_BYTES
+            and self._kept_bytes + more <= MAX_BYTES
+            and (device_known or len(self.devices) < MAX_DEVICES)
+        )
+
+    def _keep(self, topic: str, below: str, payload: bytes) -> None:
+        weight = self._weight(below, payload)
+        self._kept_bytes += weight - self._sizes.get(topic, 0)
+        if weight:
+            self._sizes[topic] = weight
+        else:
+            self._sizes.pop(topic, None)
+
+    def _weight(self, below: str, payload: bytes) -> int:
+        if below.endswith("/result"):
+            return 0  # only counted
+        return len(payload) * (KEPT_EVENTS if below == "event" else 1)
 
     def view(self, wish: FleetQuery, deaf: str = "") -> FleetView:
         """Return what a person wants to see now; `deaf` says why nothing can be heard."""

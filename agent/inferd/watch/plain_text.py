@@ -5,6 +5,7 @@ from __future__ import annotations
 from inferd.watch.fleet import FleetView, Row
 
 UNKNOWN = "-"
+LONGEST_LINE = 1_000
 
 
 def number(value: float | None, digits: int = 1) -> str:
@@ -35,7 +36,7 @@ def line(row: Row) -> str:
         row.model or "no model",
     ]
     parts += [f"alert {alert}" for alert in row.alerts]
-    return " | ".join([*parts, row.why] if row.why else parts)
+    return " | ".join([*parts, row.why] if row.why else parts)[:LONGEST_LINE]
 
 
 def summary(view: FleetView) -> str:

@@ -67,7 +67,7 @@ def lines(broker: settings.Mqtt, device: str, password: str, echo: Echo, clock: 
 def look(ear: Subscriber, fleet: Fleet, wish: FleetQuery, broker: settings.Mqtt) -> FleetView:
     """Take in what was said, and return what there is to see."""
     for heard in ear.pop_all():
-        fleet.hear(heard.topic, heard.payload)
+        fleet.update(heard.topic, heard.payload)
     deaf = "" if ear.ready else f"broker {broker.host}:{broker.port}: {ear.why}"
     return fleet.view(wish, deaf)
 

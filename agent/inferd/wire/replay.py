@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from inferd.records import Message
+from inferd.wire.decoding import decode
 
 
 class MissedMessage(msgspec.Struct, frozen=True):
@@ -36,4 +37,4 @@ def decode_missed(payload: bytes) -> list[MissedMessage]:
     Raises:
         msgspec.MsgspecError: it is no batch.
     """
-    return _decoder.decode(payload)
+    return decode(_decoder, payload)

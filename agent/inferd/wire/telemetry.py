@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -20,7 +20,8 @@ SCHEMA_VERSION = 1
 LIMIT_BYTES = 20_000
 LONGEST_TEXT = 1_000  # characters of a sentence in a message that would be too large
 
-Number = int | float | None
+WholeNumber = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]  # what JSON readers hold exactly
+Number = WholeNumber | float | None
 Figure = Number | Mapping[str, "Number | Latency"]
 Fact = str | int | float | bool | None
 Severity = Literal["info", "warning", "error"]
@@ -148,17 +149,17 @@ class Latency(msgspec.Struct, frozen=True):
         counts: values in bucket offset, offset + 1, ...; -n stands for n empty buckets.
     """
 
-    count: int
+    count: WholeNumber
     sum: float
     min: float
     max: float
     p50: float | None
     p95: float | None
     p99: float | None
-    scale: int
-    zero_count: int
-    offset: int
-    counts: list[int]
+    scale: Annotated[int, msgspec.Meta(ge=-10, le=20)]
+    zero_count: WholeNumber
+    offset: Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)]
+    counts: list[WholeNumber]
 
 
 class Metrics(msgspec.Struct, frozen=True):

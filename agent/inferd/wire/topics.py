@@ -94,6 +94,11 @@ def safe_device_id(host_name: str) -> str:
     return plain.lstrip("-_")[:64].rstrip("-_") or "device"
 
 
+def is_device_id(text: str) -> bool:
+    """Whether a text may be a device id, as typed by a person: no wildcard, no further level."""
+    return bool(_NAME.fullmatch(text))
+
+
 def check_device_id(device: str) -> str:
     """Return a device id that a person chose.
 

@@ -88,7 +88,7 @@ def test_nothing_is_asked_on_the_word_of_an_info_that_is_not_sealed(mosquitto: b
     header = Header(1, "pi", "", "c0ffeec0ffee", 100_000)
     forger.publish(Message("info", encode(header, idle_model("none", "")), 1, retain=True))
     broker.eventually(lambda: bool(listener.payloads("inferd/pi/info")), "the forged info")
-    with pytest.raises(LinkError, match="sealed with another key, or not at all"):
+    with pytest.raises(LinkError, match="encrypted with another key, or not at all"):
         ask(mqtt, 1.0)
     listener.hear_marker()
     assert not [topic for topic in listener.topics() if topic.startswith("inferd/pi/request/")]

@@ -112,7 +112,8 @@ def test_too_many_at_once_are_not_answered(gate: RequestFilter) -> None:
     ("asked_for", "topic"),
     [
         ("", "inferd/pi/response/ping"),
-        ("client/7/answers", "client/7/answers"),
+        ("client/7/answers", "inferd/pi/response/ping"),
+        ("inferd/pi/response/", "inferd/pi/response/ping"),
         ("inferd/pi/response/mine", "inferd/pi/response/mine"),
         ("inferd/pi/status", "inferd/pi/response/ping"),
         ("inferd/other/request/reload", "inferd/pi/response/ping"),
@@ -122,7 +123,7 @@ def test_too_many_at_once_are_not_answered(gate: RequestFilter) -> None:
         ("x" * 300, "inferd/pi/response/ping"),
     ],
 )
-def test_an_answer_goes_where_it_is_wanted_but_never_to_a_devices_own_topic(
+def test_an_answer_goes_where_it_is_wanted_only_below_the_devices_own_responses(
     gate: RequestFilter, asked_for: str, topic: str
 ) -> None:
     assert gate.response_topic(request("ping", response_topic=asked_for), "ping") == topic

@@ -19,6 +19,7 @@ import msgspec
 from inferd.errors import LinkError
 from inferd.records import Message
 from inferd.telemetry.connection_errors import BrokerRefused
+from inferd.wire.decoding import decode
 from inferd.wire.replay import MissedMessage, decode_missed
 from inferd.wire.requests import SealedRequest
 from inferd.wire.telemetry import Header
@@ -63,7 +64,7 @@ class PayloadCipher:
     def seal(self, message: Message) -> Message:
         """Return a message that only those can read who have the key; one without a header as it is."""
         try:
-            header = _header.decode(message.payload)
+            header = decode(_header, message.payload)
         except msgspec.MsgspecError:
             return message
         told = Sealed(**msgspec.structs.asdict(header), sealed=self._hide(message.payload, _bound(header)))
@@ -77,7 +78,7 @@ class PayloadCipher:
                 that is not sealed with it: anybody at the broker can have said it.
         """
         try:
-            told = _sealed.decode(payload)
+            told = decode(_sealed, payload)
         except msgspec.MsgspecError as exc:
             raise LinkError("message", f"it is not sealed; name the same {KEY} on its device") from exc
         shown = self._show(told.sealed, _bound(told))

@@ -14,6 +14,7 @@ import msgspec
 from inferd.errors import LinkError
 from inferd.telemetry.connection_errors import Stale
 from inferd.telemetry.encryption.payload import sealer
+from inferd.wire.decoding import decode
 from inferd.wire.requests import STALE, SealedRequest
 
 _sealed = msgspec.json.Decoder(SealedRequest)
@@ -52,7 +53,7 @@ class RequestDecryptor:
         if key is None:
             return payload, 0
         try:
-            told = _sealed.decode(payload)
+            told = decode(_sealed, payload)
         except msgspec.MsgspecError:
             raise LinkError(
                 verb, "this device takes sealed requests only (mqtt.seal_key_file); `inferd ask` seals them"

@@ -339,6 +339,8 @@ class Connection:
         if self._refusal:
             why, waiting_helps = explain_connack(self._refusal, self._settings)
             raise (LinkError if waiting_helps else BrokerRefused)(self.address, why)
+        if not self.accepted and (why := explain_greeting(self._client.cutter.greeting, self._settings)):
+            raise BrokerRefused(self.address, why)
         if self._ended:
             self._raise_ended()
         if self._unacknowledged:
@@ -350,8 +352,6 @@ class Connection:
     def _raise_ended(self) -> NoReturn:
         if self._ended == "Session taken over":
             raise TakenOver(self.address, "another client has connected with our client id")
-        if not self.accepted and (why := explain_greeting(self._client.cutter.greeting, self._settings)):
-            raise BrokerRefused(self.address, why)
         hint = ""
         if not self.accepted:
             hint = "; check mqtt.port, mqtt.tls and mqtt.version"

@@ -68,6 +68,7 @@ class MqttLink:
         *,
         accept_s: float = ACCEPT_S,
         fresh_s: float = FRESH_S,
+        echo_s: float = ECHO_S,
         place: SpoolLocation | None = None,
         listens: Sequence[str] = (),
     ) -> None:
@@ -80,6 +81,7 @@ class MqttLink:
             backoff: pauses between attempts.
             accept_s: how long a broker may take to answer CONNECT.
             fresh_s: up to this age a message goes to its live topic.
+            echo_s: within this time our own `info` comes back where the ACL allows that.
             place: of the spool for missed messages; None keeps them in memory only.
             listens: further full topics to subscribe to, beside this device's requests.
         """
@@ -90,6 +92,7 @@ class MqttLink:
         self._clock = clock
         self._backoff = backoff
         self._accept_s = accept_s
+        self._echo_s = echo_s
         self._wakeup = Wakeup()
         self._backlog = Backlog(settings.max_buffered, place, clock, fresh_s, self._wakeup.set)
         self._info_topic = topics.full_topic(settings.prefix, device, topics.INFO.path)
@@ -337,7 +340,7 @@ class MqttLink:
             self._warn("link.denied", f"{connection.address}: {complaint}")
         connection.complaints.clear()
         waited_ns = self._clock.monotonic_ns() - self._info_acknowledged_ns
-        if self._inbound.duplicates.awaits_echo and self._info_acknowledged_ns and waited_ns > ECHO_S * 1e9:
+        if self._inbound.duplicates.awaits_echo and self._info_acknowledged_ns and waited_ns > self._echo_s * 1e9:
             self._info_acknowledged_ns = 0
             why = f"our own {self._info_topic} does not come back: its ACL denies publishing or reading it, without an error"
             self._warn("link.denied", f"{connection.address}: {why}")

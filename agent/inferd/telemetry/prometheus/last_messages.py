@@ -31,7 +31,7 @@ class LastMessages:
         if message.absolute:
             return
         with self._lock:
-            if self._seen.hear(message.topic, message.payload) and message.topic in ("metrics", "rollup"):
+            if self._seen.update(message.topic, message.payload) and message.topic in ("metrics", "rollup"):
                 self._add(self._seen.metrics)
 
     def status(self) -> dict[str, Any]:  # Any: JSON

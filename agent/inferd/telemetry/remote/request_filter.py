@@ -1,4 +1,4 @@
-"""Lets in what may be asked over the broker, and nothing else. Pure but for its memory, which is bounded."""
+"""Accepts the requests that are allowed over the broker, and no others. Pure but for its memory, which is bounded."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from inferd.errors import LinkError
 from inferd.records import Incoming
 from inferd.telemetry.connection_errors import Stale
 from inferd.telemetry.encryption.requests import RequestDecryptor
+from inferd.wire.decoding import decode
 from inferd.wire.requests import LIMIT_BYTES, VERBS, Arguments, Request
 from inferd.wire.topics import REQUEST, RESPONSE, full_topic
 
@@ -25,7 +26,7 @@ _request = msgspec.json.Decoder(Request)
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRequest:
-    """A request that is let in."""
+    """A request that is allowed."""
 
     verb: str
     id: str
@@ -34,7 +35,7 @@ class AcceptedRequest:
 
 @dataclass(frozen=True, slots=True)
 class RejectedRequest:
-    """A request that is turned away, and why."""
+    """A request that is refused, and why."""
 
     verb: str
     id: str
@@ -45,13 +46,12 @@ class RequestFilter:
     """Owned by control's main thread.
 
     Attributes:
-        ignored: requests that were not even answered: too many, or asked before.
+        ignored: requests that were not answered: too many, or asked before.
     """
 
     def __init__(self, prefix: str, device: str, opener: RequestDecryptor | None = None) -> None:
-        """Let in what is asked of `device`; `opener` opens requests where messages are sealed."""
+        """Accept requests to `device`; `opener` decrypts them where messages are encrypted."""
         self.ignored = 0
-        self._prefix = prefix
         self._requests = full_topic(prefix, device, REQUEST)
         self._responses = full_topic(prefix, device, RESPONSE)
         self._opener = opener
@@ -60,10 +60,10 @@ class RequestFilter:
         self._looked_s = 0.0
 
     def admit(self, incoming: Incoming, now_s: float) -> AcceptedRequest | RejectedRequest | None:
-        """Return what is asked, or why it is turned away; None where there is nothing to answer.
+        """Return the request, or why it is refused; None where there is nothing to answer.
 
         Args:
-            incoming: what came on a topic; those that are no requests are none of ours.
+            incoming: a message; one that is no request is ignored.
             now_s: monotonic.
         """
         if not incoming.topic.startswith(self._requests):
@@ -88,12 +88,16 @@ class RequestFilter:
         return asked
 
     def response_topic(self, incoming: Incoming, verb: str) -> str:
-        """Return the whole topic for the answer: where MQTT 5 asks for it, unless that is a topic of some device's own."""
+        """Return the full topic for the answer: the one that an MQTT 5 request names, if it is below `response/`.
+
+        A device publishes below its own topics only: else a request could make it write anywhere on the broker, with its
+        rights. An unknown verb is not repeated either.
+        """
         wanted = incoming.response_topic
-        usable = 0 < len(wanted) <= LONGEST_TOPIC and not wanted.startswith("$") and not set("+#\0") & set(wanted)
-        ours = wanted.startswith(f"{self._prefix}/") and not wanted.startswith(self._responses)
-        # An unknown verb stands in no topic of ours: whoever asks cannot make us write wherever he likes.
-        return wanted if usable and not ours else f"{self._responses}{verb if verb in VERBS else 'unknown'}"
+        usable = len(self._responses) < len(wanted) <= LONGEST_TOPIC and not set("+#\0") & set(wanted)
+        if usable and wanted.startswith(self._responses):
+            return wanted
+        return f"{self._responses}{verb if verb in VERBS else 'unknown'}"
 
     def _may(self, now_s: float) -> bool:
         self._tokens = min(float(AT_ONCE), self._tokens + (now_s - self._looked_s) * PER_S)
@@ -116,7 +120,7 @@ def _read(incoming: Incoming, verb: str) -> AcceptedRequest | RejectedRequest:
     if len(incoming.payload) > LIMIT_BYTES:
         return RejectedRequest(verb, "", f"a request has at most {LIMIT_BYTES} bytes")
     try:
-        request = _request.decode(incoming.payload)
+        request = decode(_request, incoming.payload)
     except msgspec.MsgspecError as exc:
         return RejectedRequest(verb, "", f'a request is {{"id": "...", "data": {{...}}}}: {exc}')
     if incoming.retained:
@@ -126,6 +130,6 @@ def _read(incoming: Incoming, verb: str) -> AcceptedRequest | RejectedRequest:
     if verb not in VERBS:
         return RejectedRequest(verb, request.id, f"there is no such request; there are {', '.join(VERBS)}")
     try:
-        return AcceptedRequest(verb, request.id, _decoders[verb].decode(request.data))
+        return AcceptedRequest(verb, request.id, decode(_decoders[verb], bytes(request.data)))
     except msgspec.MsgspecError as exc:
         return RejectedRequest(verb, request.id, f"data: {exc}")

@@ -13,6 +13,7 @@ import msgspec
 from inferd.histogram import merge
 from inferd.telemetry.metrics import METRICS, Kind, fitted, histogram, latency
 from inferd.telemetry.spool.record_codec import Record
+from inferd.wire.decoding import decode
 from inferd.wire.telemetry import Figure, Header, Latency, Metrics, Number, encode
 
 LEVELS = 6  # 64 messages become one: about an hour of those that come every minute
@@ -43,10 +44,10 @@ def thinner(records: Sequence[Record]) -> list[Record]:
 
 def _together(earlier: Record, later: Record) -> Record | None:
     try:
-        before, after = _header.decode(earlier.payload), _header.decode(later.payload)
+        before, after = decode(_header, earlier.payload), decode(_header, later.payload)
         if (before.device, before.boot_id) != (after.device, after.boot_id) or earlier.topic != later.topic:
             return None
-        body = combine(_body.decode(earlier.payload), _body.decode(later.payload))
+        body = combine(decode(_body, earlier.payload), decode(_body, later.payload))
     except msgspec.MsgspecError:
         return None
     return msgspec.structs.replace(later, payload=encode(after, body))

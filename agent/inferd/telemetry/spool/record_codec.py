@@ -14,6 +14,7 @@ from zlib import crc32
 import msgspec
 
 from inferd.records import Lane
+from inferd.wire.decoding import decode
 
 LANES: tuple[Lane, ...] = ("alert", "event", "metrics", "result")
 """What is told apart in the spool; where room is wanted, the last goes first."""
@@ -81,7 +82,7 @@ def parse(data: bytes, seed: int = 0) -> tuple[list[Item], int]:
     position = 0
     while (body := _body_at(data, position, seed)) is not None:
         try:
-            items.append(_decoder.decode(body))
+            items.append(decode(_decoder, body))
         except msgspec.MsgspecError:  # its CRC is right: written by another inferd
             break
         position += _HEAD.size + len(body)
