@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferd.wire.decoding import decode
-from inferd.wire.printable import printable, printable_json
 from inferd.wire.requests import Request
 from inferd.wire.telemetry import Header, Metrics
+from inferd.wire.terminal_text import one_line, one_line_json
 
 DEEP = b'{"id": "a", "data": ' + b"[" * 1_100 + b"]" * 1_100 + b"}"
 DECODERS = [msgspec.json.Decoder(kind) for kind in (Request, Header, Metrics, object)]
@@ -34,17 +34,17 @@ def test_any_bytes_are_a_value_or_that_error(payload: bytes) -> None:
 
 def test_texts_lose_what_could_control_a_terminal() -> None:
     dirty = msgspec.json.encode({"a\x1b": ["\x1b[2Jgone", "line\nbreak", "\u202eabc", {"b": "\x9b31m"}], "n": 1})
-    assert b"\x1b" not in printable_json(dirty)
-    assert msgspec.json.decode(printable_json(dirty)) == {
+    assert b"\x1b" not in one_line_json(dirty)
+    assert msgspec.json.decode(one_line_json(dirty)) == {
         "a ": [" [2Jgone", "line break", " abc", {"b": " 31m"}],
         "n": 1,
     }
 
 
 @given(st.text())
-def test_printable_json_and_printable_agree(text: str) -> None:
+def test_one_line_json_and_printable_agree(text: str) -> None:
     try:
         payload = msgspec.json.encode(text)
     except UnicodeEncodeError:
         return
-    assert msgspec.json.decode(printable_json(payload)) == printable(text)
+    assert msgspec.json.decode(one_line_json(payload)) == one_line(text)

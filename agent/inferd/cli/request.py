@@ -14,8 +14,8 @@ from inferd.system.clock import SystemClock
 from inferd.system.files.atomic import write_atomic
 from inferd.telemetry.remote.request_client import RequestClient
 from inferd.wire.decoding import decode
-from inferd.wire.printable import printable
 from inferd.wire.requests import VERBS, Snapshot
+from inferd.wire.terminal_text import one_line
 
 TIMEOUT_S = 10.0
 
@@ -45,7 +45,7 @@ def ask(device: str, verb: str, data: tuple[str, ...], output: Path | None, time
     with RequestClient(mqtt, device, password, SystemClock()) as client:
         told = client.ask(verb, arguments, timeout)
     if output is None:
-        click.echo(printable(told.decode(errors="replace")))
+        click.echo(one_line(told.decode(errors="replace")))
         return
     try:
         picture = decode(_snapshot, told).jpeg

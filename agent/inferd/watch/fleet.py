@@ -8,7 +8,7 @@ from typing import Literal
 
 from inferd.histogram import quantile
 from inferd.telemetry.device_state import MAX_ALERTS, MAX_EVENTS, DeviceState
-from inferd.wire.printable import printable_json
+from inferd.wire.terminal_text import one_line_json
 
 MAX_DEVICES = 2_000
 MAX_PAYLOAD_BYTES = 64_000  # of a batch of missed messages; any other has less than 20,000
@@ -104,7 +104,7 @@ class Fleet:
             self.refused += 1
             return
         seen = self.devices.get(device) or DeviceState()
-        if seen.update(below, printable_json(payload) if payload.startswith((b"{", b"[")) else payload):
+        if seen.update(below, one_line_json(payload) if payload.startswith((b"{", b"[")) else payload):
             self.devices[device] = seen
             self._keep(topic, below, payload)
 

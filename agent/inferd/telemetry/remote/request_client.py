@@ -15,7 +15,6 @@ from inferd.system.clock import Clock
 from inferd.telemetry.encryption.payload import sealer
 from inferd.telemetry.mqtt.subscriber import Subscriber
 from inferd.wire.decoding import decode
-from inferd.wire.printable import printable
 from inferd.wire.requests import STALE, Request
 from inferd.wire.telemetry import Header
 from inferd.wire.topics import INFO, OFFLINE, REQUEST, RESPONSE, STATUS, full_topic, is_device_id
@@ -91,7 +90,7 @@ class RequestClient:
             why = answer.error
             if not why.startswith(STALE):
                 break
-        raise LinkError(self._device, printable(why))
+        raise LinkError(self._device, why)
 
     def close(self) -> None:
         """Disconnect. Idempotent."""
@@ -126,7 +125,7 @@ class RequestClient:
                 if answer.id == request_id:
                     return answer
                 if not answer.id:  # the device could not read a request: ours, or anybody's
-                    self._refused = printable(answer.error or "")
+                    self._refused = answer.error or ""
             why = "it gave no answer in time; `requests = false` in its [mqtt], or the broker's ACL?"
             self._turn(ends_ns, f"it refused a request that has no id: {self._refused}" if self._refused else why)
 

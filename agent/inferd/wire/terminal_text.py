@@ -17,12 +17,12 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _json: msgspec.json.Decoder[Any] = msgspec.json.Decoder()  # Any: any JSON
 
 
-def printable(text: str) -> str:
+def one_line(text: str) -> str:
     """Return a text with a space for each character that could control a terminal."""
     return _CONTROL.sub(" ", text)
 
 
-def printable_json(payload: bytes) -> bytes:
+def one_line_json(payload: bytes) -> bytes:
     """Return JSON whose texts are printable.
 
     Raises:
@@ -34,9 +34,9 @@ def printable_json(payload: bytes) -> bytes:
 def _cleaned(value: Any) -> Any:  # Any: any JSON
     match value:
         case str():
-            return printable(value)
+            return one_line(value)
         case list():
             return [_cleaned(one) for one in value]
         case dict():
-            return {printable(key): _cleaned(one) for key, one in value.items()}
+            return {one_line(key): _cleaned(one) for key, one in value.items()}
     return value
