@@ -155,16 +155,12 @@ class BrokerLimits:
         """Whether packets to this topic are to be sent alone."""
         return topic in self._suspects
 
-    def why_left_out(self, packet: SentPacket) -> str:
-        """Return why a packet is not sent; "" where it is."""
+    def leaves_out(self, packet: SentPacket) -> bool:
+        """Whether a packet is not sent."""
         self.expire()
-        if packet.size_bytes >= self._left_out.get(packet.topic, packet.size_bytes + 1):
-            return f"it ends the connection over {packet.topic}; check its ACL and its limits"
-        if self.largest_bytes and packet.size_bytes > self.largest_bytes:
-            return (
-                f"it ends the connection over packets above about {self.largest_bytes} bytes; raise its limit to 20 kB"
-            )
-        return ""
+        from_bytes = self._left_out.get(packet.topic)
+        too_large = 0 < self.largest_bytes < packet.size_bytes
+        return too_large or (from_bytes is not None and packet.size_bytes >= from_bytes)
 
     def most_bytes(self, topic: str) -> int:
         """Return the largest packet to a topic; 0 for no limit."""

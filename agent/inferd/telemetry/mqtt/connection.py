@@ -206,10 +206,12 @@ class Connection:
             message = Message(topic, message.payload, message.qos, message.retain, correlation=message.correlation)
         divisible = isinstance(parcel, Batch) and len(parcel.messages) > 1
         packet = SentPacket(message.topic, packet_bytes(message), message.qos, message.retain, divisible)
-        if why := self._why_not(packet):
-            self._reject(parcel, why)
-            self.acknowledged.append(parcel)
-            return True
+        if 0 < self._largest_bytes < packet.size_bytes:
+            return self._leave_out(
+                parcel, f"it accepts no packet above {self._largest_bytes} bytes; raise its limit to 20 kB"
+            )
+        if self._limits.leaves_out(packet):
+            return self._leave_out(parcel)
         if self._limits.is_suspect(packet.topic) and not self._is_settled():
             self._held = parcel, message, packet
             return True
@@ -280,11 +282,6 @@ class Connection:
             self._selector.close()
             raise LinkError(self.address, explain_os_error(exc, CONNECT_S)) from exc
 
-    def _why_not(self, packet: SentPacket) -> str:
-        if 0 < self._largest_bytes < packet.size_bytes:
-            return f"it accepts no packet above {self._largest_bytes} bytes; raise its limit to 20 kB"
-        return self._limits.why_left_out(packet)
-
     def _transmit(self, parcel: Parcel, message: Message, packet: SentPacket) -> bool:
         self._alone = self._limits.is_suspect(packet.topic)
         shaped = self._limits.shaped(message)
@@ -292,9 +289,7 @@ class Connection:
         try:
             sent = self._client.publish(shaped.topic, shaped.payload, shaped.qos, shaped.retain, properties)
         except ValueError as exc:  # a topic that MQTT has none of
-            self._reject(parcel, f"{shaped.topic!r} cannot be sent ({exc})")
-            self.acknowledged.append(parcel)
-            return True
+            return self._leave_out(parcel, f"{shaped.topic!r} cannot be sent ({exc})")
         now_ns = self._clock.monotonic_ns()
         if shaped.qos:
             self._unacknowledged[sent.mid] = (parcel, packet, now_ns)
@@ -405,8 +400,14 @@ class Connection:
         if reason.is_failure:  # MQTT 5 only
             self._reject(parcel, f"it rejected a publish ({reason.getName()}); check its ACL and size limits")
 
+    def _leave_out(self, parcel: Parcel, why: str = "") -> bool:
+        """Count a parcel as done without sending it."""
+        self._reject(parcel, why)
+        self.acknowledged.append(parcel)
+        return True
+
     def _reject(self, parcel: Parcel, why: str) -> None:
-        if len(self.complaints) < MAX_RECEIVED:
+        if why and len(self.complaints) < MAX_RECEIVED:
             self.complaints.add(why)
         self.rejected += len(parcel.messages) if isinstance(parcel, Batch) else 1
 
