@@ -9,6 +9,7 @@ from inferd.doctor.checks import (
     broker,
     broker_files,
     configuration,
+    consistency,
     disk,
     power,
     runtime,
@@ -19,6 +20,7 @@ from inferd.doctor.checks import (
 ROOMS = ("config", "runtime", "models", "sources", "accelerator", "broker", "disk", "power", "system")
 _ALL = (
     *configuration.CHECKS,
+    *consistency.CHECKS,
     *runtime.CHECKS,
     *sources.CHECKS,
     *accelerator.CHECKS,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from inferd import ipc
-from inferd.control.commands.control_socket import NAME, SYSTEM_FOLDER, ask
-from inferd.doctor.checks.disk import state_folder
-from inferd.doctor.readers.world import SYSTEM_FILE, World
+from inferd.control.commands.control_socket import ask
+from inferd.doctor.checks.disk import agent_folder
+from inferd.doctor.readers.world import World
 from inferd.errors import WorkerError
 from inferd.records import Unavailable
 
@@ -33,16 +32,9 @@ def told(
     return answers
 
 
-def folder(world: World) -> Path:
-    """Return where the agent listens: the service in its own folder, one with another configuration in its state folder."""
-    of_service = world.config_path in (None, world.root / SYSTEM_FILE)
-    service = world.at(SYSTEM_FOLDER)
-    return service if of_service and (service / NAME).exists() else world.at(state_folder(world))
-
-
 def _told(world: World, request: ipc.FromViewer) -> Any | Unavailable:  # Any: JSON
     try:
-        answer, _ = ask(folder(world), request)
+        answer, _ = ask(agent_folder(world), request)
     except WorkerError as exc:
         return Unavailable(str(exc))
     if not isinstance(answer, ipc.ModelsAnswer) or answer.error:

@@ -332,6 +332,49 @@ def credential_not_given(board: Board) -> None:
     board.configure(CONFIG.replace("enabled = false", f"enabled = false\n{CREDENTIAL}"))
 
 
+CLIP = "/var/lib/inferd/models/digits/clip.avi"
+
+
+def empty_clip(board: Board) -> None:
+    board.write(CLIP, "")
+
+
+def cut_clip(board: Board) -> None:
+    clip = board.root / CLIP.lstrip("/")
+    clip.write_bytes(clip.read_bytes()[:100_000])
+
+
+def no_sensor(board: Board) -> None:
+    board.write("/sys/bus/iio/devices/iio:device0/name", "bmi160\n")
+    board.configure(CONFIG.replace(VIDEO, 'kind = "iio", device = "adxl345"'))
+
+
+def program_fails(board: Board) -> None:
+    board.program("mycam", "echo 'no such camera' >&2; exit 3")
+    board.configure(CONFIG.replace(VIDEO, 'kind = "command", command = ["mycam"], format = "mjpeg"'))
+
+
+def camera_does_not_answer(board: Board) -> None:
+    board.configure(CONFIG.replace(VIDEO, 'kind = "stream", url = "http://a:secret@127.0.0.1:9/cam"'))
+
+
+def alert_without_meter(board: Board) -> None:
+    board.configure(f'{CONFIG}\n[[alert]]\nname = "hot"\nwhen = "temperature_c"\nabove = 80\n')
+
+
+def too_many_threads(board: Board) -> None:
+    board.write("/proc/cpuinfo", "".join(f"processor\t: {number}\n\n" for number in range(4)))
+    board.configure(f"{CONFIG}engine = {{ threads = 8 }}\n")
+
+
+def discovery_without_mqtt(board: Board) -> None:
+    board.configure(f"{CONFIG}\n[homeassistant]\nenabled = true\n")
+
+
+def few_open_files(board: Board) -> None:
+    board.write("/proc/self/limits", "Max open files            40                   40                   files\n")
+
+
 CREDENTIAL = 'username = "a"\npassword_file = "$CREDENTIALS_DIRECTORY/mqtt-password"'
 FAULTS: list[tuple[Callable[[Path], Board], Inject, str, str]] = [
     (pi4, no_runtime, "runtime.missing", "-m pip install ai-edge-litert"),
@@ -393,6 +436,15 @@ FAULTS: list[tuple[Callable[[Path], Board], Inject, str, str]] = [
     (pi4, labels_too_few, "models.labels", "label file that the model was trained with"),
     (pi4, nothing_said_of_pixels, "models.incomplete", "--mean and --std"),
     (pi4, model_gone, "models.unusable", "inferd models show"),
+    (pi4, empty_clip, "sources.recording", "copy it again"),
+    (pi4, cut_clip, "sources.recording", "copy it again"),
+    (pi4, no_sensor, "sources.sensor", 'set device = "bmi160"'),
+    (pi4, program_fails, "sources.command", "run the command by hand"),
+    (pi4, camera_does_not_answer, "sources.stream", "ping 127.0.0.1"),
+    (pi4, alert_without_meter, "config.alert", "remove the alert 'hot'"),
+    (pi4, too_many_threads, "config.threads", "set engine.threads to 4 or less"),
+    (pi4, discovery_without_mqtt, "config.discovery", "enabled = true under [mqtt]"),
+    (pi4, few_open_files, "system.open-files", "ulimit -n 1024"),
 ]
 ALSO = {"broker_gone", "old_paho"}  # their broker is not there either
 

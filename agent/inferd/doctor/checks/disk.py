@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from inferd import __version__
 from inferd.config.load import SYSTEM_STATE_DIR, state_dir
+from inferd.control.commands.control_socket import NAME as SOCKET
+from inferd.control.commands.control_socket import SYSTEM_FOLDER
 from inferd.control.state_version import written_by_newer
 from inferd.doctor.check import Check, Problem, Severity
 from inferd.doctor.checks.system import find_unit
 from inferd.doctor.readers.hardware import may_fill
 from inferd.doctor.readers.mounts import Mount, is_sd_card, mount_of, swaps
 from inferd.doctor.readers.requirements import folders
-from inferd.doctor.readers.world import USER, World
+from inferd.doctor.readers.world import SYSTEM_FILE, USER, World
 from inferd.errors import StoreError
 from inferd.store.storage.state_file import BEFORE, NAME, StateFile
 
@@ -92,6 +94,13 @@ def state_folder(world: World) -> str:
     if not world.configured.state_dir and (find_unit(world) or world.user.name == USER):
         return str(SYSTEM_STATE_DIR)
     return str(state_dir(world.configured, world.environment))
+
+
+def agent_folder(world: World) -> Path:
+    """Return where a running agent listens: the service in its own folder, another in its state folder."""
+    of_service = world.config_path in (None, world.root / SYSTEM_FILE)
+    service = world.at(SYSTEM_FOLDER)
+    return service if of_service and (service / SOCKET).exists() else world.at(state_folder(world))
 
 
 def read_state(world: World) -> StateFacts | None:

@@ -6,29 +6,41 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from inferd.config import settings
+from inferd.control.commands.control_socket import NAME as SOCKET
 from inferd.doctor.check import Check, Problem
+from inferd.doctor.checks.disk import agent_folder
 from inferd.doctor.checks.runtime import read_opencv
-from inferd.doctor.readers.hardware import Holder, find_cameras, find_sensors, holders, may_read, may_use
+from inferd.doctor.readers.hardware import Holder, find_cameras, find_sensors, holders, may_be_camera, may_read, may_use
+from inferd.doctor.readers.network_camera import CameraAnswer, ask_camera, bare_address
 from inferd.doctor.readers.probe_client import ProbeSteps
+from inferd.doctor.readers.recordings import truncated
 from inferd.doctor.readers.requirements import camera, file, program, takes_pictures
 from inferd.doctor.readers.world import World, group_name
+from inferd.system.files.password import read_password
 
 RPICAM = ("rpicam-vid", "libcamera-vid")  # the second is its name until 2023
 INSTALL_RPICAM = "sudo apt-get install rpicam-apps-lite"
 PACKAGES = {"arecord": "alsa-utils", "v4l2-ctl": "v4l-utils", "gst-launch-1.0": "gstreamer1.0-tools"}
 # They watch every camera of a desktop and stream from none of them.
+SENSORS = "/sys/bus/iio/devices"
+CAMERA_S = 2.0
+COMMAND_S = 1.0  # what ends with an error does so at once; what gives frames is stopped
+MOST_SAID = 200
+REFUSED = 400
 WATCHERS = frozenset({"pipewire", "wireplumber"})
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFileFacts:
-    """A file, folder or pattern that a pipeline reads: whether anything is there, and whether the user may read it."""
+    """A file, folder or pattern that a pipeline reads: whether it is there and readable, and whether a recording is whole."""
 
     pipeline: str
     path: str
     there: bool
     readable: bool
     user: str
+    cut: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,7 @@ class CameraFacts:
         others: the cameras that are there.
         group: who may use it, where `user` may not; "" where it may.
         holder: the program that has it, None where none has.
+        is_camera: False for a device file of another kind, such as /dev/null.
     """
 
     pipeline: str
@@ -50,6 +63,7 @@ class CameraFacts:
     user: str
     group: str
     holder: Holder | None
+    is_camera: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,126 @@ class PictureFacts:
 
     pipelines: tuple[str, ...]
     install: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """A camera on the network: its address without credentials, and how it answered."""
+
+    pipeline: str
+    address: str
+    answer: CameraAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class SensorFacts:
+    """A sensor that a pipeline reads, and the names of those that are there; both as the kernel calls them."""
+
+    pipeline: str
+    device: str
+    present: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandFacts:
+    """A program that a pipeline starts and that ended by itself: its name, how, and the last line of its error output."""
+
+    pipeline: str
+    program: str
+    ended: str
+    said: str
+
+
+def read_streams(world: World) -> tuple[StreamFacts, ...]:
+    """Ask each camera on the network for its stream."""
+    found = []
+    for one in world.pipelines:
+        if isinstance(source := one.source, settings.StreamSource):
+            password = _password(world, source.password_file)
+            answer = ask_camera(source.url, source.username, password, min(CAMERA_S, world.left_s()))
+            if answer is not None:
+                found.append(StreamFacts(one.name, bare_address(source.url), answer))
+    return tuple(found)
+
+
+def read_sensors(world: World) -> tuple[SensorFacts, ...]:
+    """Look for the sensors that pipelines read."""
+    folders = sorted(world.at(SENSORS).glob("iio:device*"))
+    present = tuple((world.read(f"{SENSORS}/{folder.name}/name") or "", folder.name) for folder in folders)
+    names = tuple(name for pair in present for name in pair if name)
+    wanted = [(one.name, one.source.device) for one in world.pipelines if isinstance(one.source, settings.IioSource)]
+    return tuple(SensorFacts(name, device, names) for name, device in wanted if "/" not in device)
+
+
+def read_commands(world: World) -> tuple[CommandFacts, ...]:
+    """Start the programs that pipelines start, for a moment, unless an agent runs them already; keep those that fail."""
+    if (agent_folder(world) / SOCKET).exists():
+        return ()
+    ended = []
+    for one in world.pipelines:
+        source = one.source
+        if isinstance(source, settings.CommandSource) and source.command and world.which(source.command[0]):
+            ran = world.run_briefly(COMMAND_S, *source.command)
+            if ran is not None and not ran.timed_out and ran.code != 0:
+                last = ran.err.strip().splitlines()[-1:] or [""]
+                ended.append(CommandFacts(one.name, source.command[0], ran.ended, last[0][:MOST_SAID]))
+    return tuple(ended)
+
+
+def judge_streams(facts: tuple[StreamFacts, ...]) -> Iterator[Problem]:
+    """Yield a fault for each camera on the network that refuses."""
+    for one in facts:
+        who = f"the camera of pipeline {one.pipeline}"
+        match one.answer.code:
+            case 401 | 403:
+                mend = "set username and password_file of the source"
+                yield Problem(f"{who} refuses the login (status {one.answer.code})", one.address, mend)
+            case 404:
+                yield Problem(
+                    f"{who} has no such stream (status 404)", one.address, "set url of the source to its stream"
+                )
+            case 0:
+                mend = f"switch the camera on, or correct url: ping {one.address.split('/')[2].rpartition(':')[0]}"
+                yield Problem(f"{who} does not answer ({one.answer.reason})", one.address, mend)
+            case code if code >= REFUSED:
+                yield Problem(f"{who} refuses (status {code})", one.address, "set url of the source to its stream")
+
+
+def judge_sensors(facts: tuple[SensorFacts, ...]) -> Iterator[Problem]:
+    """Yield a fault for each sensor that is not there."""
+    for one in facts:
+        if one.device not in one.present:
+            there = f"; there are {', '.join(one.present)}" if one.present else ""
+            mend = f'set device = "{one.present[0]}"' if one.present else f"ls {SENSORS}"
+            yield Problem(f"the sensor of pipeline {one.pipeline} is not there{there}", one.device, mend)
+
+
+def judge_commands(facts: tuple[CommandFacts, ...]) -> Iterator[Problem]:
+    """Yield a fault for each program that ends with an error instead of giving frames."""
+    for one in facts:
+        said = f": {one.said}" if one.said else ""
+        yield Problem(
+            f"the program of pipeline {one.pipeline} {one.ended}{said}",
+            one.program,
+            "run the command by hand and correct it",
+        )
+
+
+def judge_recordings(facts: tuple[SourceFileFacts, ...]) -> Iterator[Problem]:
+    """Yield a fault for each recording that is empty, or shorter than it says."""
+    for one in facts:
+        if one.cut:
+            yield Problem(
+                f"the recording of pipeline {one.pipeline} {one.cut}", one.path, f"copy it again: ls -l {one.path}"
+            )
+
+
+def judge_not_a_camera(facts: tuple[CameraFacts, ...]) -> Iterator[Problem]:
+    """Yield a fault for each device file that is no camera."""
+    for one in facts:
+        if one.there and not one.is_camera:
+            mend = f'set path = "{one.others[0]}"' if one.others else "plug the camera in, then: ls -l /dev/v4l/by-id"
+            yield Problem(f"the camera of pipeline {one.pipeline} is another kind of device", one.device, mend)
 
 
 def read_files(world: World) -> tuple[SourceFileFacts, ...]:
@@ -164,7 +298,8 @@ def _file_facts(world: World, pipeline: str, path: str) -> SourceFileFacts:
     else:
         first = found if found.exists() else None
     readable = first is not None and may_read(first, world.user)
-    return SourceFileFacts(pipeline, path, first is not None, readable, world.user.name)
+    cut = truncated(first) if first is not None and readable and first.is_file() else ""
+    return SourceFileFacts(pipeline, path, first is not None, readable, world.user.name, cut)
 
 
 def _camera_facts(world: World, pipeline: str, device: str) -> CameraFacts:
@@ -178,7 +313,16 @@ def _camera_facts(world: World, pipeline: str, device: str) -> CameraFacts:
         user=world.user.name,
         group=_closed_to(world, node) if there else "",
         holder=_holder(world, device) if there else None,
+        is_camera=not there or may_be_camera(node),
     )
+
+
+def _password(world: World, path: str) -> str:
+    """Return a camera's password, "" where it cannot be read, which other checks report."""
+    try:
+        return read_password(world.at(path)).text if path else ""
+    except (OSError, ValueError):
+        return ""
 
 
 def _closed_to(world: World, node: Path) -> str:
@@ -191,6 +335,41 @@ def _holder(world: World, device: str) -> Holder | None:
 
 
 CHECKS = (
+    Check(
+        "sources.stream",
+        "whether each camera on the network answers and accepts the login",
+        "a camera that refuses gives no frames",
+        judge_streams,
+        (read_streams,),
+    ),
+    Check(
+        "sources.sensor",
+        "whether each configured sensor is there",
+        "a pipeline without its sensor waits",
+        judge_sensors,
+        (read_sensors,),
+    ),
+    Check(
+        "sources.command",
+        "whether the programs that pipelines start stay alive (tried for a moment while no agent runs)",
+        "a program that ends with an error is started again and again and gives no frames",
+        judge_commands,
+        (read_commands,),
+    ),
+    Check(
+        "sources.recording",
+        "whether recordings are as long as they say",
+        "a recording that was cut cannot be opened, or ends early",
+        judge_recordings,
+        (read_files,),
+    ),
+    Check(
+        "sources.not-a-camera",
+        "whether each configured camera is a video device",
+        "another device cannot be opened as a camera",
+        judge_not_a_camera,
+        (read_cameras,),
+    ),
     Check(
         "sources.opencv",
         "whether OpenCV can be imported in a child process when a pipeline takes pictures",

@@ -43,6 +43,15 @@ def find_sensors(world: World) -> tuple[str, ...]:
     return tuple(sorted({found[1] for name in names if (found := SENSORS.match(_text(name)))}))
 
 
+VIDEO4LINUX = 81  # the major number, Documentation/admin-guide/devices.txt of the Linux kernel
+
+
+def may_be_camera(node: Path) -> bool:
+    """Whether a device file is one of Video4Linux; what is no device file at all is not judged here."""
+    found = node.stat()
+    return not stat.S_ISCHR(found.st_mode) or os.major(found.st_rdev) == VIDEO4LINUX
+
+
 def find_cameras(world: World) -> tuple[str, ...]:
     """Return the video devices of USB cameras, by the name that stays the same: the first of each camera."""
     by_id = sorted(link.name for link in world.at("/dev/v4l/by-id").glob("*-index0"))

@@ -126,6 +126,11 @@ class World:
         found = self.which(program)
         return run([str(found), *arguments], self.left_s(), self.environment) if found else None
 
+    def run_briefly(self, timeout_s: float, program: str, *arguments: str) -> ProgramRun | None:
+        """Run a program for at most so long; None where there is no such program."""
+        found = self.which(program)
+        return run([str(found), *arguments], min(timeout_s, self.left_s()), self.environment) if found else None
+
     def run_python(self, *arguments: str) -> ProgramRun:
         """Run our own interpreter until it ends or time is up."""
         return run([self.python.executable, *arguments], self.left_s(), self.environment)
