@@ -41,6 +41,15 @@ def test_a_source_that_begins_anew_ends_the_memory() -> None:
     assert forgotten_at(0, 1, 2, 0, 1, gapless=False) == [0]
 
 
+def test_a_reopened_source_ends_the_memory_whatever_its_numbers() -> None:
+    at: list[tuple[int, int]] = []
+    memory = TemporalState([lambda: at.append(now)])
+    for now in ((0, 0), (0, 1), (1, 2), (1, 3), (2, 3), (3, 3)):
+        opening, number = now
+        memory.advance(Frame(PICTURE, number, 0, 0.0, opening=opening))
+    assert at == [(1, 2), (2, 3), (3, 3)]
+
+
 def test_a_picture_that_was_dropped_ends_nothing() -> None:
     assert forgotten_at(0, 2, 5, data=PICTURE) == []
 

@@ -38,6 +38,7 @@ class Frame:
             that go to the model as they are.
         color_order: how the channels of a picture lie; OpenCV's sources give "bgr".
         seq: 0, 1, 2 ... within this opening of the source.
+        opening: which opening of the source it is; whoever opens sources counts them. State is carried over within one only.
         taken_ns: monotonic clock at capture, nanoseconds.
         taken_at: wall clock at capture, seconds since the epoch (1970-something on a board without a clock).
         capture_ns: what reading and decoding this frame cost, nanoseconds.
@@ -59,6 +60,7 @@ class Frame:
     crop: Box | None = None
     answer: Callable[[Result | None], None] | None = None
     rate_hz: float = 0.0
+    opening: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class TemporalState:
         """
         self._forget = tuple(forget)
         self._gapless = gapless
-        self._last = -1
+        self._last = (0, -1)  # opening and number
 
     @property
     def frames(self) -> int:
@@ -34,13 +34,14 @@ class TemporalState:
         return STREAM_FRAMES if self._gapless else 1
 
     def advance(self, frame: Frame) -> None:
-        """Record the next frame; reset where its source restarted or a window was lost.
+        """Record the next frame; reset if its source was reopened or restarted, or a window was lost.
 
         Raises:
             EngineError: the model's state could not be reset.
         """
-        last, self._last = self._last, frame.seq
-        if frame.seq < last or (self._gapless and is_signal(frame) and frame.seq != last + 1):
+        (opening, last), self._last = self._last, (frame.opening, frame.seq)
+        restarted = frame.opening != opening or frame.seq < last
+        if restarted or (self._gapless and is_signal(frame) and frame.seq != last + 1):
             for forget in self._forget:
                 forget()
 

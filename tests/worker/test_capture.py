@@ -40,6 +40,22 @@ def test_a_source_that_fails_is_a_named_state_and_is_opened_again() -> None:
     assert queue.counters.drain().source_restarts >= 1
 
 
+def test_every_opening_of_a_source_has_its_number() -> None:
+    queue = lane_of(settings.SyntheticSource(width=8, height=8, frames=1), mode="fast", at_end="loop")
+    stop = Event()
+    taken: list[tuple[int, int]] = []
+
+    def take_all() -> None:
+        while not stop.is_set():
+            frame = queue.frames.take()
+            taken.extend([(frame.opening, frame.seq)] if frame else [])
+
+    reader = start("reader", take_all)
+    capture(queue, stop)
+    reader.join(5)
+    assert taken[:3] == [(0, 0), (1, 0), (2, 0)]
+
+
 def test_a_source_that_cannot_be_opened_is_not_tried_in_a_busy_loop() -> None:
     queue = lane_of(settings.VideoSource(path="/nowhere/clip.avi"))
     status = capture(queue, Event())

@@ -93,6 +93,7 @@ class Capture:
         self._exchange = exchange or CascadeExchange()
         self._pause_s = FIRST_PAUSE_S
         self._wanted: Wanted | None = None
+        self._opening = -1
 
     def run(self) -> None:
         """Open, read and reopen the source until the end."""
@@ -103,6 +104,7 @@ class Capture:
                 self._stop.wait(MODEL_S)
                 continue
             try:
+                self._opening += 1
                 with closing(open_source(options, self._clock)) as source:
                     self._exchange.join(source, self._queue.pipeline.name, self._queue.counters)
                     self._read_frames(source)
@@ -174,7 +176,7 @@ class Capture:
         self._observer.set_source("running", "")
         if not source.live:
             frame = replace(frame, taken_ns=self._clock.monotonic_ns(), taken_at=self._clock.wall_s())
-        self._queue.put(frame)
+        self._queue.put(replace(frame, opening=self._opening))
 
     def _wait_until_taken(self) -> None:
         """Wait until the loop has taken the last frame."""

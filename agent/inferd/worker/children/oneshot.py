@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -54,7 +55,7 @@ def main(channel_fd: int) -> int:
             closer = stack.enter_context(_load(request.closer, paths[-1], clock)) if request.closer else None
             drawings = Drawings(request.draw_dir)
             for options in request.sources:
-                engine.reset()  # inputs of one command have nothing to do with each other, nor have the tasks' averages
+                engine.reset()  # state is not carried over from one input to the next
                 steps = build_steps(request.description, engine, WHOLE_PICTURE)
                 look = _look_closer(request.closer, closer, clock) if request.closer and closer else None
                 _infer_all(options, steps, TrackingRules(request.track), look, drawings, channel, clock)
@@ -103,8 +104,6 @@ def _infer_all(
     """Send the result of each frame of one input; what fails is sent as well, and the next one follows."""
     try:
         for frame in _frames(settle(options, steps.wanted), channel, clock):
-            if isinstance(options, settings.ImagesSource):
-                steps.engine.reset()  # pictures of one folder are strangers; frames, windows and samples follow each other
             try:
                 turn = tick(frame, steps, clock.monotonic_ns)
                 result = tracker.follow(turn.result, scene_ns(frame))
@@ -118,15 +117,19 @@ def _infer_all(
 
 
 def _frames(options: settings.Source, channel: ToCli, clock: Clock) -> Iterator[Frame]:
-    """Yield the frames of a source to its end; tell of those that cannot be read.
+    """Yield the frames of a source to its end; report those that cannot be read.
+
+    Pictures do not follow each other: each counts as an opening of its own, so that no state is carried over.
 
     Raises:
         SourceError: the source cannot be opened, or fails.
     """
+    opening, pictures = 0, isinstance(options, settings.ImagesSource)
     with closing(open_source(options, clock)) as source:
         while True:
             try:
-                yield source.read(READ_S)
+                yield dataclasses.replace(source.read(READ_S), opening=opening)
+                opening += pictures
             except FrameError as exc:
                 channel.send(ipc.InputFailed(str(exc)))
             except EndOfInput:
