@@ -5,6 +5,7 @@ The examples are messages of a real run, which `python -m inferd_tools.docs.exam
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,8 @@ def _schemas() -> Json:
     answers = [requests.Response, requests.Snapshot]
     wanted = list(dict.fromkeys([telemetry.Header, *bodies, *takes, *answers, Sealed, requests.SealedRequest]))
     _, made = msgspec.json.schema_components(wanted, ref_template=SCHEMAS + "{name}")
+    for schema in made.values():  # msgspec dedents docstrings since 0.23, Python since 3.13
+        schema["description"] = inspect.cleandoc(schema.get("description", ""))
     for group in GROUP_LABELS:
         _describe(made["Metrics"]["properties"][group], group)
     schemas: Json = _draft_7(made)

@@ -16,6 +16,8 @@ LOCKS = PROJECT / "deploy/locks"
 PYTHONS = ((3, 11), (3, 13))
 MACHINES = ("x86_64", "aarch64")
 EDITABLE = "editables>=0.5"  # hatchling asks for it only while it builds an editable install
+OLD_RUNTIME = ("tflite-runtime==2.14.0", "numpy<2", "opencv-python-headless<4.12")  # 4.12 asks for numpy 2
+ONLY_311 = "; python_version < '3.12'"  # the last tflite-runtime has no wheels for newer Pythons
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
@@ -59,14 +61,16 @@ class Pin:
 def wanted(pyproject: Mapping[str, Any]) -> dict[str, list[Requirement]]:  # Any: TOML
     """Return what each lock has to hold: its name → direct requirements.
 
-    The locks are "base", "build" (what installs inferd itself) and one for each extra; an extra's lock holds "base" too. The extra
-    "lock" is uv alone, which resolves for inferd and is not used by it.
+    The locks are "base", "build" (what installs inferd itself), one for each extra, which holds "base" too, and "tflite-runtime":
+    the tests on that runtime alone. The extra "lock" is uv alone: it resolves what inferd needs and is not needed by it.
     """
     base: list[str] = pyproject["project"]["dependencies"]
     extras: dict[str, list[str]] = pyproject["project"]["optional-dependencies"]
     name: str = pyproject["project"]["name"]
     lists = {extra: [*base, *_expanded(lines, extras, name)] for extra, lines in extras.items()}
     lists |= {"base": base, "build": [*pyproject["build-system"]["requires"], EDITABLE], "lock": extras["lock"]}
+    others = [line for line in (*base, *extras["test"]) if Requirement(line).name not in {name, "ai-edge-litert"}]
+    lists["tflite-runtime"] = [*others, *(line + ONLY_311 for line in OLD_RUNTIME)]
     return {lock: [Requirement(line) for line in lines] for lock, lines in lists.items()}
 
 
