@@ -12,6 +12,7 @@ from fixtures.models.collection import find_assets, write_malformed
 from fixtures.network import broker
 from fixtures.paths import TESTS
 
+pytest_plugins = ["fixtures.allowed_skips"]
 
 @pytest.fixture(scope="session")
 def assets() -> Path:

@@ -12,7 +12,7 @@ from inferd.errors import ConfigError
 def loaded(folder: Path, mqtt: str, **environment: str) -> str:
     file = folder / "inferd.toml"
     file.write_text(f"[mqtt]\n{mqtt}\n")
-    return load(file, environment).config.mqtt.password_file
+    return load(file, {"HOME": str(folder), **environment}).config.mqtt.password_file
 
 
 def test_a_credential_of_systemds_is_found_in_its_folder(tmp_path: Path) -> None:
