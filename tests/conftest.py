@@ -14,6 +14,7 @@ from fixtures.paths import TESTS
 
 pytest_plugins = ["fixtures.allowed_skips"]
 
+
 @pytest.fixture(scope="session")
 def assets() -> Path:
     """Return the folder of published models, pictures and clips; skip where it is absent."""
