@@ -15,6 +15,7 @@ from inferd.install.environment import lay_out, packages_of
 from inferd_tools.deb import tree
 from inferd_tools.deb.libraries import SystemNeeds, depends, needs
 from inferd_tools.deb.releases import RELEASES, wheel_platforms
+from inferd_tools.locks.lockfile import Target
 
 DEBIAN = Path(__file__).parents[2] / "deploy/debian"
 VERSION = sys.version_info[:2]
@@ -65,3 +66,10 @@ def test_an_environment_is_one_to_python(tmp_path: Path) -> None:
     python = tmp_path / "env/bin/python3"
     said = subprocess.run([str(python), "-c", "import found"], capture_output=True, text=True, check=True)
     assert said.stdout == "found\n"
+
+
+def test_the_package_holds_the_versions_that_are_locked_for_its_python() -> None:
+    old, new = (tree.requirements(Target(python, "aarch64")) for python in ((3, 11), (3, 13)))
+    assert "numpy==" in old
+    assert old != new
+    assert all(" --hash=sha256:" in line and ";" not in line for line in (*old.splitlines(), *new.splitlines()))

@@ -13,7 +13,8 @@ from pathlib import Path
 from inferd.accelerators.table import udev_rules
 from inferd.install import layout
 from inferd.install.environment import lay_out, packages_of
-from inferd_tools.deb.releases import Release, wheel_platforms
+from inferd_tools.deb.releases import MACHINES, Release, wheel_platforms
+from inferd_tools.locks.lockfile import LOCKS, Target, pins_for
 
 PROJECT = Path(__file__).parents[3]
 DEBIAN = PROJECT / "deploy/debian"
@@ -35,17 +36,40 @@ def environment(stage: Path, release: Release, architecture: str, work: Path) ->
     major, minor = release.python
     lay_out(opt, layout.OPT, Path(f"/usr/bin/python{major}.{minor}"), release.python)
     packages = opt / packages_of(release.python)
-    _pip("wheel", "--no-deps", "--wheel-dir", str(work), str(PROJECT))
+    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(work), str(PROJECT))
     wheel = next(work.glob("inferd-*.whl"))
     platforms = [f"--platform={tag}" for tag in wheel_platforms(release, architecture)]
-    python = f"--python-version={major}.{minor}"
-    _pip("install", "--target", str(packages), *platforms, python, "--only-binary=:all:", "--no-compile", str(wheel))
+    where = [
+        "--target",
+        str(packages),
+        *platforms,
+        f"--python-version={major}.{minor}",
+        "--only-binary=:all:",
+        "--no-compile",
+    ]
+    locked = work / "locked.txt"
+    locked.write_text(requirements(Target(release.python, MACHINES[architecture])))
+    by_lock = [
+        "--require-hashes",
+        "--no-deps",
+        "--ignore-requires-python",
+    ]  # pip would compare them with its own Python
+    _pip("install", *where, *by_lock, "-r", str(locked))
+    _pip("install", *where, "--no-deps", str(wheel))
     for pattern in DROPPED:
         for path in list(packages.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     for path in packages.rglob("*"):
         path.chmod(EXECUTABLE if path.is_dir() else layout.READABLE)  # wheels carry what their authors' umask was
     return opt
+
+
+def requirements(target: Target) -> str:
+    """Return what the lock of inferd without extras holds for a target, as pip reads it.
+
+    The markers are judged here: pip would judge them by the Python and the machine that it runs on.
+    """
+    return "\n".join(map(str, pins_for((LOCKS / "base.txt").read_text(), target).values()))
 
 
 def system_files(stage: Path, release: Release) -> None:
