@@ -8,7 +8,8 @@ VENV_LOWEST := .venv-lowest
 VENV_NEWEST := .venv-newest
 LOCKS := deploy/locks
 PIP := -m pip install --quiet --disable-pip-version-check
-FAST := -m 'not slow and not soak'
+PARALLEL := -n logical --maxprocesses=4 --dist worksteal
+FAST := $(PARALLEL) -m 'not slow and not soak'
 SECONDS_ARG := $(if $(SECONDS),--seconds $(SECONDS),)
 
 .DEFAULT_GOAL := help
@@ -30,7 +31,7 @@ run: $(VENV)/.demo  ## set up, then show the agent at work: our digits model on 
 	@$(BIN)/inferd demo $(SECONDS_ARG)
 
 test: $(VENV)/.test  ## set up, then run all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PARALLEL)
 
 # All that 32-bit ARM has: the last tflite-runtime, which has no wheels for newer Pythons and breaks under numpy 2.
 test-tflite-runtime: $(VENV_OLD)/.tflite-runtime  ## the tests of models and engines on tflite-runtime 2.14 (needs Python 3.11)
@@ -44,7 +45,7 @@ test-newest: $(VENV_NEWEST)/.python  ## fast tests on the newest versions that p
 	@$(VENV_NEWEST)/bin/python $(PIP) --upgrade --upgrade-strategy eager -e '.[test]'
 	@$(VENV_NEWEST)/bin/python -m pytest $(FAST)
 
-check: $(VENV)/.dev  ## format, lint, types, floors, docs, fast tests; a minute and a half
+check: $(VENV)/.dev  ## format, lint, types, floors, locks, docs, fast tests; a minute
 	@$(BIN)/python -m inferd_tools.check
 
 bench: $(VENV)/.dev  ## measure: loop against bare invoke, each stage and part, recovery, memory

@@ -24,14 +24,14 @@ class CheckStep:
     command: tuple[str, ...]
 
 
-STEPS = (
+STEPS = (  # the longest first
+    CheckStep("fast tests", (sys.executable, "-m", "pytest", "-q", "-n", "2", "-m", "not slow and not soak")),
     CheckStep("types", (str(BIN / "mypy"),)),
     CheckStep("format", (str(BIN / "ruff"), "format", "--check", *CODE)),
     CheckStep("lint", (str(BIN / "ruff"), "check", *CODE)),
     CheckStep("floors", (str(BIN / "lint-imports"),)),
     CheckStep("locks", (sys.executable, "-m", "inferd_tools.locks", "--check")),
     CheckStep("docs", (sys.executable, "-m", "inferd_tools.docs", "--check")),
-    CheckStep("fast tests", (sys.executable, "-m", "pytest", "-q", "-m", "not slow and not soak")),
 )
 
 
