@@ -25,7 +25,7 @@ STAGES: tuple[Stage, ...] = ("capture", "preprocess", "invoke", "decode", "total
 Flaw = Literal["black", "over_exposed", "blurred", "frozen", "missing_values", "impossible_values"]
 FLAWS: tuple[Flaw, ...] = ("black", "over_exposed", "blurred", "frozen", "missing_values", "impossible_values")
 Lane = Literal["alert", "event", "metrics", "result"]
-PipelineState = Literal["waiting", "running", "degraded", "failed", "ended"]
+PipelineState = Literal["waiting", "running", "degraded", "failed", "ended", "sleeping"]
 
 
 @dataclass(frozen=True, slots=True)

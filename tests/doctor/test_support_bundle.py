@@ -12,12 +12,12 @@ import msgspec
 import pytest
 
 from fixtures.machines.boards import CONFIG, Board, pi4
-from inferd import ipc
-from inferd.control.commands.control_socket import ControlSocket
+from inferd.control.commands.local_socket import NAME, LocalListener
 from inferd.doctor.redact import HIDDEN, mask_table, mask_text
 from inferd.doctor.registry import CHECKS
 from inferd.doctor.runner import examine
 from inferd.doctor.support_bundle import PART_BYTES, BundlePart, pack, parts
+from inferd.system.clock import SystemClock
 
 SECRET = "correct-horse-battery"  # noqa: S105 - looked for, and never to be found
 
@@ -105,14 +105,14 @@ def test_an_agent_that_does_not_run_is_said(board: Board) -> None:
 @contextmanager
 def answering(folder: Path, told: Mapping[str, object], status: object) -> Iterator[None]:
     """Have a control socket in a folder that answers three questions, as control's turn does."""
-    ears, stop = ControlSocket(folder), threading.Event()
+    listener, stop = LocalListener(folder, NAME, "all", SystemClock()), threading.Event()
 
     def serve() -> None:
         while not stop.is_set():
-            for asked in ears.take():
-                request = asked.request
-                answer = told[request.verb] if isinstance(request, ipc.AskModels) else status
-                asked.tell(ipc.ModelsAnswer(msgspec.json.encode(answer).decode()))
+            for call in listener.pop_calls():
+                verb = call.request.verb
+                answer = status if verb == "status" else told[verb.removeprefix("models/")]
+                call.answer(msgspec.json.encode(answer))
             stop.wait(0.01)
 
     server = threading.Thread(target=serve)
@@ -122,7 +122,7 @@ def answering(folder: Path, told: Mapping[str, object], status: object) -> Itera
     finally:
         stop.set()
         server.join()
-        ears.close()
+        listener.close()
 
 
 def test_a_path_to_a_secret_is_none() -> None:

@@ -15,7 +15,7 @@ from inferd import __version__
 from inferd.bundled_files import digits_pipeline
 from inferd.config import settings
 from inferd.config.load import LoadedConfig, device_id, load, state_dir
-from inferd.control.commands.control_socket import folder_of
+from inferd.control.commands.local_socket import folder_of
 from inferd.control.reporting.local_endpoints import LocalEndpoints
 from inferd.control.reporting.publisher import Publisher
 from inferd.control.service import Service
@@ -61,21 +61,21 @@ def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
     claim(folder, __version__)
     hold_memory(MEMORY_SHARE)
     control_dir = folder_of(folder, os.environ.get("RUNTIME_DIRECTORY", ""))
-    doors = LocalEndpoints()
+    endpoints = LocalEndpoints(clock)
     broker = _broker(config, folder, control_dir) if config.mqtt.enabled else None
-    links = [*([broker] if broker else []), *(_printing() if prints else []), *doors.links]
-    say = Publisher(device_id(config), links, clock)
-    doors.open(config.mqtt, device_id(config), folder, clock, say.publish)
+    links = [*([broker] if broker else []), *(_printing() if prints else []), *endpoints.links]
+    publisher = Publisher(device_id(config), links, clock, endpoints.local_links)
+    endpoints.open(config.mqtt, device_id(config), folder, clock, publisher.publish)
     service = Service(
         config,
         lambda: _load(file).config,
         folder,
-        say,
+        publisher,
         clock,
         reconnect=broker.reconfigure if broker else None,
         notify_socket=notify_socket,
         control_dir=control_dir,
-        doors=doors,
+        endpoints=endpoints,
     )
     with _held(folder):
         service.run(until_end=until_end)

@@ -8,32 +8,23 @@ from typing import Any
 import click
 import msgspec
 
-from inferd import ipc
-from inferd.cli.snapshot import _folder as folder_of_agent
-from inferd.control.commands.control_socket import ask
-from inferd.errors import WorkerError
+from inferd.cli.running_agent import agent_folder, config_option
+from inferd.control.commands.local_client import ask
 from inferd.telemetry.device_state import DeviceState
 
 FAILED = 1  # exit code where a pipeline has failed, for scripts
 
 
-@click.command()
+@click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print everything that is known, as JSON.")
-@click.option("--config", "file", type=click.Path(path_type=Path), help="The configuration that the agent runs with.")
+@config_option
 @click.pass_context
-def status(ctx: click.Context, file: Path | None, *, as_json: bool) -> None:
-    """Ask the agent that runs on this device how it is. Exit code 1 where it does not run, or a pipeline has failed."""
-    answer, _ = ask(folder_of_agent(file), ipc.AskStatus())
-    if not isinstance(answer, ipc.ModelsAnswer) or answer.error:
-        raise WorkerError(
-            "status", answer.error if isinstance(answer, ipc.ModelsAnswer) else "the agent gave another answer"
-        )
-    told: dict[str, Any] = msgspec.json.decode(answer.told)
-    if as_json:
-        click.echo(answer.told)
-    else:
-        click.echo("\n".join(lines(told)))
-    if told["state"] == "failed":
+def status_command(ctx: click.Context, file: Path | None, *, as_json: bool) -> None:
+    """Show the status of the agent that runs on this device. Exit code 1 if it does not run or a pipeline has failed."""
+    answer = ask(agent_folder(file), "status")
+    status: dict[str, Any] = msgspec.json.decode(answer)
+    click.echo(answer if as_json else "\n".join(lines(status)))
+    if status["state"] == "failed":
         ctx.exit(FAILED)
 
 

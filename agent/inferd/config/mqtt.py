@@ -39,7 +39,8 @@ class Mqtt(ConfigTable, frozen=True):
         spool_mb: room on the disk for events, alerts, metrics and kept results that the broker has missed; 0 keeps them in
             memory only.
         commit_s: how long a power cut may reach back into them.
-        requests: whether the device does what `request/...` asks: ping, status, metrics, interval, reload, models.
+        requests: which requests the device carries out: "none", "read", "operate", "all" (docs/mqtt.md lists them; true is
+            "all", false is "none"); "auto" is "operate" with a password or a client certificate, else "read".
         snapshots: whether `request/snapshot` may have a picture, the only one that ever goes over MQTT.
     """
 
@@ -63,7 +64,7 @@ class Mqtt(ConfigTable, frozen=True):
     max_buffered: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
     spool_mb: Annotated[int, Meta(ge=0, le=1_000_000)] = 32
     commit_s: Annotated[float, Meta(ge=0.1, le=HOUR_S)] = 5.0
-    requests: bool = True
+    requests: bool | Literal["auto", "none", "read", "operate", "all"] = "auto"
     snapshots: bool = False
 
 
@@ -76,7 +77,16 @@ AT_CONNECT = (
     "host", "port", "version", "client_id", "transport", "websocket_path", "alpn", "username", "password_file", "tls", "ca_file",
     "cert_file", "key_file", "keepalive_s",
 )  # fmt: skip
-AT_ONCE = ("snapshots",)
+AT_ONCE = ("snapshots", "requests")  # but for "none", with which requests are not subscribed to
+
+
+def request_access(mqtt: Mqtt) -> Literal["none", "read", "operate", "all"]:
+    """Return which requests are carried out."""
+    if isinstance(mqtt.requests, bool):
+        return "all" if mqtt.requests else "none"
+    if mqtt.requests == "auto":
+        return "operate" if mqtt.password_file or mqtt.cert_file else "read"
+    return mqtt.requests
 
 
 def reconnected(old: Mqtt, new: Mqtt) -> Mqtt:
@@ -87,7 +97,9 @@ def reconnected(old: Mqtt, new: Mqtt) -> Mqtt:
 def at_start(old: Mqtt, new: Mqtt) -> list[str]:
     """Return what changed and takes effect at the next start only."""
     late = (key for key in Mqtt.__struct_fields__ if key not in (*AT_CONNECT, *AT_ONCE))
-    return [f"mqtt.{key}" for key in late if getattr(old, key) != getattr(new, key)]
+    changed = [f"mqtt.{key}" for key in late if getattr(old, key) != getattr(new, key)]
+    subscribed = request_access(old) != "none", request_access(new) != "none"
+    return [*changed, "mqtt.requests"] if subscribed[0] != subscribed[1] else changed
 
 
 def with_credentials(mqtt: Mqtt, folder: str) -> tuple[Mqtt, str]:

@@ -94,6 +94,7 @@ class ChildProcesses:
         for duty in (
             self._reap_children,
             self._handle_messages,
+            self._sleep_and_wake,
             self._advance_models,
             self._supervise_worker,
             self._advance_accelerators,
@@ -220,11 +221,11 @@ class ChildProcesses:
         self._accelerators.follow(
             (one.key, one.selected, one.first.engine) for one in selected if one.selected is not None
         )
-        able = [one for one in selected if self._accelerators.can_serve(one.key)]
+        able = [one for one in selected if self._accelerators.can_serve(one.key) and self._models.is_awake(one)]
         for one in selected:
             if one not in able:
                 self._models.serves_nothing(one)
-        self._supervisor.plan([one.assignment for one in able])
+        self._supervisor.plan([self._models.assignment(one) for one in able])
         for one in able:
             if one.key in offered and one.selected is not None:
                 self._supervisor.offer(*self._accelerators.offer(one.key, one.offer, one.selected.blob_fd))
@@ -269,6 +270,12 @@ class ChildProcesses:
     def _kill_worker(self, why: str, cause: Cause) -> None:
         self._killed_ns, self._killed_why, self._killed_for = self._clock.monotonic_ns(), why, cause
         self._supervisor.kill()
+
+    def _sleep_and_wake(self) -> None:
+        """Take pipelines out of the worker's plan that fell asleep, and put those back that woke."""
+        if changed := self._models.sleeping.turn():
+            self._events.sleeping(changed)
+            self.plan_and_offer({one.key for one in self._models.keys if not one.serving})
 
     def _advance_models(self) -> None:
         """Advance vetting and trials, report their steps, and offer the worker what is to serve now."""

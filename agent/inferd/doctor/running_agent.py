@@ -6,18 +6,13 @@ from typing import Any
 
 import msgspec
 
-from inferd import ipc
-from inferd.control.commands.control_socket import ask
+from inferd.control.commands.local_client import ask
 from inferd.doctor.checks.disk import agent_folder
 from inferd.doctor.readers.world import World
 from inferd.errors import WorkerError
 from inferd.records import Unavailable
 
-QUESTIONS: dict[str, ipc.FromViewer] = {
-    "status": ipc.AskStatus(),
-    "models": ipc.AskModels("list"),
-    "model-log": ipc.AskModels("log"),
-}
+VERBS = {"status": "status", "models": "models/list", "model-log": "models/log"}  # by the name of their file
 
 
 def told(
@@ -26,17 +21,14 @@ def told(
     """Return the answer to each question. An agent that leaves one unanswered is asked no more: it may be frozen."""
     answers: dict[str, Any | Unavailable] = {}
     silent: Unavailable | None = None
-    for name, question in QUESTIONS.items():
-        answers[name] = silent or _told(world, question)
+    for name, verb in VERBS.items():
+        answers[name] = silent or _told(world, verb)
         silent = answers[name] if isinstance(answers[name], Unavailable) else silent
     return answers
 
 
-def _told(world: World, request: ipc.FromViewer) -> Any | Unavailable:  # Any: JSON
+def _told(world: World, verb: str) -> Any | Unavailable:  # Any: JSON
     try:
-        answer, _ = ask(agent_folder(world), request)
-    except WorkerError as exc:
+        return msgspec.json.decode(ask(agent_folder(world), verb))
+    except (WorkerError, msgspec.MsgspecError) as exc:
         return Unavailable(str(exc))
-    if not isinstance(answer, ipc.ModelsAnswer) or answer.error:
-        return Unavailable(answer.error if isinstance(answer, ipc.ModelsAnswer) else "the agent is of another version")
-    return msgspec.json.decode(answer.told)

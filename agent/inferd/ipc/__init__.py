@@ -3,16 +3,6 @@
 from inferd.ipc.base import (
     IpcMessage,
 )
-from inferd.ipc.local_commands import (
-    AskFrame,
-    AskModels,
-    AskStatus,
-    FromViewer,
-    ModelsAnswer,
-    SnapshotRefused,
-    SnapshotTaken,
-    ToViewer,
-)
 from inferd.ipc.oneshot import (
     FromOneshot,
     Infer,
@@ -20,6 +10,11 @@ from inferd.ipc.oneshot import (
     Inferred,
     InputFailed,
     SecondModel,
+)
+from inferd.ipc.snapshots import (
+    FrameReply,
+    SnapshotRefused,
+    SnapshotTaken,
 )
 from inferd.ipc.trials import (
     Examine,
@@ -58,9 +53,6 @@ from inferd.ipc.worker import (
 )
 
 __all__ = [
-    "AskFrame",
-    "AskModels",
-    "AskStatus",
     "Assignment",
     "Counts",
     "Examine",
@@ -68,9 +60,9 @@ __all__ = [
     "Examined",
     "FallbackOffer",
     "FellBack",
+    "FrameReply",
     "FromOneshot",
     "FromVet",
-    "FromViewer",
     "FromWorker",
     "GateJudged",
     "Infer",
@@ -79,7 +71,6 @@ __all__ = [
     "InputFailed",
     "IpcMessage",
     "Listed",
-    "ModelsAnswer",
     "Offer",
     "OfferRefused",
     "OfferTaken",
@@ -101,7 +92,6 @@ __all__ = [
     "Status",
     "Stop",
     "Stopped",
-    "ToViewer",
     "ToWorker",
     "TurnTimes",
 ]

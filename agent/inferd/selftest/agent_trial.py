@@ -16,9 +16,8 @@ from typing import Any
 
 import msgspec
 
-from inferd import ipc
 from inferd.bundled_files import bundled
-from inferd.control.commands.control_socket import ask
+from inferd.control.commands.local_client import ask
 from inferd.errors import InferdError, WorkerError
 from inferd.selftest.report import AgentMeasurement
 from inferd.system.clock import Clock
@@ -111,10 +110,8 @@ class AgentTrial:
     def status(self) -> dict[str, Any]:  # Any: messages as they are on the broker
         """Return what it says of itself; nothing while it does not answer."""
         with suppress(InferdError):
-            answer, _ = ask(self._folder / "state", ipc.AskStatus())
-            if isinstance(answer, ipc.ModelsAnswer) and not answer.error:
-                told: dict[str, Any] = msgspec.json.decode(answer.told)
-                return told
+            status: dict[str, Any] = msgspec.json.decode(ask(self._folder / "state", "status"))
+            return status
         return {}
 
     def worker(self) -> int | None:

@@ -76,7 +76,7 @@ class DeviceState:
         if self.online is False:
             return "offline"
         states = [seen.status.status for seen in self.pipelines.values() if seen.status is not None]
-        for state in ("failed", "degraded", "waiting", "running", "ended"):
+        for state in ("failed", "degraded", "waiting", "running", "ended", "sleeping"):
             if state in states:
                 return state
         return "online" if self.online else "unknown"

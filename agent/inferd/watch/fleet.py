@@ -16,7 +16,7 @@ MAX_BYTES = 256 << 20  # of all that is kept, as JSON
 KEPT_EVENTS = MAX_EVENTS + MAX_ALERTS  # of a device, each as large as its newest
 Sort = Literal["state", "device", "fps", "p95", "temperature", "alerts"]
 SORTS: tuple[Sort, ...] = ("state", "device", "fps", "p95", "temperature", "alerts")
-WORST_FIRST = ("failed", "offline", "degraded", "waiting", "unknown", "ended", "online", "running")
+WORST_FIRST = ("failed", "offline", "degraded", "waiting", "unknown", "ended", "sleeping", "online", "running")
 
 
 @dataclass(frozen=True, slots=True)

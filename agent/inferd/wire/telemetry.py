@@ -62,6 +62,7 @@ EventKind = Literal[
     "pipeline.ended",
     "pipeline.failed",
     "pipeline.running",
+    "pipeline.sleeping",
     "source.failed",
     "worker.died",
     "worker.grown",

@@ -25,7 +25,7 @@ from inferd.worker.engine_thread import JOIN_S, EngineThread
 from inferd.worker.outbound import Outbound, ToControl
 from inferd.worker.pipeline_threads import WorkerContext
 from inferd.worker.shadow_replay import PAUSE_S, Replaying
-from inferd.worker.snapshot import SnapshotWriter, ToViewer
+from inferd.worker.snapshot import FrameChannel, SnapshotWriter
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ class Worker:
 
     def _send_snapshot(self, asked: ipc.ShowFrame, fds: list[int]) -> None:
         """Start a thread that answers a snapshot request."""
-        viewer: ToViewer = Channel(socket.socket(fileno=fds[0]), ipc.AskFrame)
+        viewer: FrameChannel = Channel(socket.socket(fileno=fds[0]), ipc.Stop)
         queues = {
             name: queue
             for engine_thread in self._engine_threads.values()

@@ -19,14 +19,14 @@ from inferd.tasks.drawing.draw import bgr, draw
 
 WAIT_S = 5.0  # for the next frame
 
-ToViewer = Channel[ipc.FromViewer, ipc.ToViewer]
+FrameChannel = Channel[ipc.Stop, ipc.FrameReply]  # control sends nothing on it
 
 
 class SnapshotWriter:
     """Body of a snapshot thread."""
 
     def __init__(
-        self, channel: ToViewer, queue: PipelineQueue, encode: Callable[[Array], bytes], *, drawn: bool
+        self, channel: FrameChannel, queue: PipelineQueue, encode: Callable[[Array], bytes], *, drawn: bool
     ) -> None:
         """Prepare.
 

@@ -29,6 +29,7 @@ state_dir = "{folder}/state"
 [mqtt]
 port = {port}
 keepalive_s = 5
+requests = "operate"
 [metrics]
 interval_s = 2.0
 [homeassistant]

@@ -19,6 +19,7 @@ CONFIG = """
 device = "test"
 [mqtt]
 port = %d
+requests = "all"
 [metrics]
 interval_s = 1
 [[pipeline]]

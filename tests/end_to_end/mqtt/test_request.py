@@ -19,6 +19,7 @@ CONFIG = """
 device = "kitchen"
 [mqtt]
 port = %d
+requests = "all"
 seal_key_file = "%s"
 snapshots = true
 [metrics]

@@ -11,12 +11,13 @@ import pytest
 
 from fixtures.agents.agent import program
 from fixtures.network.broker import Listener, Mosquitto, eventually
-from inferd.control.commands.remote_snapshot import JPEG_BYTES
+from inferd.control.commands.snapshot_request import MQTT_BYTES
 
 SNAPSHOTS = """
 device = "test"
 [mqtt]
 port = %d
+requests = "all"
 snapshots = true
 [[pipeline]]
 name = "cam"
@@ -34,6 +35,7 @@ CONFIG = """
 device = "test"
 [mqtt]
 port = %d
+requests = "all"
 version = "%s"
 [metrics]
 interval_s = 600
@@ -93,8 +95,8 @@ def test_a_snapshot_is_a_small_jpeg_or_says_what_is_amiss(tmp_path: Path, mosqui
         jpeg = base64.b64decode(told["jpeg"])
         assert (told["pipeline"], jpeg[:3]) == ("cam", b"\xff\xd8\xff")
         assert told["model"].startswith("fake")
-        assert len(jpeg) <= JPEG_BYTES
-        assert asked(listener, "snapshot", "2")["error"] == "snapshot: name one of its pipelines: cam, blind"
+        assert len(jpeg) <= MQTT_BYTES
+        assert asked(listener, "snapshot", "2")["error"] == "pipeline: name one of its pipelines: cam, blind"
         eventually(lambda: listener.payloads("inferd/test/blind/status") != [], "its state")
         assert asked(listener, "snapshot", "3", pipeline="blind")["error"].startswith("snapshot: blind is ")
     listener.close()

@@ -79,7 +79,7 @@ def test_with_two_pipelines_one_must_be_named(tmp_path: Path) -> None:
         running.result()
         done = snapshot(tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "inferd: snapshot: name one of its pipelines: a, b\n"
+    assert done.stderr == "inferd: pipeline: name one of its pipelines: a, b\n"
 
 
 def test_without_an_agent_it_says_so(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_the_one_message_is_small_enough_for_any_broker() -> None:
     assert len(payload) < 24_000
 
 
-OBEYING = msgspec.structs.replace(CAM, obeys=True)
+OBEYING = msgspec.structs.replace(CAM, access="all")
 
 
 def test_what_cannot_be_asked_cannot_be_set() -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fixtures.agents.commands import FrameWorker, RecordingTable
 from fixtures.network import broker
 from inferd.config.settings import Mqtt
-from inferd.control.commands.mqtt_requests import MqttRequests
+from inferd.control.commands.mqtt_channel import MqttChannel
 from inferd.control.reporting.publisher import Publisher
 from inferd.errors import LinkError
 from inferd.records import Message
@@ -31,8 +32,8 @@ class Device:
     def __init__(self, mqtt: Mqtt) -> None:
         self._link = MqttLink(mqtt, "pi", SystemClock())
         self._say = Publisher("pi", [self._link], SystemClock())
-        answers = {verb: lambda _, verb=verb: f'"{verb}"' for verb in VERBS}
-        self._remote = MqttRequests(self._say, mqtt, SystemClock(), answers)
+        clock, table = SystemClock(), RecordingTable({verb: f'"{verb}"'.encode() for verb in VERBS})
+        self._remote = MqttChannel(self._say, mqtt, clock, table, FrameWorker(clock).request)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
@@ -50,8 +51,8 @@ class Device:
     def _serve(self) -> None:
         while not self._ended.wait(0.01):
             for asked in self._link.incoming():
-                self._remote.heard(msgspec.structs.replace(asked, payload=b"of somebody else"))
-                self._remote.heard(asked)
+                self._remote.handle(msgspec.structs.replace(asked, payload=b"of somebody else"))
+                self._remote.handle(asked)
 
 
 @pytest.fixture

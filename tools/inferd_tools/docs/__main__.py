@@ -20,7 +20,7 @@ from inferd.config.sample import sample
 from inferd.doctor.registry import page
 from inferd.meters.power.estimate import BOARDS
 from inferd.telemetry.metrics import LABEL_VALUES, METRICS, Metric
-from inferd.wire.requests import VERBS, Verb
+from inferd.wire.requests import TABLE, Verb
 from inferd.wire.topics import REQUEST, TOPICS
 from inferd_tools.docs.asyncapi import asyncapi
 
@@ -64,9 +64,12 @@ def metric_table() -> str:
 
 
 def request_table() -> str:
-    """Return what may be asked of a device as a Markdown table."""
-    rows = [(f"`{REQUEST}{name}`", _takes(verb), verb.about) for name, verb in VERBS.items()]
-    return _table(("topic", "`data`", "what the device does"), rows)
+    """Return the verbs as a Markdown table."""
+    rows = [
+        (f"`{name}`", verb.level, _takes(verb), f"{verb.about} (local socket only)" if verb.streams else verb.about)
+        for name, verb in TABLE.items()
+    ]
+    return _table(("verb", "level", "`data`", "what the device does"), rows)
 
 
 def board_table() -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from inferd.config.settings import Mqtt
-from inferd.control.commands.control_socket import NAME
+from inferd.control.commands.local_socket import NAME
 from inferd.demo.broker import find_broker, free_port
 from inferd.telemetry.mqtt.subscriber import Subscriber
 from inferd.wire.requests import VERBS
@@ -37,12 +37,18 @@ DATA: dict[str, object] = {
     "models/pin": {"pipeline": PIPELINE},
     "models/unpin": {"pipeline": PIPELINE},
     "snapshot": {"pipeline": PIPELINE},
+    "label": {"pipeline": PIPELINE, "label": "4", "boot_id": "c0ffeec0ffee", "seq": 7},
+    "pipeline/sleep": {"pipeline": PIPELINE},
+    "pipeline/wake": {"pipeline": PIPELINE},
+    "models/release": {"model": "digits"},
+    "models/forget": {"model": "digits"},
 }
 CONFIG = """
 device = "{device}"
 state_dir = "{folder}/state"
 [mqtt]
 port = {port}
+requests = "all"
 snapshots = true
 [metrics]
 interval_s = 3

@@ -10,7 +10,7 @@ import msgspec
 
 from inferd import ipc
 from inferd.cli import SuggestingGroup
-from inferd.cli.models.agent_requests import ASKING
+from inferd.cli.models.agent_requests import COMMANDS
 from inferd.cli.models.catalogue import get, list_models
 from inferd.cli.quiet_child import quiet_seed
 from inferd.config import settings
@@ -27,7 +27,7 @@ def models() -> None:
     """Inspect models, fetch them, and manage those of the running agent."""
 
 
-for command in ASKING:
+for command in COMMANDS:
     models.add_command(command)
 models.add_command(get)
 models.add_command(list_models)

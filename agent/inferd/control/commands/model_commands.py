@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
-from inferd import ipc
 from inferd.control.models.engine_keys import EngineKey
 from inferd.control.models.models import Models
-from inferd.errors import InferdError, StoreError
+from inferd.errors import StoreError
 from inferd.store.lifecycle import operator_commands
 from inferd.store.lifecycle.state import KeySlots, LifecycleState, LogLine, Version
 
@@ -51,45 +48,13 @@ class ModelCommands:
     def __init__(self, models: Models) -> None:
         """Carry out commands on these models."""
         self._models = models
-        self._verbs: dict[str, Callable[..., object]] = {
-            "list": self.listed,
-            "log": self.log,
-            "activate": self.activate,
-            "rollback": self.roll_back,
-            "pin": self.pin,
-            "unpin": self.unpin,
-            "forget": self.forget,
-            "release": self.release,
-        }
-
-    def answer(self, request: ipc.AskModels) -> ipc.ModelsAnswer:
-        """Answer a request, if only by a sentence why not."""
-        try:
-            return ipc.ModelsAnswer(told=self.serve(request))
-        except InferdError as exc:
-            return ipc.ModelsAnswer(error=str(exc))
-
-    def serve(self, request: ipc.AskModels) -> str:
-        """Answer a request.
-
-        Raises:
-            InferdError: there is no such verb, or it is not possible; the sentence says why.
-        """
-        verb = self._verbs.get(request.verb)
-        if verb is None:
-            raise StoreError(request.verb[:40], f"there is no such request; there are {', '.join(self._verbs)}")
-        try:
-            told = verb(*request.arguments)
-        except TypeError as exc:
-            raise StoreError(request.verb, "got too few or too many arguments; see `inferd models --help`") from exc
-        return msgspec.json.encode(told).decode()
 
     def listed(self) -> list[ListedKey]:
-        """Return all engine keys and the models that matter to them."""
+        """Return all engine keys and the models that matter to each."""
         return [self._listed_key(one) for one in self._models.keys]
 
     def log(self) -> tuple[LogLine, ...]:
-        """Return the last steps of models' lives, oldest first."""
+        """Return the last steps of model lifecycles, oldest first."""
         return self._state.log
 
     def activate(self, pipeline: str, model: str) -> str:

@@ -119,11 +119,6 @@ class EngineKey:
         return names(self.pipelines)
 
     @property
-    def assignment(self) -> ipc.Assignment:
-        """Its entry in the worker's plan."""
-        return ipc.Assignment(self.key, self.slot, self.pipelines)
-
-    @property
     def offer(self) -> ipc.Offer:
         """The selected model, as it is offered to the worker."""
         assert self.selected is not None  # noqa: S101 - only a selected model is offered

@@ -14,6 +14,7 @@ from inferd.config import settings
 from inferd.control.models.engine_keys import EngineKey, EngineKeys
 from inferd.control.models.incoming import IncomingModels
 from inferd.control.models.serving import ModelEnvironment, ServingModels
+from inferd.control.models.sleeping import SleepingPipelines
 from inferd.control.models.trials import Trials
 from inferd.control.models.vetting import Concluded, VetQueue
 from inferd.control.processes.supervisor import Death
@@ -29,12 +30,14 @@ class Models:
         keys: the engine keys of the configuration.
         incoming: the drop folder and the configured paths.
         serving: which model serves each key.
+        sleeping: which pipelines sleep.
     """
 
     def __init__(self, environment: ModelEnvironment) -> None:
         """Start without any pipeline."""
         self.state = environment.state
         self.keys = EngineKeys()
+        self.sleeping = SleepingPipelines(environment.clock)
         self.serving = ServingModels(self.keys, environment)
         self.incoming = IncomingModels(self.keys, self.serving, environment)
         self._trials = Trials(self.keys, self.serving, environment)
@@ -43,6 +46,7 @@ class Models:
     def configure(self, pipelines: Sequence[settings.Pipeline]) -> set[str]:
         """Serve these pipelines from now on; return the names of the engine keys that are new or changed."""
         changed, repurposed = self.keys.configure(pipelines)
+        self.sleeping.configure(pipelines)
         if changed:
             self.incoming.list_again()
         self.incoming.look_again(repurposed)
@@ -56,7 +60,8 @@ class Models:
         """
         self.incoming.look()
         for one in self.keys:
-            self._trials.check(one)
+            if self.is_awake(one):
+                self._trials.check(one)
             self._vet_queue.advance(one, fork_server)
         self.serving.offer_due()
         self.state.retry_save()
@@ -96,6 +101,15 @@ class Models:
     def worker_ended(self, death: Death, excused: Collection[str] = ()) -> None:
         """Blame models on trial for the worker's death, except those of `excused` keys."""
         self._trials.worker_ended(death, excused)
+
+    def is_awake(self, one: EngineKey) -> bool:
+        """Whether one of the key's pipelines is awake, so that it needs its engine."""
+        return any(not self.sleeping.why(name) for name in one.names)
+
+    def assignment(self, one: EngineKey) -> ipc.Assignment:
+        """Return a key's entry in the worker's plan: its pipelines that are awake."""
+        awake = tuple(pipeline for pipeline in one.pipelines if not self.sleeping.why(pipeline.name))
+        return ipc.Assignment(one.key, one.slot, awake)
 
     def without_model(self) -> list[EngineKey]:
         """Return the keys that have no model, and none that is examined or waits for it."""

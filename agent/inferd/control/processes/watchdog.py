@@ -27,7 +27,7 @@ STATUS_S = 5.0
 TOLD_ONE_BY_ONE = 4  # pipelines that a status names; more are counted
 Teller = Literal["trial", "control", "worker"]
 SUPERSEDED = "superseded"  # the one cause of a lost frame that says nothing of what became of the one before it
-VERDICTS = ("failed", "ended")  # states that last until someone changes something
+VERDICTS = ("failed", "ended", "sleeping")  # states that last until someone changes something
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Watches the figures for what the configuration calls an alert, and tells when one begins and when it is over."""
+"""Checks metrics against the configured alerts, and reports when one is raised and when it is cleared."""
 
 from __future__ import annotations
 
@@ -19,32 +19,33 @@ LOOK_S = 1.0
 class Alerting:
     """Owned by control's main thread."""
 
-    def __init__(self, say: Publisher, figures: MetricsReporter, clock: Clock) -> None:
-        self._say = say
-        self._figures = figures
+    def __init__(self, publisher: Publisher, metrics: MetricsReporter, clock: Clock) -> None:
+        self._publisher = publisher
+        self._metrics = metrics
         self._clock = clock
         self._alerts = Alerts()
         self._looked_ns = 0
 
     def follow(self, config: settings.Config) -> None:
         """Watch what this configuration says from now on."""
-        self._tell(self._alerts.follow(config.alert, self._clock.monotonic_ns() / 1e9))
+        self._report(self._alerts.follow(config.alert, self._clock.monotonic_ns() / 1e9))
 
-    def turn(self, degraded: Collection[str]) -> None:
-        """Look, once a second; `degraded` names pipelines that run otherwise than they were meant to."""
+    def turn(self, degraded: Collection[str], sleeping: Collection[str] = ()) -> None:
+        """Check, once a second; `degraded` pipelines run otherwise than they were meant to, `sleeping` ones do not run."""
         now_ns = self._clock.monotonic_ns()
         if not self._alerts or now_ns - self._looked_ns < LOOK_S * 1e9:
             return
         self._looked_ns = now_ns
-        self._tell(self._alerts.look(self._figures.sightings(degraded, self._alerts.configured), now_ns / 1e9))
+        values = self._metrics.sightings(degraded, self._alerts.configured, sleeping)
+        self._report(self._alerts.look(values, now_ns / 1e9))
 
     def active(self) -> list[str]:
         """Return the names of alerts that are not over, with the pipeline where there is one."""
         return [f"{alert.name} ({pipeline})" if pipeline else alert.name for alert, pipeline in self._alerts.active]
 
-    def _tell(self, changes: list[Change]) -> None:
+    def _report(self, changes: list[Change]) -> None:
         for change in changes:
-            self._figures.alerts_raised += change.raised
+            self._metrics.alerts_raised += change.raised
             log.log(
                 logging.WARNING if change.raised else logging.INFO,
                 "alert %s %s: %s",
@@ -52,7 +53,7 @@ class Alerting:
                 "raised" if change.raised else "cleared",
                 change.why,
             )
-            self._say.event(
+            self._publisher.event(
                 "alert.raised" if change.raised else "alert.cleared",
                 change.alert.severity if change.raised else "info",
                 change.why,
@@ -62,4 +63,4 @@ class Alerting:
                 value=round(change.value, 3) if change.value is not None else None,
                 lasted_s=round(change.lasted_s, 1),
             )
-        self._figures.alerts_active = len(self._alerts.active)
+        self._metrics.alerts_active = len(self._alerts.active)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from inferd import __version__, ipc
 from inferd.config import settings
@@ -55,6 +55,7 @@ EVENT_OF: dict[PipelineState, tuple[telemetry.EventKind, telemetry.Severity]] = 
     "degraded": ("pipeline.degraded", "warning"),
     "failed": ("pipeline.failed", "error"),
     "ended": ("pipeline.ended", "info"),
+    "sleeping": ("pipeline.sleeping", "info"),
 }
 
 
@@ -89,7 +90,7 @@ class EventReporter:
             del self._states[name]
             self._figures.forget(name)
             self._watchdog.forget(name)
-            self._publisher.forget(name)
+            self._publisher.clear_retained(name)
         told = f"{len(config.pipeline)} pipelines"
         later = [name for name in AT_START if getattr(config, name) != getattr(self._config, name)]
         later += at_start(self._config.mqtt, config.mqtt)
@@ -115,7 +116,7 @@ class EventReporter:
         self._info()
         for name in names(config.pipeline):
             if name not in self._states:
-                self._publisher.say(topics.MODEL, telemetry.idle_model("loading", "its model is being tried"), name)
+                self._publisher.send(topics.MODEL, telemetry.idle_model("loading", "its model is being tried"), name)
                 self._set_state(name, "waiting", "its model is being tried", "trial")
 
     def vetting_concluded(self, concluded: Concluded) -> None:
@@ -130,7 +131,7 @@ class EventReporter:
         error = verdict.error
         for name in one.names:
             if one.selected is None:
-                self._publisher.say(topics.MODEL, telemetry.idle_model("refused", str(error), error.part), name)
+                self._publisher.send(topics.MODEL, telemetry.idle_model("refused", str(error), error.part), name)
                 self._set_state(name, "failed", f"its model was refused: {error}")
 
     def lifecycle(self, lines: Sequence[LogLine]) -> None:
@@ -165,13 +166,19 @@ class EventReporter:
         for name in one.names:
             self._publisher.event(kind, severity, sentence, name, self._title(event.key))
             if event.kind == "failed" and not event.twin_serves:
-                self._publisher.say(topics.MODEL, telemetry.idle_model("refused", event.why), name)
+                self._publisher.send(topics.MODEL, telemetry.idle_model("refused", event.why), name)
                 self._set_state(name, "failed", event.why, "worker")
 
     def worker_replaced(self, why: str) -> None:
         """Report that the worker ended to be replaced."""
         self._figures.worker_ended()
         log.info("worker replaced: %s", why)
+
+    def sleeping(self, pipelines: Collection[str]) -> None:
+        """Report which of these pipelines fell asleep, and which woke."""
+        for name in sorted(pipelines):
+            why = self._models.sleeping.why(name)
+            self._set_state(name, "sleeping" if why else "waiting", why or "it wakes", "control" if why else "trial")
 
     def handle_message(self, message: ipc.FromWorker) -> None:
         """Report what the worker reported."""
@@ -249,14 +256,14 @@ class EventReporter:
         """Send metrics for the last interval; on a metered line as many as the day's budget allows."""
         body = self._figures.report(self._publisher.dropped())
         if not self._config.metrics.metered:
-            self._publisher.say(topics.METRICS, body)
+            self._publisher.send(topics.METRICS, body)
             return
         now_s = self._figures.now_s
         self._budget.spend(self._publisher.sent_bytes - self._budgeted_bytes, now_s)
         room_bytes = self._budget.rollup_bytes(now_s)
         self._budgeted_bytes = self._publisher.sent_bytes
         if room_bytes >= LEAST_BYTES and (short := thin(body, room_bytes)) is not None:
-            self._publisher.say(topics.ROLLUP, short)
+            self._publisher.send(topics.ROLLUP, short)
             self._budgeted_bytes = self._publisher.sent_bytes
 
     def degraded(self) -> set[str]:
@@ -298,7 +305,7 @@ class EventReporter:
         for name in one.names:
             labels = one.selected.description.labels
             model = telemetry.active_model(loaded.ref, info, self._task_of(name), labels, loaded.degraded)
-            self._publisher.say(topics.MODEL, model, name)
+            self._publisher.send(topics.MODEL, model, name)
             self._publisher.event("model.active", "info", f"{loaded.ref.title} serves", name, loaded.ref.name)
             self._figures.engine_taken(name, swapped=loaded.swapped)
             self._watchdog.taken(name, loaded.ref.title)
@@ -312,6 +319,8 @@ class EventReporter:
     def _set_state(self, pipeline: str, state: PipelineState, why: str, by: Teller = "control") -> None:
         if pipeline not in names(self._config.pipeline):
             return  # a late message of a pipeline that is no longer configured
+        if self._models.sleeping.why(pipeline) and state != "sleeping":
+            return  # a late message of the worker, or word of a worker that it does not need
         if self._states.get(pipeline) != state and state in EVENT_OF:
             self._publisher.event(*EVENT_OF[state], why or f"{pipeline} is {state}", pipeline)
         if self._logged.get(pipeline) != (state, why):
@@ -334,7 +343,7 @@ class EventReporter:
             pipelines={pipeline.name: self._pipeline_info(pipeline) for pipeline in self._config.pipeline},
             unavailable=self._figures.unavailable(),
         )
-        self._publisher.say(topics.INFO, info)
+        self._publisher.send(topics.INFO, info)
 
     def _pipeline_info(self, pipeline: settings.Pipeline) -> telemetry.PipelineInfo:
         one = self._models.keys.of_pipeline(pipeline.name)

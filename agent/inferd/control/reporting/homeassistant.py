@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from inferd.config import settings
+from inferd.config.mqtt import request_access
 from inferd.records import Incoming, LinkEvent, Message
 from inferd.system.clock import Clock
 from inferd.system.files.atomic import write_atomic
@@ -51,7 +52,7 @@ class HomeAssistantDiscovery:
         self._publish = publish
         self._jitter = jitter
         # Home Assistant cannot seal what it asks.
-        self._facts = DeviceFacts(device, mqtt.prefix, obeys=mqtt.requests and not mqtt.seal_key_file)
+        self._facts = DeviceFacts(device, mqtt.prefix, access="none" if mqtt.seal_key_file else request_access(mqtt))
         self._told = _remembered(memory)
         self._due_ns: int | None = None
 

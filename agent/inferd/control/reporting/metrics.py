@@ -237,13 +237,22 @@ class MetricsReporter:
             power_source=source_of(self._device.energy),
         )
 
-    def sightings(self, degraded: Collection[str], alerts: Sequence[Alert]) -> dict[tuple[str, str], float | None]:
-        """Return the values that alerts watch, by name and pipeline ("" for the device); `degraded` names pipelines."""
+    def sightings(
+        self, degraded: Collection[str], alerts: Sequence[Alert], sleeping: Collection[str] = ()
+    ) -> dict[tuple[str, str], float | None]:
+        """Return the values that alerts watch, by name and pipeline ("" for the device).
+
+        Args:
+            degraded: pipelines that run otherwise than they were meant to.
+            alerts: what is configured.
+            sleeping: pipelines that do not run, of which nothing is returned.
+        """
         now_ns = self._clock.monotonic_ns()
         device = {(name, ""): value for name, value in self._device.glance().items()}
         pipelines = {
             (name, pipeline): value
             for pipeline, figures in self._pipelines.items()
+            if pipeline not in sleeping
             for name, value in {
                 **figures.now(now_ns),
                 **figures.seen(alerts),

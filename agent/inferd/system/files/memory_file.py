@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 from inferd.errors import WorkerError
 
+SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
 
 def memory_file(name: str, content: bytes) -> int:
-    """Return the descriptor of a new file in memory that holds `content`, at its beginning; the caller closes it."""
-    with os.fdopen(os.memfd_create(name, os.MFD_CLOEXEC), "w+b") as file:
+    """Return the descriptor of a new file in memory that holds `content`, at its beginning; the caller closes it.
+
+    It is sealed: of several processes that get it, none can change what the others read.
+    """
+    with os.fdopen(os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "w+b") as file:
         file.write(content)
         file.flush()
+        fcntl.fcntl(file.fileno(), fcntl.F_ADD_SEALS, SEALS)
         fd = os.dup(file.fileno())
     os.lseek(fd, 0, os.SEEK_SET)
     return fd

@@ -10,20 +10,23 @@ from collections.abc import Iterator, Mapping
 
 from inferd.telemetry.homeassistant.facts import DeviceFacts, Entity
 from inferd.wire import topics
-from inferd.wire.requests import LONGEST_INTERVAL_S, SHORTEST_INTERVAL_S
+from inferd.wire.requests import LONGEST_INTERVAL_S, SHORTEST_INTERVAL_S, VERBS, allows
 
 BUTTONS: Mapping[str, str] = {"metrics": "Report now", "reload": "Reload configuration"}
 ID = "home-assistant-{{ now().timestamp() }}"  # an id is obeyed once
 
 
 def settables(facts: DeviceFacts) -> Iterator[tuple[str, Entity]]:
-    """Yield what can be set and pressed; nothing where the device does not take plain requests."""
-    if not facts.obeys:
-        return
-    if not facts.metered:  # a roll-up comes every hour, whatever is set
+    """Yield what can be set and pressed, as far as the device carries out plain requests."""
+    if not facts.metered and _works(facts, "interval"):  # a roll-up comes every hour, whatever is set
         yield "interval", _interval(facts)
     for verb, name in BUTTONS.items():
-        yield f"request_{verb}", {"platform": "button", "name": name, **_asking(facts, verb, "{}")}
+        if _works(facts, verb):
+            yield f"request_{verb}", {"platform": "button", "name": name, **_asking(facts, verb, "{}")}
+
+
+def _works(facts: DeviceFacts, verb: str) -> bool:
+    return allows(facts.access, VERBS[verb].level)
 
 
 def _interval(facts: DeviceFacts) -> Entity:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from inferd.wire import topics
+from inferd.wire.requests import Access
 
 Entity = dict[str, Any]  # Any: a JSON object, as Home Assistant's schemas have it
 
@@ -27,7 +28,7 @@ class DeviceFacts(msgspec.Struct, frozen=True):
         unavailable: metrics that this device cannot tell, by their names.
         basis: whether power is "measured" or "estimated"; "" where it is neither.
         metered: whether roll-ups take the place of metrics.
-        obeys: whether the device does what plain requests ask.
+        access: which plain requests the device carries out.
     """
 
     device: str
@@ -41,7 +42,7 @@ class DeviceFacts(msgspec.Struct, frozen=True):
     unavailable: frozenset[str] = frozenset()
     basis: str = ""
     metered: bool = False
-    obeys: bool = False
+    access: Access = "none"
 
     def topic(self, path: topics.Topic, pipeline: str = "") -> str:
         """Return a full topic of this device."""

@@ -16,6 +16,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import closing
 
+from inferd.config.mqtt import request_access
 from inferd.config.settings import Mqtt
 from inferd.errors import LinkError
 from inferd.records import Incoming, LinkEvent, LinkEventKind, Message
@@ -97,7 +98,8 @@ class MqttLink:
         self._backlog = Backlog(settings.max_buffered, place, clock, fresh_s, self._wakeup.set)
         self._info_topic = topics.full_topic(settings.prefix, device, topics.INFO.path)
         self._inbound = InboundQueue(self._info_topic)
-        requests = (topics.full_topic(settings.prefix, device, f"{topics.REQUEST}#"),) if settings.requests else ()
+        requests_topic = topics.full_topic(settings.prefix, device, f"{topics.REQUEST}#")
+        requests = (requests_topic,) if request_access(settings) != "none" else ()
         self._endpoint = Endpoint(settings, device, clock, (self._info_topic, *requests, *listens))
         self._limits = BrokerLimits(clock)
         self._events: deque[LinkEvent] = deque(maxlen=16)

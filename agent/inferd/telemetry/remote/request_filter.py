@@ -12,7 +12,7 @@ from inferd.records import Incoming
 from inferd.telemetry.connection_errors import Stale
 from inferd.telemetry.encryption.requests import RequestDecryptor
 from inferd.wire.decoding import decode
-from inferd.wire.requests import LIMIT_BYTES, VERBS, Arguments, Request
+from inferd.wire.requests import LIMIT_BYTES, VERBS, Arguments, Request, decode_arguments
 from inferd.wire.topics import REQUEST, RESPONSE, full_topic
 
 PER_S = 5.0
@@ -20,7 +20,6 @@ AT_ONCE = 20
 REMEMBERED = 1000  # ids; an older one that comes again is answered again
 LONGEST_TOPIC = 256
 
-_decoders = {name: msgspec.json.Decoder(verb.takes) for name, verb in VERBS.items()}
 _request = msgspec.json.Decoder(Request)
 
 
@@ -130,6 +129,6 @@ def _read(incoming: Incoming, verb: str) -> AcceptedRequest | RejectedRequest:
     if verb not in VERBS:
         return RejectedRequest(verb, request.id, f"there is no such request; there are {', '.join(VERBS)}")
     try:
-        return AcceptedRequest(verb, request.id, decode(_decoders[verb], bytes(request.data)))
-    except msgspec.MsgspecError as exc:
-        return RejectedRequest(verb, request.id, f"data: {exc}")
+        return AcceptedRequest(verb, request.id, decode_arguments(verb, request.data))
+    except ValueError as exc:
+        return RejectedRequest(verb, request.id, str(exc))

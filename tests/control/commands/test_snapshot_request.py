@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from inferd import ipc
-from inferd.control.commands.remote_snapshot import JPEG_BYTES, LATEST_S, SnapshotRequest
+from inferd.control.commands.snapshot_request import LATEST_S, MQTT_BYTES, SnapshotRequest
 from inferd.errors import WorkerError
 from inferd.records import Message
 from inferd.system.clock import CountingClock
@@ -24,27 +24,27 @@ class Asked:
     def __init__(self) -> None:
         ours, theirs = channel_pair()
         self.clock = CountingClock()
-        self.worker: Channel[ipc.FromViewer, ipc.ToViewer] = Channel(theirs, ipc.AskFrame)
-        self.look = SnapshotRequest("cam", Channel(ours, ipc.ToViewer), self.clock)  # type: ignore[arg-type]  # a union
+        self.worker: Channel[ipc.Stop, ipc.FrameReply] = Channel(theirs, ipc.Stop)
+        self.look = SnapshotRequest("cam", Channel(ours, ipc.FrameReply), self.clock)  # type: ignore[arg-type]  # a union
 
     def why(self) -> str:
         with pytest.raises(WorkerError) as told:
-            self.look.told()
+            self.look.poll()
         self.look.close()
         return str(told.value)
 
 
 def test_as_long_as_no_frame_came_there_is_no_answer() -> None:
     asked = Asked()
-    assert asked.look.told() is None
+    assert asked.look.poll() is None
     asked.clock.advance(LATEST_S + 1)
-    assert asked.why() == "cam: its worker showed no frame within 10 s; see its status"
+    assert asked.why() == "cam: its worker sent no frame within 10 s; see its status"
 
 
 def test_a_worker_that_ends_is_named() -> None:
     asked = Asked()
     asked.worker.close()
-    assert asked.why() == "cam: its worker ended before it showed a frame; see its status"
+    assert asked.why() == "cam: its worker ended before it sent a frame; see its status"
 
 
 def test_what_the_worker_says_instead_of_a_frame_is_passed_on() -> None:
@@ -55,7 +55,7 @@ def test_what_the_worker_says_instead_of_a_frame_is_passed_on() -> None:
 
 def test_the_largest_picture_fits_through_our_example_of_a_broker_even_sealed() -> None:
     pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
-    told = msgspec.json.encode(Snapshot("c" * 64, 1 << 40, "model" * 20, b"\xff" * JPEG_BYTES))
+    told = msgspec.json.encode(Snapshot("c" * 64, 1 << 40, "model" * 20, b"\xff" * MQTT_BYTES))
     header = Header(1, "d" * 64, "2026-11-05T06:07:08.009Z", "c0ffeec0ffee", 1 << 40)
     response = encode_response(header, Response("i" * 64, "ok", data=msgspec.Raw(told)))
     sealed = PayloadCipher(b"k" * 32).seal(Message("response/snapshot", response, 1))
