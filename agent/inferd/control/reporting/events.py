@@ -204,19 +204,16 @@ class EventReporter:
                     log.error("the thread %r did not end in time and was left behind", name)
 
     def _result_reported(self, message: ipc.ResultReported) -> None:
-        if message.pipeline not in names(self._config.pipeline):
-            return
-        self._figures.result(message.pipeline, message.tick.result)
-        if not self._config.metrics.metered:
-            kept = message.pipeline in self._kept
-            self._publisher.result(message, self._task_of(message.pipeline), kept=kept)
+        if message.pipeline in names(self._config.pipeline):
+            task, kept = self._task_of(message.pipeline), message.pipeline in self._kept
+            self._publisher.result(message, task, kept=kept, metered=self._config.metrics.metered)
 
     def _settled(self, message: ipc.Settled) -> None:
         if message.pipeline not in names(self._config.pipeline):
             return
         self._figures.settled(message.pipeline, message.answer)
         if not self._config.metrics.metered:
-            self._publisher.settled(message.pipeline, message.answer)
+            self._publisher.settled_state(message.pipeline, message.answer)
 
     def no_worker(self, why: str) -> None:
         """Report that no worker can run for now."""
