@@ -205,6 +205,7 @@ class EventReporter:
 
     def _result_reported(self, message: ipc.ResultReported) -> None:
         if message.pipeline in names(self._config.pipeline):
+            self._figures.result(message.pipeline, message.tick.result)
             task, kept = self._task_of(message.pipeline), message.pipeline in self._kept
             self._publisher.result(message, task, kept=kept, metered=self._config.metrics.metered)
 
