@@ -87,9 +87,9 @@ def test_a_retained_request_has_no_effect() -> None:
 
 
 def test_an_answer_goes_to_the_topic_that_mqtt_5_asks_for() -> None:
-    told = World().ask("ping", {"id": "1"}, response_topic="me/answers", correlation=b"7")
+    told = World().ask("ping", {"id": "1"}, response_topic="inferd/pi/response/mine", correlation=b"7")
     assert told is not None
-    assert told["topic"] == "me/answers"
+    assert told["topic"] == "inferd/pi/response/mine"
 
 
 def test_an_answer_that_is_too_long_becomes_a_sentence() -> None:
