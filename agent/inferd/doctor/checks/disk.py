@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from inferd import __version__
 from inferd.config.load import SYSTEM_STATE_DIR, state_dir
-from inferd.control.commands.control_socket import NAME as SOCKET
-from inferd.control.commands.control_socket import SYSTEM_FOLDER
+from inferd.control.commands.local_socket import NAME as SOCKET
+from inferd.control.commands.local_socket import SYSTEM_FOLDER
 from inferd.control.state_version import written_by_newer
 from inferd.doctor.check import Check, Problem, Severity
 from inferd.doctor.checks.system import find_unit

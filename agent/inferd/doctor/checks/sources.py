@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferd.config import settings
-from inferd.control.commands.control_socket import NAME as SOCKET
+from inferd.control.commands.local_socket import NAME as SOCKET
 from inferd.doctor.check import Check, Problem
 from inferd.doctor.checks.disk import agent_folder
 from inferd.doctor.checks.runtime import read_opencv
