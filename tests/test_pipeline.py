@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from itertools import count
+from typing import NoReturn
 
 import pytest
 
 from fixtures.agents.fake_pipeline import fake, frame, pipeline, steps
-from inferd.errors import EngineError
+from inferd.errors import EngineError, ModelError, SourceError
 from inferd.pipeline import ObservedFrame, PipelineQueue, tick
-from inferd.records import ModelRef, StageTimes
+from inferd.records import Frame, ModelRef, StageTimes
 from inferd.system.threads import Condition, Event, join_all, start
 
 LOOK_S = 3.0
@@ -30,6 +32,24 @@ def test_each_stage_is_timed_apart_and_the_total_is_their_sum() -> None:
 def test_an_engine_that_refuses_is_the_engines_error() -> None:
     with pytest.raises(EngineError):
         tick(frame(), steps(fake(fail_at=1)), time.monotonic_ns)
+
+
+def explode(frame: Frame, inputs: object) -> NoReturn:
+    raise ZeroDivisionError(frame.seq, inputs)
+
+
+def test_what_a_library_raises_over_a_frame_costs_this_frame_only() -> None:
+    with pytest.raises(SourceError, match=r"cannot be preprocessed \(ZeroDivisionError\)"):
+        tick(frame(), replace(steps(), preprocess=explode), time.monotonic_ns)
+    with pytest.raises(ModelError, match=r"outputs cannot be decoded \(ZeroDivisionError\)"):
+        tick(frame(), replace(steps(), task=ExplodingTask()), time.monotonic_ns)
+
+
+class ExplodingTask:
+    """A task that meets an output which it did not foresee."""
+
+    def decode(self, outputs: object, geometry: object) -> NoReturn:
+        raise ZeroDivisionError(outputs, geometry)
 
 
 def test_a_frame_that_nobody_took_is_dropped_and_counted() -> None:

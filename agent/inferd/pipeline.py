@@ -19,7 +19,7 @@ import numpy as np
 
 from inferd.config import settings
 from inferd.engine_choice import with_scales
-from inferd.errors import NonFiniteOutput
+from inferd.errors import InferdError, ModelError, NonFiniteOutput, SourceError
 from inferd.health.recent import RecentAnswers
 from inferd.histogram import Histogram
 from inferd.ipc import PipelineCounts
@@ -71,7 +71,7 @@ def tick(frame: Frame, steps: Steps, now_ns: Callable[[], int]) -> Tick:
     """
     started = now_ns()
     steps.memory.advance(frame)
-    geometry = steps.engine.write(partial(steps.preprocess, frame))
+    geometry = steps.engine.write(partial(_preprocess, steps.preprocess, frame))
     filled = now_ns()
     steps.engine.invoke()
     invoked = now_ns()
@@ -96,12 +96,27 @@ def scene_ns(frame: Frame) -> int:
     return frame.taken_ns if frame.position_s is None else round(frame.position_s * 1e9)
 
 
+def _preprocess(preprocess: Preprocess, frame: Frame, inputs: Sequence[Array]) -> Geometry:
+    """Fill the inputs; a frame that a library cannot take costs this frame only."""
+    try:
+        return preprocess(frame, inputs)
+    except InferdError:
+        raise
+    except Exception as exc:
+        raise SourceError("frame", f"cannot be preprocessed ({type(exc).__name__})") from exc
+
+
 def _decode(task: Task, geometry: Geometry, outputs: Sequence[Array]) -> Result:
     """Decode the outputs; refuse NaN and infinity, which compare with thresholds arbitrarily."""
     for output in outputs:
         if output.dtype.kind == "f" and not np.isfinite(output.reshape(-1)[:CHECKED]).all():
             raise NonFiniteOutput("model", "answered NaN or infinity; see how it was quantised or exported")
-    return task.decode(outputs, geometry)
+    try:
+        return task.decode(outputs, geometry)
+    except InferdError:
+        raise
+    except Exception as exc:
+        raise ModelError("model", f"its outputs cannot be decoded ({type(exc).__name__})") from exc
 
 
 def build_steps(

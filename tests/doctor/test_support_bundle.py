@@ -95,7 +95,7 @@ def test_what_the_running_agent_tells_is_in_the_bundle(board: Board) -> None:
     assert msgspec.json.decode(found["agent/model-log.json"].content) == told["log"]
     agent = msgspec.json.decode(found["agent/status.json"].content)
     assert agent["metrics"] == {"fps": 14.6}
-    assert agent["pipelines"]["cam"]["why"] == f"rtsp://{HIDDEN}@192.168.1.20 is silent"
+    assert agent["pipelines"]["cam"]["why"] == "rtsp://192.168.1.20 is silent"
 
 
 def test_an_agent_that_does_not_run_is_said(board: Board) -> None:

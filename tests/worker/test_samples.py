@@ -17,9 +17,26 @@ from inferd.worker.samples import SampleRing, encode
 def test_the_oldest_make_room(tmp_path: Path) -> None:
     ring = SampleRing(tmp_path / "cam", 250)
     for number in range(5):
-        ring.add(f"2026010{number}", ".png", bytes(90), b"{}")
-    left = sorted(path.name for path in (tmp_path / "cam").iterdir())
-    assert left == ["20260103.json", "20260103.png", "20260104.json", "20260104.png"]
+        ring.add(f"2026010{number}T000000-0", ".png", bytes(90), b"{}")
+    left = sorted(path.stem for path in (tmp_path / "cam").glob("*.png"))
+    assert left == ["00000004-20260103T000000-0", "00000005-20260104T000000-0"]
+
+
+def test_samples_go_in_the_order_in_which_they_came_whatever_the_clock_said(tmp_path: Path) -> None:
+    (tmp_path / "cam").mkdir()
+    (tmp_path / "cam" / "20261201T000000000-1.png").write_bytes(bytes(90))  # as an older inferd named them
+    for day in ("20261202", "19700101"):  # the second is written after a restart, before NTP
+        SampleRing(tmp_path / "cam", 250).add(f"{day}T000000000-1", ".png", bytes(90), b"{}")
+    left = sorted(path.stem for path in (tmp_path / "cam").glob("*.png"))
+    assert left == ["00000001-20261202T000000000-1", "00000002-19700101T000000000-1"]
+
+
+def test_samples_are_the_owners_alone_and_what_was_left_unfinished_goes(tmp_path: Path) -> None:
+    (tmp_path / "cam").mkdir()
+    (tmp_path / "cam" / ".unfinished-x").write_bytes(bytes(1000))
+    SampleRing(tmp_path / "cam", 250).add("20261202T000000000-1", ".png", bytes(90), b"{}")
+    modes = {path.suffix: path.stat().st_mode & 0o777 for path in (tmp_path / "cam").iterdir()}
+    assert modes == {".png": 0o600, ".json": 0o600}
 
 
 def test_a_sample_larger_than_the_ring_is_left_out(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from inferd.system.urls import without_logins
+
 HIDDEN = "(hidden)"
 SECRET_KEY = re.compile(
     r"pass(word|phrase|wd)?|secret|token|credential|api_?key|private_?key|\bkey\b|psk|auth", re.IGNORECASE
 )
-IN_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@]+@", re.IGNORECASE)
 IN_LINE = re.compile(
     r"(?P<key>(?:pass(?:word|phrase|wd)?|secret|token|credential|api_?key|private_?key|psk)\w*[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|\S+)",
     re.IGNORECASE,
@@ -26,12 +27,12 @@ def mask_table(value: Any, key: str = "") -> Any:  # Any: what TOML gives
         return {name: mask_table(inner, str(name)) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [mask_table(inner) for inner in value]  # a table in a list has keys of its own
-    return IN_URL.sub(rf"\g<scheme>{HIDDEN}@", value) if isinstance(value, str) else value
+    return without_logins(value) if isinstance(value, str) else value
 
 
 def mask_text(text: str) -> str:
-    """Return a text in which logins in URLs and values after words like password= are hidden."""
-    return IN_LINE.sub(rf"\g<key>{HIDDEN}", IN_URL.sub(rf"\g<scheme>{HIDDEN}@", text))
+    """Return a text with addresses without their logins, and values after words like password= hidden."""
+    return IN_LINE.sub(rf"\g<key>{HIDDEN}", without_logins(text))
 
 
 def mask_sentences(value: Any) -> Any:  # Any: what JSON gives

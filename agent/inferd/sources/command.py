@@ -14,6 +14,7 @@ from inferd.sources.decoding import pcm
 from inferd.sources.decoding.audio_windows import Sound
 from inferd.sources.decoding.child_program import Program, fill_in
 from inferd.sources.decoding.mjpeg import MjpegReader, decode_jpeg
+from inferd.sources.decoding.picture_limit import most_pixels
 from inferd.sources.decoding.raw_video import FORMATS, RawPictures
 from inferd.system.clock import Clock
 
@@ -186,13 +187,14 @@ class _Raw:
 
 
 class _Jpeg:
-    """JPEGs one after the other."""
+    """A sequence of JPEGs."""
 
     order: ColorOrder = "bgr"
     rate_hz = 0.0
 
     def __init__(self) -> None:
         self._jpegs = MjpegReader("command")
+        self._most_pixels = most_pixels()
         self._chunk = bytearray(READ_BYTES)
 
     def free_buffer(self) -> memoryview:
@@ -203,7 +205,7 @@ class _Jpeg:
 
     def pop_frame(self) -> Array | None:
         jpeg = self._jpegs.pop_jpeg()
-        return None if jpeg is None else decode_jpeg("command", jpeg)
+        return None if jpeg is None else decode_jpeg("command", jpeg, self._most_pixels)
 
     def flush(self) -> None:
         if self._jpegs.begun:

@@ -7,6 +7,7 @@ import numpy as np
 from inferd.config import settings
 from inferd.errors import EndOfInput, SourceError, SourceTimeout
 from inferd.records import Array, Frame
+from inferd.sources.decoding.picture_limit import check_pixels, most_pixels
 from inferd.system.clock import Clock
 
 TRAVEL_PX = 64  # how far the picture moves, and how much larger than a frame the texture is
@@ -35,6 +36,7 @@ class Synthetic:
         """
         if not (0 < options.width <= LARGEST_PX and 0 < options.height <= LARGEST_PX):
             raise SourceError("synthetic", f"width and height must be 1 to {LARGEST_PX} pixels")
+        check_pixels("synthetic", options.width, options.height, most_pixels(), SourceError)
         self._options = options
         self._clock = clock
         self._texture = _texture(options.height + TRAVEL_PX, options.width + TRAVEL_PX)

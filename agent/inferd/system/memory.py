@@ -20,6 +20,15 @@ def kills(vmstat: Path = Path("/proc/vmstat")) -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
 
 
+def limit_bytes(root: Path = Path("/")) -> int:
+    """Return the board's memory, or less where our control groups allow less; 0 if unknown."""
+    total = [line for line in _lines(root / "proc/meminfo") if line.startswith("MemTotal:")]
+    limits = [
+        int(limit[0]) for group in _groups(root) if (limit := _lines(group / "memory.max")) and limit[0].isdigit()
+    ]
+    return min([int(total[0].split()[1]) * 1024, *limits]) if total else 0
+
+
 def available_bytes(root: Path = Path("/")) -> int:
     """Return what may be used without swapping: as the kernel estimates it, and our control groups allow; 0 if unknown."""
     told = [line for line in _lines(root / "proc/meminfo") if line.startswith("MemAvailable:")]
@@ -29,15 +38,21 @@ def available_bytes(root: Path = Path("/")) -> int:
 
 
 def _left_in_groups(root: Path) -> Iterator[int]:
-    """Yield what is left below each limit of our control group and those around it (cgroup v2); pages of files can go."""
-    ours = next((line[3:] for line in _lines(root / "proc/self/cgroup") if line.startswith("0::")), "")
-    mount = root / "sys/fs/cgroup"
-    group = mount / ours.strip().lstrip("/")
-    for folder in (group, *group.parents):
+    """Yield what is left below each limit of our control groups; pages of files can go."""
+    for folder in _groups(root):
         limit, used = _lines(folder / "memory.max"), _lines(folder / "memory.current")
         if limit and used and limit[0].isdigit():
             stat = dict(line.split(" ", 1) for line in _lines(folder / "memory.stat"))
             yield max(0, int(limit[0]) - int(used[0]) + int(stat.get("inactive_file", 0)))
+
+
+def _groups(root: Path) -> Iterator[Path]:
+    """Yield the folder of our control group and of those around it (cgroup v2)."""
+    ours = next((line[3:] for line in _lines(root / "proc/self/cgroup") if line.startswith("0::")), "")
+    mount = root / "sys/fs/cgroup"
+    group = mount / ours.strip().lstrip("/")
+    for folder in (group, *group.parents):
+        yield folder
         if folder == mount:
             return
 

@@ -10,15 +10,14 @@ from typing import Protocol
 import msgspec
 
 from inferd.config import settings
-from inferd.config.settings import kind_of
 from inferd.errors import EndOfInput, FrameError, FrameUnfinished, SourceError, SourceTimeout
 from inferd.pipeline import PipelineQueue
-from inferd.plugins import SOURCES, Source, find
 from inferd.records import Frame, PipelineState, Wanted
 from inferd.sources.pacing import Pacer
 from inferd.system.clock import Clock
 from inferd.system.threads import Event
 from inferd.worker.cascade import CascadeExchange
+from inferd.worker.opened_source import OpenedSource
 
 READ_S = 1.0  # longest wait of one read before `stop` is checked
 SILENT_S = 10.0  # a live source without a frame for so long is reopened
@@ -27,20 +26,6 @@ LONGEST_PAUSE_S = 30.0
 MODEL_S = 0.1  # how often a source that waits for its model checks for it
 WANTED = {"width": "width", "height": "height", "rate_hz": "rate_hz", "to_hz": "rate_hz", "window": "window"}
 """Options whose 0 means "as the model wants", and the field of `Wanted` that fills each."""
-
-
-def open_source(options: settings.Source, clock: Clock) -> Source:
-    """Open the source that a `[pipeline.source]` table describes.
-
-    Raises:
-        SourceError: it cannot be opened.
-    """
-    make = find("source", SOURCES, kind_of(options))
-    try:
-        source: Source = make(options, clock)
-    except OSError as exc:  # a folder without permission, a name that is too long
-        raise SourceError(getattr(options, "path", kind_of(options)), f"cannot be opened ({exc.strerror})") from exc
-    return source
 
 
 def leaves_to_model(options: settings.Source) -> bool:
@@ -105,8 +90,8 @@ class Capture:
                 continue
             try:
                 self._opening += 1
-                with closing(open_source(options, self._clock)) as source:
-                    self._exchange.join(source, self._queue.pipeline.name, self._queue.counters)
+                with closing(OpenedSource(options, self._clock)) as source:
+                    self._exchange.join(source.inner, self._queue.pipeline.name, self._queue.counters)
                     self._read_frames(source)
             except EndOfInput:
                 if self._queue.pipeline.pace.at_end == "stop":
@@ -124,13 +109,11 @@ class Capture:
             return options
         return None if self._wanted is None else settle(options, self._wanted)
 
-    def _read(self, source: Source) -> Frame:
+    def _read(self, source: OpenedSource) -> Frame:
         """Read a frame; `reading_since_ns` shows a stuck read."""
         self._queue.reading_since_ns = self._clock.monotonic_ns()
         try:
             return source.read(READ_S)
-        except OSError as exc:
-            raise SourceError(self._queue.pipeline.name, f"its source cannot be read ({exc})") from exc
         finally:
             self._queue.reading_since_ns = 0
 
@@ -141,7 +124,7 @@ class Capture:
         before, self._wanted = self._wanted, self._queue.wanted
         return before != self._wanted
 
-    def _read_frames(self, source: Source) -> None:
+    def _read_frames(self, source: OpenedSource) -> None:
         """Read frames until the source raises, `stop` is set, or a new model wants another input."""
         pacer = Pacer(self._queue.pipeline.pace, live=source.live)
         received_ns = self._clock.monotonic_ns()
@@ -167,7 +150,7 @@ class Capture:
                 received_ns = frame.taken_ns
                 self._deliver(frame, pacer, source)
 
-    def _deliver(self, frame: Frame, pacer: Pacer, source: Source) -> None:
+    def _deliver(self, frame: Frame, pacer: Pacer, source: OpenedSource) -> None:
         """Put the frame into the queue when it is due; a recorded frame is stamped then, not when it was read."""
         self._stop.wait(pacer.delay_ns(frame, self._clock.monotonic_ns()) / 1e9)
         if self._queue.pipeline.pace.mode == "fast" or frame.crop is not None:  # several crops come at once

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,22 +18,28 @@ import numpy as np
 from inferd.config import settings
 from inferd.pipeline import ObservedFrame
 from inferd.records import Frame
-from inferd.system.files.atomic import write_atomic
+from inferd.system.files.atomic import UNFINISHED, write_atomic
 from inferd.system.threads import Event, Latest
 from inferd.tasks.drawing.draw import bgr, png
 
 log = logging.getLogger(__name__)
 
+PRIVATE, PRIVATE_FOLDER = 0o600, 0o700  # pictures of people may be among them
+NUMBERED = re.compile(r"(\d{8})-\d{8}T")
 WAIT_S = 0.5  # how often `stop` is checked
 
 
 class SampleRing:
-    """A folder of samples, bounded in bytes. Owned by one thread."""
+    """A folder of samples, bounded in bytes. Owned by one thread.
+
+    Samples are numbered in the order in which they came: a board without a clock dates the first ones 1970.
+    """
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
         """Use a folder; it is made with the first sample, and files in it count."""
         self._folder = folder
         self._most_bytes = most_bytes
+        self._next: int | None = None
 
     def add(self, name: str, suffix: str, content: bytes, told: bytes) -> None:
         """Write a sample and its description; the oldest are deleted. One larger than the ring is left out.
@@ -42,20 +49,36 @@ class SampleRing:
         """
         if len(content) + len(told) > self._most_bytes:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._next is None:
+            self._next = self._begin()
         self._make_room(len(content) + len(told))
-        write_atomic(self._folder / f"{name}{suffix}", content)
-        write_atomic(self._folder / f"{name}.json", told)
+        numbered = f"{self._next:08d}-{name}"
+        write_atomic(self._folder / f"{numbered}{suffix}", content, mode=PRIVATE)
+        write_atomic(self._folder / f"{numbered}.json", told, mode=PRIVATE)
+        self._next += 1
+
+    def _begin(self) -> int:
+        """Make the folder, delete what was left unfinished, and return the next number."""
+        self._folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        for path in self._folder.glob(f"{UNFINISHED}*"):
+            path.unlink(missing_ok=True)
+        return 1 + max((_number(path) for path in self._folder.iterdir()), default=0)
 
     def _make_room(self, wanted_bytes: int) -> None:
-        files = sorted(path for path in self._folder.iterdir() if path.suffix in (".png", ".npz", ".json"))
-        sizes = {path: path.stat().st_size for path in files}
+        files = [path for path in self._folder.iterdir() if path.suffix in (".png", ".npz", ".json")]
+        sizes = {path: path.stat().st_size for path in sorted(files, key=lambda path: (_number(path), path.name))}
         used = sum(sizes.values())
-        for path in files:  # by name, which begins with the time
+        for path, size in sizes.items():
             if used + wanted_bytes <= self._most_bytes:
                 return
             path.unlink(missing_ok=True)
-            used -= sizes[path]
+            used -= size
+
+
+def _number(sample: Path) -> int:
+    """Return the number with which a sample's name begins; 0 where it has none, as those of an older inferd."""
+    number = NUMBERED.match(sample.name)
+    return int(number[1]) if number else 0
 
 
 class SampleWriter:
@@ -84,9 +107,10 @@ class SampleWriter:
                 continue
             try:
                 self._write(*picked)
-            except OSError as exc:
+            except Exception as exc:  # noqa: BLE001 - a frame of any shape comes here; the worker must outlive it
                 if not self._complained:
-                    log.warning("%s: hard samples cannot be written: %s", self._name, exc.strerror)
+                    why = exc.strerror if isinstance(exc, OSError) else type(exc).__name__
+                    log.warning("%s: hard samples cannot be written: %s", self._name, why)
                 self._complained = True
 
     def _write(self, why: str, seen: ObservedFrame) -> None:

@@ -48,6 +48,8 @@ class SnapshotWriter:
                 self._send(self._queue.wait_observed(WAIT_S))
             except ChannelClosed:
                 return  # the client has gone
+            except Exception as exc:  # noqa: BLE001 - a frame of any shape comes here; the worker must outlive it
+                self._channel.offer(ipc.SnapshotRefused(f"the frame cannot be drawn ({type(exc).__name__})"))
 
     def _send(self, seen: ObservedFrame | None) -> None:
         name = self._queue.pipeline.name

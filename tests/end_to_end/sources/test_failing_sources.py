@@ -14,6 +14,7 @@ import pytest
 
 from fixtures.agents.agent import Program, Whole, alive, children, program, run_whole, wait_for
 from fixtures.agents.fake_pipeline import pipeline
+from fixtures.campaigns.hostile_cameras import KINDS, attack
 from fixtures.network.cameras import HEADER, RtspServer, camera, films, jpegs, part, printing, rtsp_server, says, shows
 from inferd.config import settings
 from inferd.wire.manifest import QualitySection
@@ -122,6 +123,14 @@ def test_a_camera_cut_off_in_a_picture_is_connected_anew(tmp_path: Path) -> None
         seen = [result["frame"] for result in results_of(running, "ill", 12)]
         assert undisturbed(running)
     assert any(after <= before for before, after in pairwise(seen))  # each connection counts its frames anew
+
+
+def test_hostile_cameras_disturb_no_other_pipeline(tmp_path: Path) -> None:
+    figures = attack(tmp_path, cases=len(KINDS), cameras=10, longest_s=60.0)
+    assert figures.cases == len(KINDS)
+    assert not figures.worker_replaced
+    assert figures.lost <= 0.05 * figures.frames
+    assert figures.peak_mb < 400
 
 
 @pytest.fixture

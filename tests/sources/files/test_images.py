@@ -92,7 +92,7 @@ def test_a_picture_that_says_it_is_huge_is_refused_before_it_is_decoded(tmp_path
     header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
     chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
-    with pytest.raises(FrameError, match=r"20000 x 20000 pixels, more than 100 million"):
+    with pytest.raises(FrameError, match=r"20000 x 20000 pixels, more than the \d+.\d million"):
         decode(tmp_path / "bomb.png")
 
 

@@ -84,7 +84,7 @@ def _digest(offer: str) -> dict[str, str] | None:
         return None
     try:
         asked = parse_keqv_list(parse_http_list(rest))
-    except ValueError:
+    except (ValueError, IndexError):
         return None
     known = asked.get("algorithm", "MD5").upper() in ALGORITHMS and {"realm", "nonce"} <= asked.keys()
     if not known or "auth" not in asked.get("qop", "auth").replace(" ", "").split(","):

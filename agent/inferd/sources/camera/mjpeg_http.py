@@ -1,6 +1,6 @@
-"""Motion JPEG over HTTP, read by ourselves: time-outs hold to the second, and half a picture is never shown as one.
+"""Motion JPEG over HTTP, read by ourselves: time-outs hold to the second, and half a picture is never returned.
 
-OpenCV's FFmpeg gives a JPEG that was cut off as a picture with a grey lower half.
+OpenCV's FFmpeg returns a JPEG that was cut off as a picture with a grey lower half.
 """
 
 from __future__ import annotations
@@ -10,74 +10,99 @@ import select
 import socket
 from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import SplitResult
 
 from inferd.errors import FrameError, FrameUnfinished, SourceError, SourceTimeout
+from inferd.foreign_text import printable
 from inferd.records import Array, Frame
+from inferd.sources.camera.address import CameraAddress
 from inferd.sources.camera.http_auth import Login
+from inferd.sources.camera.http_deadline import Deadline, connection
 from inferd.sources.decoding.mjpeg import MjpegReader, decode_jpeg
+from inferd.sources.decoding.picture_limit import most_pixels
 from inferd.system.clock import Clock
 
 READ_BYTES = 1 << 16
 MOST_DAMAGED = 30  # pictures in a row
+MOST_SHOWN = 80  # characters of a foreign text
+LONGEST_PICTURE_S = 30.0  # from its first byte to its last; a slower camera counts as silent
 OK, MOVED = 200, range(300, 400)
 REFUSED = (401, 403)
-STREAM, SINGLE = "multipart/x-mixed-replace", "image/jpeg"
+STREAM = ("multipart/x-mixed-replace", "multipart/mixed")
+SINGLE = ("image/jpeg", "image/jpg", "image/pjpeg")
+NO_VIDEO = ("image/", "text/", "audio/", "application/json", "application/xml", "application/xhtml")
 ASKED = 401
 
 
 class HttpBody:
     """An answer whose body is read as it comes. Owned by one source thread."""
 
-    def __init__(self, part: str, url: SplitResult, login: Login, timeout_s: float) -> None:
+    def __init__(self, address: CameraAddress, login: Login, open_timeout_s: float, read_timeout_s: float) -> None:
         """Ask for it.
 
         Args:
-            part: named in errors.
-            url: what to ask for.
-            login: who we are.
-            timeout_s: how long each step of connecting may take.
+            address: of the camera.
+            login: for the camera.
+            open_timeout_s: how long connecting, TLS, headers and a login may take together.
+            read_timeout_s: how long one read of the body may take.
 
         Raises:
-            SourceError: there is no such camera, or it refuses.
+            SourceError: there is no such camera, it refuses, or does not answer in time.
         """
-        self._ask(part, url, login, timeout_s)
+        deadline = Deadline(open_timeout_s)
+        self._read_timeout_s = read_timeout_s
+        self._ask(address, login, deadline)
         if self._response.status == ASKED and login.accept(self._response.headers.get_all("WWW-Authenticate") or []):
             self.close()
-            self._ask(part, url, login, timeout_s)
+            self._ask(address, login, deadline)
         self.content_type = self._response.headers.get_content_type()
         self._fresh = True
         if self._response.status != OK:
             self.close()
-            raise SourceError(part, _refusal(self._response.status, self._response.reason))
+            raise SourceError(address.shown, _refusal(self._response.status, self._response.reason))
 
-    def _ask(self, part: str, url: SplitResult, login: Login, timeout_s: float) -> None:
-        kind = _Tls if url.scheme == "https" else _Plain
-        self._connection = kind(url.hostname or "", url.port, timeout=timeout_s)
-        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        known = login.headers(f"{url.scheme}://{url.hostname}{target}")
+    def _ask(self, address: CameraAddress, login: Login, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._connection = connection(address, deadline)
+        known = login.headers(f"{address.scheme}://{address.host}{address.target}")
+        headers: dict[str, str | bytes] = {
+            "User-Agent": "inferd",
+            **{key: text.encode() for key, text in known.items()},
+        }
         try:
-            self._connection.request("GET", target, headers={"User-Agent": "inferd", **known})
+            self._connection.request("GET", address.target, headers=headers)
             self._socket: socket.socket = self._connection.sock
             self._response = self._connection.getresponse()
-        except (OSError, http.client.HTTPException) as exc:
+        except ValueError as exc:  # its text would quote the login
             self._connection.close()
             raise SourceError(
-                part, f"cannot be connected ({exc or type(exc).__name__}); check address and network"
+                address.shown, "has a login that HTTP cannot carry; check username and password_file"
+            ) from exc
+        except (OSError, http.client.HTTPException) as exc:
+            self._connection.close()
+            why = (
+                f"no whole answer in {deadline.allowed_s:g} s" if isinstance(exc, TimeoutError) else shortened(str(exc))
+            )
+            raise SourceError(
+                address.shown, f"cannot be connected ({why or type(exc).__name__}); check address and network"
             ) from exc
 
     @property
     def is_stream(self) -> bool:
-        """Whether it says that it is picture after picture."""
-        return self.content_type == STREAM
+        """Whether its content type is a stream of pictures."""
+        return self.content_type in STREAM
 
     @property
     def is_single(self) -> bool:
-        """Whether it says that it is one picture."""
-        return self.content_type == SINGLE
+        """Whether its content type is one picture."""
+        return self.content_type in SINGLE
+
+    @property
+    def is_no_video(self) -> bool:
+        """Whether its content type is something that holds no video."""
+        return self.content_type.startswith(NO_VIDEO)
 
     def read(self, timeout_s: float) -> bytes | None:
-        """Return what has come, b"" at the end, None where nothing came.
+        """Return received bytes, b"" at the end, None where nothing came.
 
         Raises:
             OSError: the connection broke.
@@ -85,6 +110,7 @@ class HttpBody:
         if not self._fresh and not self._arrived(timeout_s):
             return None
         self._fresh = False  # the first bytes may have come with the header, where no poll sees them
+        self._deadline.allow(self._read_timeout_s)
         return self._response.read1(READ_BYTES)
 
     def close(self) -> None:
@@ -102,12 +128,12 @@ class HttpBody:
 
 
 class HttpJpeg:
-    """Gives pictures (h, w, 3) uint8 BGR of a network camera."""
+    """Reads pictures (h, w, 3) uint8 BGR of a network camera."""
 
     live = True
 
     def __init__(self, part: str, answer: HttpBody, clock: Clock) -> None:
-        """Take an answer over.
+        """Take over an answer.
 
         Args:
             part: named in errors.
@@ -118,6 +144,8 @@ class HttpJpeg:
         self._answer = answer
         self._clock = clock
         self._jpegs = MjpegReader(part)
+        self._most_pixels = most_pixels()
+        self._began_ns = clock.monotonic_ns()
         self._seq = 0
         self._lost = 0
         self._closed = False
@@ -126,10 +154,10 @@ class HttpJpeg:
         """Return the next picture.
 
         Raises:
-            FrameUnfinished: some of it has come in `timeout_s`, not all.
-            SourceTimeout: nothing has.
-            FrameError: it was cut off, or is damaged.
-            SourceError: it was closed, the camera has ended the stream, or sends no pictures.
+            FrameUnfinished: only a part of it came in `timeout_s`.
+            SourceTimeout: nothing came.
+            FrameError: it was cut off, is damaged, or claims too many pixels.
+            SourceError: it was closed, the camera has ended the stream, sends no pictures, or sends one too slowly.
         """
         if self._closed:
             raise SourceError(self._part, "was closed; open it again")
@@ -137,6 +165,8 @@ class HttpJpeg:
         came = False
         while (picture := self._next_picture()) is None:
             data = self._receive(max(0.0, (ends_ns - self._clock.monotonic_ns()) / 1e9))
+            if self._clock.monotonic_ns() - self._began_ns > LONGEST_PICTURE_S * 1e9 and (came or data):
+                raise SourceError(self._part, f"has sent no whole picture in {LONGEST_PICTURE_S:g} s")
             if data is None:
                 raise (
                     FrameUnfinished(self._part, "a picture is on its way")
@@ -146,6 +176,7 @@ class HttpJpeg:
             came = True
             self._jpegs.feed(data)
         self._lost = 0
+        self._began_ns = self._clock.monotonic_ns()
         self._seq += 1
         return Frame(picture, self._seq - 1, self._clock.monotonic_ns(), self._clock.wall_s())
 
@@ -172,7 +203,7 @@ class HttpJpeg:
         """
         try:
             jpeg = self._jpegs.pop_jpeg()
-            return None if jpeg is None else decode_jpeg(self._part, jpeg)
+            return None if jpeg is None else decode_jpeg(self._part, jpeg, self._most_pixels)
         except FrameError as exc:
             self._lost += 1
             if self._lost >= MOST_DAMAGED:
@@ -181,7 +212,7 @@ class HttpJpeg:
 
 
 class Snapshots:
-    """Gives pictures of a camera that sends one for each request."""
+    """Reads pictures of a camera that sends one for each request."""
 
     live = True
 
@@ -190,8 +221,8 @@ class Snapshots:
 
         Args:
             part: named in errors.
-            ask: asks the camera for a picture.
-            fps: how many a second, at most.
+            ask: requests a picture.
+            fps: requests a second, at most.
             clock: stamps the frames.
 
         Raises:
@@ -212,7 +243,7 @@ class Snapshots:
         """Return the next picture; asking for it may take longer than `timeout_s`.
 
         Raises:
-            FrameUnfinished: its time has not come, or some of it has come, not all.
+            FrameUnfinished: it is not due, or only a part of it has come.
             SourceTimeout: nothing has.
             FrameError: it was cut off, or is damaged.
             SourceError: it was closed, or the camera refuses.
@@ -249,22 +280,13 @@ class Snapshots:
         self._shot = None
 
 
-class _Plain(http.client.HTTPConnection):
-    """Speaks HTTP/1.0, so that no server sends chunks, of which a buffer holds back the last bytes of a picture."""
-
-    _http_vsn = 10
-    _http_vsn_str = "HTTP/1.0"
-
-
-class _Tls(http.client.HTTPSConnection):
-    """As above, encrypted; the server's certificate is checked."""
-
-    _http_vsn = 10
-    _http_vsn_str = "HTTP/1.0"
+def shortened(text: str) -> str:
+    """Return the first characters of a foreign text, on one line."""
+    return " ".join(printable(text[:MOST_SHOWN]).split())
 
 
 def _refusal(status: int, reason: str) -> str:
-    told = f"answers {status} {reason}"
+    told = f"answers {status} {shortened(reason)}"
     if status in REFUSED:
         return f"{told}; check username and password_file"
     if status in MOVED:

@@ -13,6 +13,7 @@ from inferd.errors import SourceError, SourceTimeout
 from inferd.records import Frame
 from inferd.sources.camera import v4l2_formats
 from inferd.sources.camera.v4l2_formats import Mode
+from inferd.sources.decoding.picture_limit import check_pixels, most_pixels
 from inferd.system.clock import Clock
 
 READ_TIMEOUT_S = 2.0  # a streaming camera is far quicker; OpenCV's default is 10 s
@@ -40,6 +41,7 @@ class V4l2:
         self._device = os.path.realpath(options.path)  # a stick that comes back may have another number behind its id
         self.mode = negotiate(options, self._device)
         """The negotiated format and size."""
+        check_pixels(self._path, self.mode.width, self.mode.height, most_pixels(), SourceError)
         self._capture = _start(self._path, self._device, self.mode, options.fps)
         self._seq = 0
         self._closed = False

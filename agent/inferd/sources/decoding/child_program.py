@@ -13,6 +13,7 @@ from inferd.errors import SourceError, SourceTimeout
 from inferd.system.clock import Clock
 from inferd.system.processes.parent_death import BoundProgram
 from inferd.system.processes.process import Exit
+from inferd.system.urls import without_logins
 
 TAIL_BYTES = 2048  # of standard error
 TOLD_CHARACTERS = 200
@@ -97,7 +98,7 @@ class Program:
     def exit_summary(self, ended: Exit | None) -> str:
         """Return its exit and the end of its standard error as one sentence."""
         how = _how(ended) if ended else "closed its output and runs on"
-        said = " ".join(self._tail.decode(errors="replace").split())[-TOLD_CHARACTERS:]
+        said = without_logins(" ".join(self._tail.decode(errors="replace").split()))[-TOLD_CHARACTERS:]
         return f"{how}; its last output: {said}" if said else f"{how} without an error message"
 
     def close(self) -> None:

@@ -6,11 +6,15 @@ are looked at first. Formats: JPEG (ITU-T T.81), PNG (W3C), BMP, WebP (RFC 9649)
 
 from __future__ import annotations
 
+import math
+import re
 import struct
 from dataclasses import dataclass
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start-of-frame markers carry the size
+MOST_SEGMENTS = 4096  # of a JPEG before its scan; a real one has a few dozen
+_FILL = re.compile(b"\xff+")
 _JPEG_MARK = 0xFF  # begins every marker
 _JPEG_SCAN = 0xDA
 _JPEG_END = b"\xff\xd9"
@@ -46,19 +50,28 @@ def read_header(data: bytes) -> ImageHeader | None:
     return None
 
 
+def end_of_fill(data: bytes | bytearray, at: int) -> int:
+    """Return where the last of the 0xFF bytes lies that begin at `at`."""
+    run = _FILL.match(data, at)
+    return run.end() - 1 if run else at
+
+
 def _jpeg(data: bytes) -> ImageHeader | None:
     """Walk the segments up to the first scan: a thumbnail inside one of them has an end mark of its own."""
-    at = 2
+    at, segments = 2, 0
     size: tuple[int, int] | None = None
     while data[at] == _JPEG_MARK:
         marker = data[at + 1]
-        if marker not in _DATA_MARKERS:  # fill byte, or a marker without a body
-            at += 1 if marker == _JPEG_MARK else 2
+        segments += 1
+        if segments > MOST_SEGMENTS:
+            return None
+        if marker not in _DATA_MARKERS:  # fill bytes, or a marker without a body
+            at = end_of_fill(data, at) if marker == _JPEG_MARK else at + 2
             continue
         (length,) = struct.unpack_from(">H", data, at + 2)
         if marker in _JPEG_SIZES:
             height, width = struct.unpack_from(">HH", data, at + 5)
-            size = (width, height)
+            size = max(size or (0, 0), (width, height), key=math.prod)  # a second one may contradict the first
         at += 2 + length
         if marker == _JPEG_SCAN:
             break

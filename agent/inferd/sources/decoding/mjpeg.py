@@ -11,6 +11,8 @@ import numpy as np
 
 from inferd.errors import FrameError
 from inferd.records import Array
+from inferd.sources.decoding.image_header import MOST_SEGMENTS, end_of_fill, read_header
+from inferd.sources.decoding.picture_limit import check_pixels
 
 LARGEST_BYTES = 16 << 20
 START, END, SCAN = b"\xff\xd8\xff", b"\xff\xd9", 0xDA
@@ -30,6 +32,7 @@ class MjpegReader:
         self._held = bytearray()
         self._at = 0  # where the walk through the present picture stands; 0 before its start mark is found
         self._in_scan = False
+        self._segments = 0
         self._strange = 0
 
     @property
@@ -77,9 +80,13 @@ class MjpegReader:
         if head[0] != MARK:
             self._drop(self._at)
             raise FrameError(self._part, "gave what begins like a JPEG and is none")
-        if head[1] == MARK:  # a fill byte
-            self._at += 1
+        if head[1] == MARK:  # fill bytes, of which there may be millions
+            self._at = end_of_fill(self._held, self._at)
             return True
+        self._segments += 1
+        if self._segments > MOST_SEGMENTS:
+            self._drop(self._at)
+            raise FrameError(self._part, f"gave a JPEG of more than {MOST_SEGMENTS} segments")
         self._in_scan = head[1] == SCAN
         self._at += 2 + (head[2] << 8 | head[3])
         return True
@@ -105,16 +112,23 @@ class MjpegReader:
 
     def _drop(self, count: int) -> None:
         del self._held[:count]
-        self._at, self._in_scan = 0, False
+        self._at, self._in_scan, self._segments = 0, False, 0
 
 
-def decode_jpeg(part: str, jpeg: bytes) -> Array:
+def decode_jpeg(part: str, jpeg: bytes, most_pixels: int) -> Array:
     """Return the picture (h, w, 3) uint8 BGR.
 
     Raises:
-        FrameError: it is damaged.
+        FrameError: it is damaged, or its header claims more than `most_pixels`.
     """
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    header = read_header(jpeg)
+    if header is None:
+        raise FrameError(part, "gave a JPEG without a size in it")
+    check_pixels(part, header.width, header.height, most_pixels, FrameError)
+    try:
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # its text is a line of C++ source
+        picture = None
     if picture is None:
         raise FrameError(part, "gave a JPEG that cannot be decoded")
     return picture

@@ -9,8 +9,9 @@ import cv2
 from inferd.errors import SourceError
 from inferd.records import Array, ColorOrder
 from inferd.sources.decoding.buffer_pool import BufferPool
+from inferd.sources.decoding.picture_limit import check_pixels, most_pixels
 
-LARGEST_PX = 8192  # each side; a frame of BGR has 200 MB then
+LARGEST_PX = 8192  # each side
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,5 +90,6 @@ class RawPictures:
         if not (0 < width <= LARGEST_PX and 0 < height <= LARGEST_PX):
             remedy = f"say width and height, 1 to {LARGEST_PX} pixels; raw bytes do not tell them"
             raise SourceError("command", f"its pictures have {width} x {height} pixels; {remedy}")
+        check_pixels("command", width, height, most_pixels(), SourceError)
         if self._planar and (width % 2 or height % 2):
             raise SourceError("command", f"{kind} wants even numbers of pixels, not {width} x {height}")

@@ -12,6 +12,7 @@ from inferd.records import Array
 MOST_PHASES = 1000  # denominator of the ratio: exact for all usual rates, else off by less than a thousandth
 CROSSINGS = 32  # of zero on each side of the windowed sinc
 BETA = 8.0  # Kaiser's window: what would be mirrored is 80 dB down
+BLOCK = 4096  # samples that are filtered at a time: each takes all its taps in float64
 CUTOFF = 0.46  # of the lower rate; with these, the filter has closed at its half
 
 
@@ -53,6 +54,10 @@ class Resampler:
         return self.add(np.zeros((self._half, self._kept.shape[1]), np.float32))
 
     def _filtered(self, numbers: Array) -> Array:
+        blocks = [self._block(numbers[at : at + BLOCK]) for at in range(0, len(numbers), BLOCK)]
+        return np.concatenate(blocks) if blocks else np.empty((0, self._kept.shape[1]), np.float32)
+
+    def _block(self, numbers: Array) -> Array:
         at, phases = np.divmod(numbers * self._down, self._up)
         first = at - self._half + 1 - self._begins
         taps, around = self._bank[phases], first[:, None] + np.arange(2 * self._half)

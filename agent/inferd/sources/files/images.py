@@ -13,14 +13,14 @@ from inferd.errors import EndOfInput, FrameError, SourceError
 from inferd.foreign_text import printable
 from inferd.records import Array, Frame
 from inferd.sources.decoding.image_header import SUFFIXES, ImageHeader, read_header
+from inferd.sources.decoding.picture_limit import check_pixels, most_pixels
 from inferd.system.clock import Clock
 
-LARGEST_PIXELS = 100_000_000  # 300 MB decoded
 LARGEST_FILE_BYTES = 512 * 1024 * 1024
 
 
 class Images:
-    """Gives pictures (h, w, 3) uint8 BGR in the order of their names, turned upright as their EXIF says.
+    """Reads pictures (h, w, 3) uint8 BGR in the order of their names, turned upright as their EXIF says.
 
     A picture that cannot be read costs a FrameError that names it; the next read gives the next picture.
     """
@@ -111,11 +111,7 @@ def _check(file: Path, header: ImageHeader) -> None:
     """Refuse what would give half a picture or take all memory."""
     if not header.whole:
         raise FrameError(printable(file), f"is a {header.format} that breaks off before its end; copy it again")
-    if header.width * header.height > LARGEST_PIXELS:
-        size = f"{header.width} x {header.height}"
-        raise FrameError(
-            printable(file), f"has {size} pixels, more than {LARGEST_PIXELS // 10**6} million; make it smaller"
-        )
+    check_pixels(printable(file), header.width, header.height, most_pixels(), FrameError)
 
 
 def _find_files(path: str) -> list[Path]:

@@ -14,14 +14,15 @@ from inferd.errors import EndOfInput, SourceError
 from inferd.foreign_text import printable
 from inferd.records import Array, Frame
 from inferd.system.clock import Clock
+from inferd.system.memory import limit_bytes
 
-LARGEST_BYTES = 1 << 30  # of all arrays, unpacked
+LARGEST_BYTES = 1 << 30  # of all arrays, unpacked; and no more than a quarter of the board's memory
 ANSWER_PREFIX = "output:"  # golden files keep expected outputs and true classes beside the inputs
 ANSWER_KEYS = frozenset({"label"})
 
 
 class Npz:
-    """Gives one sample after the other: input name → array (1, ...) in the dtype that the file has."""
+    """Reads one sample after the other: input name → array (1, ...) in the file's dtype."""
 
     live = False
 
@@ -82,7 +83,9 @@ def _load(file: Path) -> dict[str, Array]:
         raise SourceError(str(file), "no such .npz file; check the path") from None
     except zipfile.BadZipFile:
         raise SourceError(str(file), "is damaged or no .npz; write it with numpy.savez") from None
-    except (OSError, ValueError, EOFError, RuntimeError, NotImplementedError) as exc:  # zipfile's and numpy's own words
+    except SourceError:
+        raise
+    except Exception as exc:  # zipfile, zlib and numpy raise a dozen kinds for damaged bytes
         raise SourceError(str(file), f"cannot be read ({exc}); write it with numpy.savez") from exc
 
 
@@ -103,8 +106,9 @@ def _check(file: Path, archive: zipfile.ZipFile) -> None:
         if size > member.file_size:
             raise SourceError(str(file), f"{member.filename} is shorter than its header says; write it again")
         total += size
-    if total > LARGEST_BYTES:
-        limit = LARGEST_BYTES >> 20
+    largest = min(LARGEST_BYTES, (limit_bytes() or 4 * LARGEST_BYTES) // 4)
+    if total > largest:
+        limit = largest >> 20
         raise SourceError(
             str(file), f"unpacks to {total >> 20} MiB, more than {limit} MiB; split it into smaller files"
         )

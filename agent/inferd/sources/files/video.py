@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import NoReturn
 
 import cv2
 
@@ -15,6 +16,7 @@ from inferd.config import settings
 from inferd.errors import EndOfInput, FrameError, SourceError
 from inferd.foreign_text import printable
 from inferd.records import Frame
+from inferd.sources.decoding.picture_limit import check_pixels, most_pixels
 from inferd.system.clock import Clock
 
 FPS_RANGE = (0.01, 1000.0)  # outside of it, a container's frame rate is a guess or garbage
@@ -23,23 +25,26 @@ GIVEN_SHARE = 0.9  # of the frames a container promises; some only estimate thei
 
 
 class Video:
-    """Gives pictures (h, w, 3) uint8 BGR, each with its position in the recording."""
+    """Reads pictures (h, w, 3) uint8 BGR, each with its position in the recording."""
 
     live = False
 
-    def __init__(self, options: settings.VideoSource, clock: Clock) -> None:
+    def __init__(self, options: settings.VideoSource, clock: Clock, most: int = 0) -> None:
         """Open the file.
 
         Args:
             options: the path.
             clock: stamps the frames.
+            most: pixels of a frame; 0 is what the board has memory for.
 
         Raises:
-            SourceError: there is no such file, it is empty, or no video.
+            SourceError: there is no such file, it is empty, no video, or its frames are too large.
         """
         self._path = options.path
         self._clock = clock
         self._capture = _open(options.path)
+        self._most_pixels = most or most_pixels()
+        self._check_size()
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if FPS_RANGE[0] <= fps <= FPS_RANGE[1] else FPS_UNKNOWN
         """Frames per second that the file says; 25 where it says nothing sensible."""
@@ -60,8 +65,10 @@ class Video:
         if self._closed:
             raise SourceError(self._path, "was closed; open it again")
         taken_ns, taken_at = self._clock.monotonic_ns(), self._clock.wall_s()
-        there, picture = self._capture.read()
-        if not there:
+        there = self._capture.grab()
+        self._check_size()
+        there, picture = self._capture.retrieve() if there else (False, None)
+        if not there or picture is None:
             self._end()
         seq = self._seq
         self._seq += 1
@@ -80,6 +87,10 @@ class Video:
         self._closed = True
         self._capture.release()
 
+    def _check_size(self) -> None:
+        width, height = (int(self._capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        check_pixels(self._path, width, height, self._most_pixels, SourceError)
+
     def _position(self, seq: int) -> float:
         """Return the frame's own time stamp where it moves on, as in a variable frame rate; else count frames."""
         stamp_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
@@ -88,8 +99,8 @@ class Video:
         self._position_s = stamp_s
         return stamp_s
 
-    def _end(self) -> None:
-        """Say how it ended: no frame at all, too few frames, or as it should."""
+    def _end(self) -> NoReturn:
+        """Raise how it ended: no frame at all, too few frames, or as it should."""
         if not self._seq:
             raise SourceError(self._path, "holds no frame that can be decoded; copy or convert it again")
         if self._seq < self._promised * GIVEN_SHARE and not self._reported_short:

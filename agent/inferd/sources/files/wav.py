@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 import wave
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from inferd.sources.decoding.sliding_windows import LARGEST_SAMPLES
 from inferd.system.clock import Clock
 
 KINDS = {1: "u8", 2: "s16", 3: "s24", 4: "s32"}  # bytes of a sample → what they mean
+FASTEST_HZ = 1_000_000  # a header that claims more is damaged
 CONVERT = "convert it: ffmpeg -i IN.wav -c:a pcm_s16le OUT.wav"
 
 
 class Wav:
-    """Gives windows (window, channels) float32, -1..1, each with its position; the last one is filled up with silence."""
+    """Reads windows (window, channels) float32, -1..1, each with its position; the last one is padded with silence."""
 
     live = False
 
@@ -96,9 +98,10 @@ def _open(path: str) -> wave.Wave_read:
         file = wave.open(path, "rb")  # noqa: SIM115 - the source closes it
     except OSError as exc:
         raise SourceError(path, f"cannot be read ({exc.strerror}); check its permissions") from exc
-    except (wave.Error, EOFError) as exc:
+    except (wave.Error, EOFError, RuntimeError, ValueError, struct.error) as exc:  # `wave` documents the first only
         raise SourceError(path, f"is no .wav with plain PCM ({str(exc) or 'it is cut off'}); {CONVERT}") from exc
-    if not file.getnframes() or file.getsampwidth() not in KINDS or not file.getframerate():
+    readable_sound = file.getnframes() and file.getsampwidth() in KINDS and 0 < file.getframerate() <= FASTEST_HZ
+    if not readable_sound:
         file.close()
         raise SourceError(path, f"holds no sound that can be read; {CONVERT}")
     return file

@@ -22,7 +22,7 @@ SLOWEST_S = 1.0  # whatever the rate, for as long nobody worries
 
 
 class Buffered:
-    """Gives windows (window, numbers) float32 in the kernel's units. Nothing is missing in them: what fails, ends it."""
+    """Reads windows (window, numbers) float32 in the kernel's units. Nothing is missing in them: what fails, ends it."""
 
     live = True
 

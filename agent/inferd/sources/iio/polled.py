@@ -27,7 +27,7 @@ VALUE_BYTES = 64
 
 
 class Polled:
-    """Gives windows (window, channels) float32 in the kernel's units (m/s², rad/s, milli °C); NaN where a reading failed."""
+    """Reads windows (window, channels) float32 in the kernel's units (m/s², rad/s, milli °C); NaN where a reading failed."""
 
     live = True
 

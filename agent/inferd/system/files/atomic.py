@@ -119,7 +119,9 @@ def is_read_only(folder: Path) -> bool:
     return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
-def write_atomic(path: Path, content: bytes, disk: Disk = DISK, before: Path | None = None) -> None:
+def write_atomic(
+    path: Path, content: bytes, disk: Disk = DISK, before: Path | None = None, *, mode: int = READABLE
+) -> None:
     """Put `content` at `path`: whoever reads sees the old file or the new one, whole, also after a power cut.
 
     With `before`, the old file is kept under that name, in the same folder; between the two renames there is only that.
@@ -129,7 +131,7 @@ def write_atomic(path: Path, content: bytes, disk: Disk = DISK, before: Path | N
     """
     with _unfinished(path.parent, disk) as (fd, unfinished):
         disk.write(fd, content)
-        _settle(fd, READABLE, disk)
+        _settle(fd, mode, disk)
         if before is not None and path.exists():
             disk.rename(path, before)
         put(unfinished, path, disk)

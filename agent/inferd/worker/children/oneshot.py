@@ -22,8 +22,9 @@ from inferd.system.clock import Clock, SystemClock
 from inferd.system.processes.channel import Channel
 from inferd.tasks.drawing.draw import bgr, draw, png
 from inferd.tasks.rules.tracking import TrackingRules
-from inferd.worker.capture import open_source, settle
+from inferd.worker.capture import settle
 from inferd.worker.cascade import best
+from inferd.worker.opened_source import OpenedSource
 
 ToCli = Channel[ipc.Infer, ipc.FromOneshot]
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
@@ -125,7 +126,7 @@ def _frames(options: settings.Source, channel: ToCli, clock: Clock) -> Iterator[
         SourceError: the source cannot be opened, or fails.
     """
     opening, pictures = 0, isinstance(options, settings.ImagesSource)
-    with closing(open_source(options, clock)) as source:
+    with closing(OpenedSource(options, clock)) as source:
         while True:
             try:
                 yield dataclasses.replace(source.read(READ_S), opening=opening)
