@@ -23,7 +23,6 @@ from inferd.system.clock import Clock
 from inferd.system.files.password import read_password
 
 
-
 def open_stream(options: settings.StreamSource, clock: Clock) -> Source:
     """Connect.
 
