@@ -124,13 +124,6 @@ def test_an_unforeseen_exception_is_an_error_of_the_source_that_names_where_and_
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    lines(tmp_path / "a.csv")
-    with closing(OpenedSource(settings.LinesSource(path="~/a.csv"), SystemClock())) as source:
-        assert source.read(0.1).seq == 0
-
-
 @pytest.mark.parametrize(
     ("options", "told"),
     [

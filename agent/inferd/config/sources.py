@@ -10,6 +10,7 @@ from inferd.config.base import ConfigTable
 from inferd.wire.bounds import (
     DAY_S,
     HOUR_S,
+    Argument,
     Count,
     FilePath,
     FrameRate,
@@ -96,7 +97,7 @@ class CommandSource(ConfigTable, frozen=True, tag_field="kind", tag="command"):
         finite: whether exit code 0 means that the input is through; else the program is started again.
     """
 
-    command: tuple[Text, ...] = ()
+    command: tuple[Argument, ...] = ()
     preset: Literal["rpicam", "ffmpeg", "arecord"] | None = None
     input: Text = ""
     format: Literal["bgr", "rgb", "gray", "yuv420", "mjpeg", "s16", "s32", "f32"] | None = None
@@ -202,7 +203,7 @@ class LinesSource(ConfigTable, frozen=True, tag_field="kind", tag="lines"):
     """
 
     path: FilePath = ""
-    command: tuple[Text, ...] = ()
+    command: tuple[Argument, ...] = ()
     format: Literal["csv", "jsonl"] = "csv"
     columns: tuple[Text, ...] = ()
     rate_hz: Rate = 0.0

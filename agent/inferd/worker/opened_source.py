@@ -12,8 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
-
 from inferd.config import settings
 from inferd.config.settings import kind_of
 from inferd.errors import SourceError
@@ -46,7 +44,7 @@ class OpenedSource:
         self._adjust = adjust
         make = find("source", SOURCES, kind_of(options))
         try:
-            self.inner: Source = make(_expanded(options), clock)
+            self.inner: Source = make(options, clock)
         except SourceError:
             raise
         except OSError as exc:  # a folder without permission, a name that is too long
@@ -94,14 +92,3 @@ def part_of(options: settings.Source) -> str:
     if isinstance(options, settings.StreamSource):
         return shown_url(options.url)
     return next((found for key in PATHS if (found := str(getattr(options, key, "")))), kind_of(options))
-
-
-def _expanded(options: settings.Source) -> settings.Source:
-    """Return the options with ~ expanded in its path."""
-    path = getattr(options, "path", "")
-    if not path.startswith("~"):
-        return options
-    try:
-        return msgspec.structs.replace(options, path=str(Path(path).expanduser()))
-    except RuntimeError as exc:
-        raise SourceError(path, "names a home folder that is not known; write the whole path") from exc

@@ -120,7 +120,7 @@ def _login(options: settings.StreamSource, address: CameraAddress) -> Login:
     if not options.password_file:
         return Login(options.username)
     try:
-        return Login(options.username, read_password(Path(options.password_file).expanduser()).text)
-    except (OSError, ValueError, RuntimeError) as exc:
+        return Login(options.username, read_password(Path(options.password_file)).text)
+    except (OSError, ValueError) as exc:
         why = exc.strerror if isinstance(exc, OSError) else exc
         raise SourceError(options.password_file, f"holds no password that can be read ({why})") from exc
