@@ -118,7 +118,7 @@ def _mqtt(found: DetectedHardware) -> Iterator[str]:
 def _metrics(found: DetectedHardware) -> Iterator[str]:
     yield "[metrics]"
     if isinstance(found.power, Unavailable):
-        yield "# Nobody measures what this device draws: with figures of yours, in watts, it is estimated."
+        yield "# There is no power meter: with your own figures, in watts, power is estimated."
         yield "# idle_w = 2.7"
         yield "# core_w = 1.1"
     else:
@@ -165,8 +165,14 @@ def _sensors(found: DetectedHardware) -> Iterator[list[str]]:
 def _example() -> Iterator[str]:
     """Yield the digits example, which needs nothing."""
     clip = bundled("digits") / "clip.avi"
-    yield "# Nothing to look through yet: the digits model on the clip that comes with inferd."
-    yield from _pipeline("digits", f'source = {{ kind = "video", path = {_quoted(clip)} }}')[:-1]
+    yield "# No camera was found: the digits model on the clip that comes with inferd."
+    yield from (
+        "[[pipeline]]",
+        'name = "digits"',
+        "# To use a model of yours: its name in the drop folder, or its path. Without this line, the newest one there.",
+        f"model = {_quoted(bundled('digits'))}",
+        f'source = {{ kind = "video", path = {_quoted(clip)} }}',
+    )
     yield "# Start the clip again at its end."
     yield 'pace = { at_end = "loop" }'
 
