@@ -3,6 +3,7 @@
 InferdError                 an external fault; its text is written for people
 ├── ConfigError             a configuration file is wrong               exit code 78
 ├── ModelError              a model's file, manifest or labels are wrong or incomplete
+│   ├── ModelCutOff         a model's file ends before its content does, as an unfinished copy does
 │   ├── NonFiniteOutput     a model answered NaN or infinity
 │   └── ModelRefused        a model was tried in a child process and did not survive it
 ├── EngineError             a runtime or delegate cannot load or run a model
@@ -47,6 +48,10 @@ class ConfigError(InferdError):
 
 class ModelError(InferdError):
     """A model's file, manifest or labels are wrong, or do not say what is needed."""
+
+
+class ModelCutOff(ModelError):
+    """A model's file ends before its content does: it was cut off, or its copy is not finished."""
 
 
 class ModelRefused(ModelError):

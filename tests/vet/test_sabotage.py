@@ -76,13 +76,13 @@ def newer_operator(content: bytes) -> bytes:
 
 
 BROKEN: dict[str, tuple[Change, str]] = {
-    "empty": (whole(b""), "bad_file"),
-    "half": (changed(lambda model: model[: len(model) // 2]), "bad_file"),
-    "header only": (changed(lambda model: model[:16]), "bad_file"),
+    "empty": (whole(b""), "cut_off"),
+    "half": (changed(lambda model: model[: len(model) // 2]), "cut_off"),
+    "header only": (changed(lambda model: model[:16]), "cut_off"),
     "magic": (changed(lambda model: model[:4] + b"TFL9" + model[8:]), "bad_file"),
-    "zeros": (changed(lambda model: b"\0" * len(model)), "bad_file"),
+    "zeros": (changed(lambda model: b"\0" * len(model)), "cut_off"),
     "zero tail": (changed(lambda model: model[:1000] + b"\0" * (len(model) - 1000)), "bad_file"),
-    "root offset": (changed(lambda model: b"\xff\xff\xff\x7f" + model[4:]), "bad_file"),
+    "root offset": (changed(lambda model: b"\xff\xff\xff\x7f" + model[4:]), "cut_off"),
     "web page": (whole(b"<!DOCTYPE html><title>404</title>"), "bad_file"),
     "git-lfs pointer": (whole(b"version https://git-lfs.github.com/spec/v1\n"), "bad_file"),
     "text": (whole(b"hello\n" * 20), "bad_file"),

@@ -17,7 +17,7 @@ import msgspec
 
 from inferd import ipc
 from inferd.config import settings
-from inferd.errors import InferdError, StoreError
+from inferd.errors import InferdError, ModelCutOff, StoreError
 from inferd.foreign_text import printable
 from inferd.records import ModelRef
 from inferd.runtime.fake import read_fake
@@ -58,8 +58,14 @@ def main(channel_fd: int) -> int:
             _examine(request, path, copied, channel)
     except StoreError as exc:
         channel.send(ipc.ExamineFailed(exc.part, exc.message, code="store", again=True))
+    except ModelCutOff as exc:
+        channel.send(ipc.ExamineFailed(exc.part, exc.message, code="cut_off"))
     except InferdError as exc:
         channel.send(ipc.ExamineFailed(exc.part, exc.message, code=_file_code(exc.part)))
+    except Exception as exc:  # noqa: BLE001 - whatever bytes of a stranger make a reader raise, they are refused for it
+        name = os.path.basename(request.path)  # noqa: PTH119 - a name, not a file
+        why = printable(f"it made inferd fail with {type(exc).__name__}: {exc}; please report it")
+        channel.send(ipc.ExamineFailed(name, why, code="bad_file"))
     return 0
 
 
@@ -74,7 +80,7 @@ def _lend(request: ipc.Examine) -> Iterator[tuple[Path, StagedBundle | None]]:
     if not request.store_dir or (request.engine.kind == "fake" and not path.exists()):
         yield path, None
         return
-    with BundleStore(Path(request.store_dir)).copy(path) as copied:
+    with BundleStore(Path(request.store_dir)).copy(path, no_links=bool(request.files)) as copied:
         yield copied.path, copied
 
 

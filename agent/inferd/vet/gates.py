@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from inferd.accelerators.table import by_operators
 from inferd.errors import EngineError, InferdError, ModelError
+from inferd.foreign_text import printable
 from inferd.store.description.bundle import find_bundle
 from inferd.store.formats.bounded_file import ModelFile
 from inferd.store.formats.known_defects import hazards
@@ -61,9 +62,8 @@ class Gates:
             except MemoryError:
                 gate = failed(name, "memory", NO_MEMORY)
             except Exception as exc:  # noqa: BLE001 - whatever a model's content makes a step raise, it is this model that is refused
-                gate = failed(
-                    name, "run_failed", f"it made inferd fail with {type(exc).__name__}: {exc}; please report it"
-                )
+                why = printable(f"it made inferd fail with {type(exc).__name__}: {exc}; please report it")
+                gate = failed(name, "run_failed", why)
             yield gate
             if gate.finding == "fail":
                 return

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from inferd.store.drop_folder.items import FolderEntry, find_items, passing
@@ -136,3 +138,54 @@ def test_an_item_can_be_handed_out_again() -> None:
     settler.again("cat", 3 * SECOND)
     assert not settled(settler.look({"cat.tflite": file()}, 3 * SECOND))
     assert settled(settler.look({"cat.tflite": file()}, 4 * SECOND)) == ["cat"]
+
+
+OVERLOOKED = {
+    "owl/nightly/model.tflite": ("owl/nightly", "no version of a model by its name"),
+    "owl/latest/model.onnx": ("owl/latest", "no version of a model by its name"),
+    "dog/dog.tflite": ("dog/dog.tflite", "a model is called model.tflite"),
+    "owl/1.2/owl.tflite": ("owl/1.2/owl.tflite", "a model is called model.tflite"),
+}
+
+
+@pytest.mark.parametrize("path", OVERLOOKED)
+def test_a_model_in_a_folder_of_another_name_is_refused_in_a_sentence(path: str) -> None:
+    refused, word = OVERLOOKED[path]
+    found = find_items({path: file()})
+    assert not found.items
+    assert word in found.refused[refused]
+
+
+@pytest.mark.parametrize("version", ["1.2", "v3", "2.0.1-rc1", "2026-12-01", "1.0.0-beta.2", "2026.12"])
+def test_versions_as_people_write_them_are_versions(version: str) -> None:
+    assert set(find_items({f"owl/{version}/model.tflite": file()}).items) == {f"owl/{version}"}
+
+
+def test_other_models_beside_the_one_of_a_folder_are_no_fault() -> None:
+    assert not find_items({"dog/model.tflite": file(), "dog/small.tflite": file()}).refused
+
+
+@pytest.mark.parametrize("kind", ["closed", "crowded"])
+def test_a_folder_that_is_not_looked_into_is_refused(kind: Literal["closed", "crowded"]) -> None:
+    assert "is a folder" in find_items({"dog": FolderEntry(kind, 0, 1, 1)}).refused["dog"]
+
+
+def test_a_link_to_a_folder_is_refused_whatever_its_name() -> None:
+    assert "symbolic link" in find_items({"v1.2": FolderEntry("link", 0, 1, 1)}).refused["v1.2"]
+
+
+def test_of_a_folder_whose_name_is_no_text_only_the_folder_is_told() -> None:
+    listing = {"f\udcfcr": FolderEntry("folder", 0, 1, 1), "f\udcfcr/model.tflite": file()}
+    found = find_items(listing)
+    assert (set(found.refused), found.items) == ({"f\udcfcr"}, {})
+
+
+def test_a_file_that_ends_too_early_is_given_time_to_grow() -> None:
+    settler = SettleWatch(SECOND / 1e9)
+    whole, now_ns = {"cat.tflite": file()}, 10 * SECOND
+    settler.look(whole, now_ns)
+    assert settler.look(whole, now_ns + SECOND).settled
+    assert settler.again_when_still("cat", now_ns + SECOND, 30 * SECOND)
+    assert not settler.look(whole, now_ns + 29 * SECOND).settled
+    assert settler.look(whole, now_ns + 30 * SECOND).settled
+    assert not settler.again_when_still("cat", now_ns + 30 * SECOND, 30 * SECOND)

@@ -297,3 +297,20 @@ def test_a_model_that_serves_is_never_thrown_away(happened: list[tuple[str, str,
     for event, digest, number in happened:
         state = step(state, event, digest, number, 0)
         assert state.of(KEY).held - state.versions.keys() <= {state.of(KEY).asked}
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("2.0.1-rc1", "2.0.1"),
+        ("2.0.1-rc9", "2.0.1-rc10"),
+        ("2.0.1-alpha", "2.0.1-beta"),
+        ("2.0", "2.0.1"),
+        ("2026-11-30", "2026-12-01"),
+        ("v9", "v10"),
+    ],
+)
+def test_versions_are_ordered_as_people_mean_them(older: str, newer: str) -> None:
+    first, second = Version("1" * 64, "owl", newer, arrived=1), Version("2" * 64, "owl", older, arrived=2)
+    assert slots.newer(first, second)
+    assert not slots.newer(second, first)

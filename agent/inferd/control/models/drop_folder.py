@@ -16,6 +16,7 @@ from inferd.system.files.atomic import make_shared_folder
 
 log = logging.getLogger(__name__)
 
+STALLED_FACTOR = 15  # times settle_s, in which a copy that has stalled may go on before it is refused
 GROUP = "inferd"  # its members may drop models
 
 
@@ -45,10 +46,16 @@ class DropFolder:
         self._polled_ns = now_ns
         try:
             listing = look(self.folder)
-        except OSError as exc:
+        except FileNotFoundError as exc:
             return self._warn(f"the drop folder cannot be looked at: {exc.strerror}")
-        except TooManyEntries as exc:
-            return self._warn(f"{exc} in the drop folder holds more than {ENTRIES_MAX:,} entries; move some away")
+        except OSError as exc:
+            return self._refuse(
+                f"is the drop folder, but cannot be looked at: {exc.strerror}; check its mode and the disk"
+            )
+        except TooManyEntries:
+            return self._refuse(
+                f"is the drop folder, but has more than {ENTRIES_MAX:,} entries, so no model in it is looked at"
+            )
         self._warned = ""
         self.seen = True
         return self._settler.look(listing, now_ns)
@@ -56,6 +63,11 @@ class DropFolder:
     def again(self, item: Item) -> None:
         """List an item as new once more, a little later."""
         self._settler.again(item.name, self._clock.monotonic_ns())
+
+    def still_unfinished(self, item: Item) -> bool:
+        """Whether a file that ends too early may be a copy that has stalled; then it is listed again once it has waited long."""
+        wait_ns = int(STALLED_FACTOR * self._options.settle_s * 1e9)
+        return self._settler.again_when_still(item.name, self._clock.monotonic_ns(), wait_ns)
 
     def all_again(self) -> None:
         """List all items as new once more, a little later."""
@@ -69,6 +81,11 @@ class DropFolder:
     def listed(self, item: Item) -> tuple[ipc.Listed, ...]:
         """Return the item's files as they were listed, for a vet child to compare."""
         return tuple(ipc.Listed(str(self.folder / path), one.size, one.mtime_ns, one.inode) for path, one in item.files)
+
+    def _refuse(self, why: str) -> FolderChanges:
+        """Report once, as an event, that nothing in the folder is looked at."""
+        reported, self._warned = self._warned == why, why
+        return FolderChanges() if reported else FolderChanges(refused={str(self.folder): why})
 
     def _warn(self, why: str) -> FolderChanges:
         if why != self._warned:

@@ -26,6 +26,7 @@ from inferd.wire.vetting import VetReport
 log = logging.getLogger(__name__)
 
 VET_DEATHS = 2
+CUT_OFF = "cut_off"  # the code of a model whose file ends too early: its copy may have stalled
 WRONG_ACCELERATOR = "wrong_accelerator"  # the code of a model that needs one which does not work here
 
 
@@ -89,6 +90,8 @@ class VetQueue:
         verdict = self._retry_killed(one, _complete(job.conclude(ended)))
         one.queue.job = None
         subject, before = one.queue.subject, one.selected
+        if isinstance(verdict, Rejected) and verdict.code == CUT_OFF and subject.dropped is not None:
+            verdict = replace(verdict, again=self._drop_folder.still_unfinished(subject.dropped))
         self._state.apply(slots.end_vetting)
         if subject.dropped is not None and not _may_change(verdict):
             mark = f"{subject.dropped.fingerprint} {self._serving.verdict_key(one)}"
@@ -233,7 +236,9 @@ class VetQueue:
     def _rejected(self, one: EngineKey, subject: VetSubject, verdict: Rejected) -> None:
         """Record a refusal, or retry later where it is not the model's fault."""
         error = verdict.error
-        if verdict.again:
+        if verdict.code == CUT_OFF and verdict.again:
+            log.info("model waits: %s; its copy may go on", error)
+        elif verdict.again:
             log.warning("%s; it is tried again", error)
             self._retry(one, subject)
         elif subject.digest:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +20,13 @@ from inferd.store.description.bundle import MODELS, PICTURE_SUFFIXES, SUFFIX, SU
 from inferd.store.description.label_formats import LABEL_SUFFIXES
 from inferd.store.formats.bounded_file import MODEL_MAX_BYTES
 
-Kind = Literal["file", "folder", "link", "other"]
+Kind = Literal["file", "folder", "crowded", "closed", "link", "other"]
+NEVER_OPENED: dict[Kind, str] = {
+    "link": "is a symbolic link, which is not followed; copy the file itself",
+    "other": "is no regular file; remove it",
+    "closed": "is a folder that this user may not enter; `chmod a+rx` it",
+    "crowded": "is a folder with more entries than are looked at; move what is no model elsewhere",
+}
 BESIDE = (".toml", ".npz", *LABEL_SUFFIXES, *PICTURE_SUFFIXES)
 # What copiers, editors and file managers leave for a moment, or for ever.
 PASSING = re.compile(
@@ -96,27 +102,46 @@ def passing(name: str) -> bool:
 
 def find_items(listing: Listing) -> ListedItems:
     """Find the models of a listing."""
-    refused = {path: why for path, entry in listing.items() if (why := _complaint(path, entry))}
-    files = {path: entry for path, entry in sorted(listing.items()) if entry.kind == "file" and path not in refused}
+    complaints = {path: why for path, entry in listing.items() if (why := _complaint(path, entry))}
+    refused = {path: why for path, why in complaints.items() if not _is_in(path.rpartition("/")[0], complaints)}
+    files = {
+        path: entry for path, entry in sorted(listing.items()) if entry.kind == "file" and not _is_in(path, refused)
+    }
     items = _lying_open(files) + _in_folders(files)
+    refused |= _overlooked(files, items)
     return ListedItems({item.name: item for item in items}, refused)
+
+
+def _is_in(path: str, refused: Mapping[str, str]) -> bool:
+    """Whether a path, or a folder on the way to it, is refused."""
+    parts = path.split("/")
+    return any("/".join(parts[:end]) in refused for end in range(1, len(parts) + 1))
+
+
+def _overlooked(files: Mapping[str, FolderEntry], items: Sequence[Item]) -> dict[str, str]:
+    """Return why models that lie in folders are no items: the file or its folder is called otherwise than they must be."""
+    taken = {path.rpartition("/")[0] for item in items for path, _ in item.files}
+    overlooked: dict[str, str] = {}
+    for path in files:
+        folder, _, name = path.rpartition("/")
+        if not folder or folder in taken or not name.endswith(SUFFIXES):
+            continue
+        if name in MODELS:
+            overlooked[folder] = "is no version of a model by its name; call it 1.2, 2.0.1-rc1 or 2026-12-01"
+        else:
+            overlooked[path] = f"is not looked at; in a folder of its own a model is called {' or '.join(MODELS)}"
+    return overlooked
 
 
 def _complaint(path: str, entry: FolderEntry) -> str:
     """Return why this is never opened; "" where it may be."""
     if not path.isprintable():  # in the name of a folder, too
         return "has a name that is not plain UTF-8 text; rename it"
-    if entry.kind == "link" and _of_interest(path):
-        return "is a symbolic link, which is not followed; copy the file itself"
-    if entry.kind == "other":
-        return "is no regular file; remove it"
+    if entry.kind in NEVER_OPENED:
+        return NEVER_OPENED[entry.kind]
     if entry.kind == "file" and path.endswith(SUFFIXES) and entry.size > MODEL_MAX_BYTES:
         return f"has {entry.size:,} bytes, more than the {MODEL_MAX_BYTES:,} that inferd opens"
     return ""
-
-
-def _of_interest(path: str) -> bool:
-    return "." not in path or path.endswith((*SUFFIXES, *BESIDE))
 
 
 def _lying_open(files: Mapping[str, FolderEntry]) -> list[Item]:

@@ -1,7 +1,7 @@
 """When a model in the drop folder is whole: it has not changed for a while, or got its name by a rename. Pure rules.
 
-Nothing tells a finished copy from one that stalls. What is taken too early is refused as truncated and taken again when
-it goes on; it never serves.
+Nothing tells a finished copy from one that stalls. What is taken too early ends before its content does: it never serves, and is
+refused only once it has not changed for much longer.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ class FolderChanges:
 
 @dataclass(slots=True)
 class SettlingItem:
-    """An item that is being watched: how it looked, since when, and whether it was handed out."""
+    """An item that is being watched: how it looks, when its wait began, when it changed, and whether it was handed out."""
 
     item: Item
     fingerprint: str
     since_ns: int
+    changed_ns: int
     handed_out: bool = False
 
 
@@ -69,6 +70,15 @@ class SettleWatch:
             self._watched[name].since_ns = now_ns
             self._watched[name].handed_out = False
 
+    def again_when_still(self, name: str, now_ns: int, wait_ns: int) -> bool:
+        """Hand an item out once more when it has not changed for `wait_ns`; return False where that is so already."""
+        watched = self._watched.get(name)
+        if watched is None or now_ns - watched.changed_ns >= wait_ns:
+            return False
+        watched.since_ns = watched.changed_ns + wait_ns - self._still_ns
+        watched.handed_out = False
+        return True
+
     def names(self) -> frozenset[str]:
         """Return the names of all items there are."""
         return frozenset(self._watched)
@@ -82,7 +92,7 @@ class SettleWatch:
         if watched is None or watched.fingerprint != fingerprint:
             renamed = all(self._was_passing(entry) for path, entry in item.files if self._is_new(watched, path, entry))
             since_ns = now_ns - self._still_ns if renamed else now_ns
-            watched = self._watched[item.name] = SettlingItem(item, fingerprint, since_ns)
+            watched = self._watched[item.name] = SettlingItem(item, fingerprint, since_ns, now_ns)
         if watched.handed_out or now_ns - watched.since_ns < self._still_ns:
             return False
         watched.handed_out = True

@@ -50,15 +50,15 @@ class BytesInMemory:
 class ModelFile:
     """A regular file opened for reading. Whoever opened it closes it; one thread."""
 
-    def __init__(self, path: Path, max_bytes: int = MODEL_MAX_BYTES) -> None:
-        """Open `path`.
+    def __init__(self, path: Path, max_bytes: int = MODEL_MAX_BYTES, *, no_links: bool = False) -> None:
+        """Open `path`; with `no_links`, refuse a symbolic link.
 
         Raises:
             ModelError: it is not there, not readable, not a regular file, or larger than `max_bytes`.
         """
         self.name = path.name
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._fd = open_regular(path)
+        self._fd = open_regular(path, no_links=no_links)
         self._opened = os.fstat(self._fd)
         self.size = self._opened.st_size
         if self.size > max_bytes:
@@ -144,14 +144,14 @@ class ModelFile:
         return ModelError(self.name, "changed while it was being read; wait until the copy has ended and try again")
 
 
-def open_regular(path: Path) -> int:
+def open_regular(path: Path, *, no_links: bool = False) -> int:
     """Return a read-only descriptor of a regular file; never waits on a pipe or a device.
 
     Raises:
-        ModelError: it is not there, not readable, or something else than a file.
+        ModelError: it is not there, not readable, something else than a file, or with `no_links` a symbolic link.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (os.O_NOFOLLOW if no_links else 0))
     except (OSError, ValueError) as exc:
         raise ModelError(path.name or str(path), _why_not_opened(exc)) from exc
     if stat.S_ISREG(os.fstat(fd).st_mode):
@@ -160,13 +160,13 @@ def open_regular(path: Path) -> int:
     raise ModelError(path.name, "is not a regular file; give a file, or a folder that holds one")
 
 
-def read_small(path: Path, max_bytes: int) -> bytes:
+def read_small(path: Path, max_bytes: int, *, no_links: bool = False) -> bytes:
     """Return the content of a file that a person wrote.
 
     Raises:
         ModelError: it cannot be opened, or has more than `max_bytes`.
     """
-    with ModelFile(path, max_bytes) as file:
+    with ModelFile(path, max_bytes, no_links=no_links) as file:
         content = file.read(0, file.size) if file.size else b""
         file.require_unchanged()
         return content
@@ -178,6 +178,7 @@ def _why_not_opened(exc: OSError | ValueError) -> str:
     reasons = {
         errno.ENOENT: "is not there; check the name and the folder",
         errno.ENOTDIR: "is not there; check the name and the folder",
+        errno.ELOOP: "is a symbolic link, which is not followed; copy the file itself",
         errno.EACCES: "may not be read by this user; `chmod a+r` it",
     }
     return reasons.get(exc.errno or 0, f"cannot be opened: {exc.strerror}")

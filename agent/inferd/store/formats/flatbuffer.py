@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import Literal
 
-from inferd.errors import ModelError
+from inferd.errors import ModelCutOff, ModelError
 from inferd.store.formats.bounded_file import ByteSource
 
 READS_MAX = 1_000_000  # 1 to 2 s of this reader on x86; MobileNet V2 (66 operators) takes 3,800
@@ -57,7 +57,7 @@ class FlatBuffer:
             ModelError: they lie outside, or the budget is used up.
         """
         if offset < 0 or length < 0 or offset + length > self.size:
-            raise self.damaged(f"it points to byte {offset + length:,} but ends at byte {self.size:,}")
+            raise self.cut_off(f"it points to byte {offset + length:,} but ends at byte {self.size:,}")
         self._reads_left -= 1 + length // READ_UNIT_BYTES
         if self._reads_left < 0:
             raise ModelError(self.part, "has far more tables than any model we know; it is damaged or made to confuse")
@@ -79,12 +79,16 @@ class FlatBuffer:
         """
         step = self.integer(offset, "I")
         if step == 0 or offset + step >= self.size:
-            raise self.damaged(f"an offset leads to byte {offset + step:,} but it ends at byte {self.size:,}")
+            raise self.cut_off(f"an offset leads to byte {offset + step:,} but it ends at byte {self.size:,}")
         return offset + step
 
     def damaged(self, fact: str) -> ModelError:
         """Return the error for a file that breaks its own format."""
         return ModelError(self.part, f"is damaged or incomplete: {fact}; {BEGIN_AGAIN}")
+
+    def cut_off(self, fact: str) -> ModelCutOff:
+        """Return the error for a file that ends too early."""
+        return ModelCutOff(self.part, f"is damaged or incomplete: {fact}; {BEGIN_AGAIN}")
 
 
 class FlatBufferTable:
@@ -202,7 +206,7 @@ class FlatBufferTable:
         head = self._buffer.follow(at)
         count = self._buffer.integer(head, "I")
         if head + 4 + count * width > self._buffer.size:
-            raise self._buffer.damaged(
+            raise self._buffer.cut_off(
                 f"{count * width:,} bytes are promised at byte {head:,} but it ends at byte {self._buffer.size:,}"
             )
         return head + 4, count

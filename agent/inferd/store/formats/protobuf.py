@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from inferd.errors import ModelError
+from inferd.errors import ModelCutOff, ModelError
 from inferd.store.formats.bounded_file import ByteSource
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types; the others are no longer in use
@@ -107,7 +107,9 @@ class ProtobufMessage:
             length = 4 if wire == FIXED32 else 8
         else:
             raise ModelError(self._part, DAMAGED)
-        if number == 0 or length > self._end - offset:
+        if length > self._end - offset:
+            raise ModelCutOff(self._part, DAMAGED)
+        if number == 0:
             raise ModelError(self._part, DAMAGED)
         return Field(number, 0, offset, offset + length), offset + length
 

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from inferd.errors import ModelError
+from inferd.errors import ModelCutOff, ModelError
 from inferd.records import TensorSpec
 from inferd.store.formats.bounded_file import ByteSource
 from inferd.store.formats.flatbuffer import BEGIN_AGAIN, FlatBuffer, FlatBufferTable, Tables
 from inferd.store.formats.flexbuffer import MAX_BYTES, read_integers
-from inferd.store.formats.other_formats import MODEL_MARK, complaint
+from inferd.store.formats.other_formats import HEADER_BYTES, MODEL_MARK, complaint
 from inferd.store.formats.tflite_schema import (
     CUSTOM,
     SIGNATURE_KEY,
@@ -76,7 +76,8 @@ def read_tflite(part: str, octets: ByteSource, size: int | None = None) -> Tflit
     """
     head = octets.read(0, min(octets.size, HEAD_BYTES)) if octets.size else b""
     if wrong := complaint(head, octets.size):
-        raise ModelError(part, wrong)
+        unfinished = octets.size < HEADER_BYTES or not any(head)
+        raise ModelCutOff(part, wrong) if unfinished else ModelError(part, wrong)
     return TfliteReader(FlatBuffer(part, octets, size)).contents()
 
 
@@ -152,7 +153,7 @@ class TfliteReader:
         if offset > 1:
             begin, length = offset, size
         if begin + length > self._file.size:
-            raise self._file.damaged(f"weights end at byte {begin + length:,}, the file at byte {self._file.size:,}")
+            raise self._file.cut_off(f"weights end at byte {begin + length:,}, the file at byte {self._file.size:,}")
         return begin, length
 
     def _steps(self, graph: FlatBufferTable) -> list[GraphOperator]:

@@ -17,6 +17,7 @@ from functools import reduce
 
 import msgspec
 
+from inferd.store.description.bundle import VERSION
 from inferd.store.lifecycle.state import (
     FACTORY,
     KeySlots,
@@ -34,7 +35,6 @@ BOX_DEATHS = 2  # a model that took the device down so often is not tried again
 AGENT_DEATHS = 10  # inferd alone may be killed by anybody, so this many are needed to suspect the model
 WORKER_DEATHS = 2  # deaths that may be somebody else's doing (SIGKILL)
 QUARANTINED_MAX = 500
-ORDERED = re.compile(r"v?\d+(\.\w+)*")
 
 replace = msgspec.structs.replace
 
@@ -62,7 +62,7 @@ class ModelSelection:
 
 def newer(one: Version, other: Version) -> bool:
     """Whether `one` comes after `other`: by version where both have one and the same name, else by arrival."""
-    if one.name == other.name and ORDERED.fullmatch(one.version) and ORDERED.fullmatch(other.version):
+    if one.name == other.name and VERSION.fullmatch(one.version) and VERSION.fullmatch(other.version):
         first, second = _order(one.version), _order(other.version)
         if first != second:
             return first > second
@@ -306,7 +306,7 @@ def _figures(slots: KeySlots, digest: str) -> Measurements:
     return verdict.figures if verdict is not None else Measurements()
 
 
-def _order(version: str) -> tuple[tuple[int, str], ...]:
-    return tuple(
-        (int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[.]", version.removeprefix("v"))
-    )
+def _order(version: str) -> tuple[tuple[int, int, str], ...]:
+    """Return what versions sort by: numbers as numbers, and `2.0.1-rc1` before `2.0.1`, which is before `2.0.1.1`."""
+    parts = re.findall(r"\d+|[a-z]+", version.lower().removeprefix("v"))
+    return (*((2, int(part[:18]), "") if part.isdecimal() else (0, 0, part) for part in parts), (1, 0, ""))

@@ -61,7 +61,7 @@ class Blobs:
         except OSError as exc:
             raise store_error(root, exc) from exc
 
-    def add(self, source: Path) -> Blob:
+    def add(self, source: Path, *, no_links: bool = False) -> Blob:
         """Store a copy of `source`; a copy that is there and intact is left alone, a damaged one is replaced.
 
         The source is read before anything is written: adding what is there costs no wear and no room on an SD card.
@@ -70,7 +70,7 @@ class Blobs:
             ModelError: `source` is missing, no regular file, too large, or changes while it is read.
             StoreError: the disk refuses.
         """
-        with ModelFile(source) as file:
+        with ModelFile(source, no_links=no_links) as file:
             path = self.path(file.sha256())
             try:
                 if _is_intact(path):

@@ -68,22 +68,24 @@ class BundleStore:
         return self.path(digest).is_dir()
 
     @contextmanager
-    def copy(self, source: Path) -> Iterator[StagedBundle]:
+    def copy(self, source: Path, *, no_links: bool = False) -> Iterator[StagedBundle]:
         """Lend a copy of the model at `source` and of all that belongs to it; what is not `put` is removed.
+
+        With `no_links`, no file of it may be a symbolic link: who may drop a model may not read what inferd can.
 
         Raises:
             ModelError: a file is missing, no regular file, too large, or changes while it is read.
             StoreError: the disk refuses, or is nearly full.
         """
         bundle = find_bundle(source)
-        files = _files(bundle)
+        files = _files(bundle, no_links=no_links)
         self._require_room(sum(file.stat().st_size for file in files))
         try:
             folder = self._disk.create_folder(self._root)
         except OSError as exc:
             raise store_error(self._root, exc) from exc
         try:
-            yield self._fill(folder, bundle, files)
+            yield self._fill(folder, bundle, files, no_links=no_links)
         finally:
             clear_away(folder, self._disk)
 
@@ -147,14 +149,14 @@ class BundleStore:
         except OSError as exc:
             raise store_error(self._root, exc) from exc
 
-    def _fill(self, folder: Path, bundle: Bundle, files: list[Path]) -> StagedBundle:
+    def _fill(self, folder: Path, bundle: Bundle, files: list[Path], *, no_links: bool) -> StagedBundle:
         root = _root(bundle)
         inside = folder / root if not root.endswith(bundle.model.name) else folder
         size_bytes = 0
         try:
             self._disk.make(inside)
             for file in files:
-                blob = self._blobs.add(file)
+                blob = self._blobs.add(file, no_links=no_links)
                 self._disk.link(blob.path, inside / file.name)
                 size_bytes += blob.size_bytes
             for made in (inside, *inside.parents):
@@ -188,7 +190,7 @@ def _names(folder: Path) -> set[Path]:
     return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
 
 
-def _files(bundle: Bundle) -> list[Path]:
+def _files(bundle: Bundle, *, no_links: bool) -> list[Path]:
     """Return the model and all that belongs to it: what lies beside it, and what its manifest names.
 
     Raises:
@@ -197,7 +199,7 @@ def _files(bundle: Bundle) -> list[Path]:
     files = [bundle.model, *bundle.labels]
     if bundle.manifest is not None:
         files.append(bundle.manifest)
-        said = parse_manifest(bundle.manifest.name, read_small(bundle.manifest, MANIFEST_MAX_BYTES))
+        said = parse_manifest(bundle.manifest.name, read_small(bundle.manifest, MANIFEST_MAX_BYTES, no_links=no_links))
         named = (said.output.labels, said.model.twin, *golden_files(said))
         files += [bundle.model.parent / name for name in named if isinstance(name, str)]
         for picture in said.golden.pictures or ():
