@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from fixtures.agents.agent import wait_for
-from fixtures.agents.drop_folder_agent import FOLLOWS_NEWEST, WAIT_S, agent
+from fixtures.agents.drop_folder_agent import FOLLOWS_NEWEST, WAIT_S, Dropping, agent
 from fixtures.models.tflite_writer import mean_color
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -25,6 +26,11 @@ labels = ["red", "green", "blue"]
 """
 
 
+def waits(it: Dropping, times: int) -> bool:
+    """Whether the agent has told so often that a model's copy may go on."""
+    return it.running.log().count("model waits") == times
+
+
 def test_a_copy_that_stalls_is_not_refused_and_serves_once_it_is_whole(tmp_path: Path) -> None:
     content = mean_color()
     with agent(tmp_path, fps=30, config=CONFIG) as it:
@@ -33,7 +39,7 @@ def test_a_copy_that_stalls_is_not_refused_and_serves_once_it_is_whole(tmp_path:
             for number, begin in enumerate(range(0, len(content), 250), 1):
                 copy.write(content[begin : begin + 250])
                 if begin + 250 < len(content):
-                    assert wait_for(lambda told=number: it.running.log().count("model waits") == told, WAIT_S)
+                    assert wait_for(partial(waits, it, number), WAIT_S)
         it.await_active("colors")
         assert it.lines("model.refused") == []
 
