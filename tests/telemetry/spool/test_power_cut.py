@@ -185,7 +185,7 @@ def test_what_a_power_cut_takes_is_at_most_one_commit_window(tmp_path: Path) -> 
 
 
 def numbers(segment: Path) -> list[int]:
-    items, _ = record_codec.parse(segment.read_bytes(), int(segment.name[:16], 16))
+    items, _, _ = record_codec.parse(segment.read_bytes(), int(segment.name[:16], 16))
     return [item.number for item in items if isinstance(item, record_codec.Record)]
 
 
@@ -201,7 +201,7 @@ def test_without_the_checksum_the_same_bytes_would_be_taken_for_records() -> Non
     record = record_codec.Record(1, "event", 0.0, "event", b"right right right")
     torn = record_codec.frame(record).replace(b" right", b" wrong", 1)
     length_bytes = 8
-    assert record_codec.parse(torn) == ([], 0)
+    assert record_codec.parse(torn) == ([], 0, 0)
     assert record_codec._decoder.decode(torn[length_bytes:]) != record  # noqa: SLF001 - the negative control looks inside
 
 

@@ -314,6 +314,60 @@ def test_a_write_that_failed_half_way_is_no_harm(tmp_path: Path) -> None:
     assert around.take_all() == [b"whole", b"later"]
 
 
+@pytest.mark.parametrize("where", [12, 200, 500])
+def test_a_damaged_place_costs_the_records_in_it_and_is_told(tmp_path: Path, where: int) -> None:
+    around = Around(tmp_path)
+    texts = [b"%d" % number * 20 for number in range(20)]
+    for text in texts:
+        around.put("event", text)
+    around.commit()
+    (segment,) = around.files()
+    content = bytearray(segment.read_bytes())
+    assert where < len(content) - 100, "the damage must lie before the last record"
+    content[where] ^= 0xFF
+    segment.write_bytes(content)
+    around.after_a_power_cut()
+    kept = around.take_all()
+    assert len(kept) == len(texts) - 1
+    assert kept == [text for text in texts if text in kept]
+    around.spool.turn()
+    assert "damaged in 1 places" in around.spool.faults()[0]
+    assert around.spool.dropped["event"] == 1
+    around.spool.turn()
+    assert around.spool.faults() == []
+
+
+def test_a_hole_of_zeros_costs_no_more_than_what_stood_there(tmp_path: Path) -> None:
+    around = Around(tmp_path)
+    for number in range(40):
+        around.put("event", b"%02d" % number * 50)
+    around.commit()
+    (segment,) = around.files()
+    content = segment.read_bytes()
+    segment.write_bytes(content[:1000] + bytes(1000) + content[2000:])
+    around.after_a_power_cut()
+    kept = around.take_all()
+    assert len(kept) >= 40 - 2 - 1000 // 130
+    assert kept[0] == b"00" * 50
+    assert kept[-1] == b"39" * 50
+
+
+def test_a_torn_end_is_no_damage(tmp_path: Path) -> None:
+    around = Around(tmp_path)
+    around.put("event", b"whole")
+    around.commit()
+    (segment,) = around.files()
+    with segment.open("ab") as torn:
+        torn.write(b"half a rec")
+    around.after_a_power_cut()
+    around.put("event", b"later")
+    around.commit()
+    around.after_a_power_cut()
+    assert around.take_all() == [b"whole", b"later"]
+    around.spool.turn()
+    assert around.spool.faults() == []
+
+
 def test_a_spool_whose_folder_cannot_be_made_works_from_memory(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file in its place")
     around = Around(tmp_path)

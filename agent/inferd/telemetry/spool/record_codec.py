@@ -1,8 +1,8 @@
 """How the spool's records stand in a file: length, CRC-32, msgpack, one after the other. Pure: bytes in, records out.
 
 A power cut may leave a file with a torn last record, with zeros where its content should be, or with an older content of
-the same disk blocks. So the CRC begins with a seed of the file's own, and reading ends at the first record that is not
-whole.
+the same disk blocks; a card may damage bytes anywhere. So the CRC begins with a seed of the file's own, and reading goes on at
+the next whole record.
 """
 
 from __future__ import annotations
@@ -76,17 +76,25 @@ def frames(items: Iterable[Item], seed: int = 0) -> bytes:
     return b"".join(frame(item, seed) for item in items)
 
 
-def parse(data: bytes, seed: int = 0) -> tuple[list[Item], int]:
-    """Return the whole items at the start of `data`, and how many bytes they take; what follows is torn or no item."""
+def parse(data: bytes, seed: int = 0) -> tuple[list[Item], int, int]:
+    """Return the whole items in `data`, where the last of them ends, and how many damaged places lie before that.
+
+    After a damaged place reading goes on at the next whole item. What follows the last one is torn, or damaged.
+    """
     items: list[Item] = []
-    position = 0
-    while (body := _body_at(data, position, seed)) is not None:
-        try:
-            items.append(decode(_decoder, body))
-        except msgspec.MsgspecError:  # its CRC is right: written by another inferd
-            break
-        position += _HEAD.size + len(body)
-    return items, position
+    position = end = gaps = 0
+    damaged = False
+    while position + _HEAD.size < len(data):
+        item, size_bytes = _item_at(data, position, seed)
+        if item is None:
+            damaged = True
+            position += size_bytes or 1
+            continue
+        gaps += damaged
+        damaged = False
+        items.append(item)
+        position = end = position + size_bytes
+    return items, end, gaps
 
 
 def pieces(records: Sequence[Record], most_bytes: int) -> Iterator[list[Record]]:
@@ -103,12 +111,16 @@ def pieces(records: Sequence[Record], most_bytes: int) -> Iterator[list[Record]]
         yield piece
 
 
-def _body_at(data: bytes, position: int, seed: int) -> bytes | None:
-    if len(data) - position < _HEAD.size:
-        return None
+def _item_at(data: bytes, position: int, seed: int) -> tuple[Item | None, int]:
+    """Return the item that begins here and its size; None and 0 where none does, None and its size if it is unknown."""
     length, checksum = _HEAD.unpack_from(data, position)
     start = position + _HEAD.size
     if not 0 < length <= min(MAX_RECORD_BYTES, len(data) - start):
-        return None
+        return None, 0
     body = data[start : start + length]
-    return body if crc32(body, seed & 0xFFFFFFFF) == checksum else None
+    if crc32(body, seed & 0xFFFFFFFF) != checksum:
+        return None, 0
+    try:
+        return decode(_decoder, body), _HEAD.size + length
+    except msgspec.MsgspecError:  # its CRC is right: written by another inferd
+        return None, _HEAD.size + length

@@ -34,6 +34,14 @@ class SpoolSegment:
     first: int
     level: int
     size_bytes: int
+    may_be_torn: bool = False
+    """Whether it was the newest when the process before ended: its last record was perhaps never synced."""
+    gaps: int = 0
+    """Damaged places, known after `read`."""
+    whole_bytes: int = 0
+    """Where its last whole record ends, known after `read`."""
+    reported: bool = False
+    """Whether `Segments.damage` has returned them."""
 
     def read(self) -> list[Record]:
         """Return its whole records, ascending by number.
@@ -41,7 +49,9 @@ class SpoolSegment:
         Raises:
             OSError: the disk refuses.
         """
-        items, _ = parse(self.path.read_bytes(), self.first)
+        content = self.path.read_bytes()
+        items, self.whole_bytes, self.gaps = parse(content, self.first)
+        self.gaps += self.whole_bytes < self.size_bytes and not self.may_be_torn
         records: list[Record] = []
         for item in items:
             if isinstance(item, Record) and (not records or item.number > records[-1].number):
@@ -107,6 +117,7 @@ class Segments:
         self._disk = disk
         self._segment_bytes = segment_bytes
         self._lanes = {lane: SpoolLane(root / lane) for lane in LANES}
+        self._damage: list[tuple[Lane, Path, int]] = []
         self.cursor = Cursor()
         make_folder(root, disk)
         remove_unfinished(root)
@@ -115,7 +126,7 @@ class Segments:
             remove_unfinished(lane_files.folder)
             lane_files.segments = self._found(lane_files.folder)
         with contextlib.suppress(FileNotFoundError):
-            read, _ = parse((root / CURSOR).read_bytes())
+            read, _, _ = parse((root / CURSOR).read_bytes())
             self.cursor = next((item for item in read if isinstance(item, Cursor)), self.cursor)
 
     @property
@@ -126,6 +137,13 @@ class Segments:
     def sizes(self) -> dict[Lane, int]:
         """Return what the segments of each lane take, bytes."""
         return {lane: lane_files.size_bytes for lane, lane_files in self._lanes.items()}
+
+    def damage(self) -> list[tuple[Lane, Path, int]]:
+        """Return lane, file and number of damaged places of the segments in which some were found since the last call."""
+        for lane, lane_files in self._lanes.items():
+            self._note_damage(lane, lane_files.segments)
+        found, self._damage = self._damage, []
+        return found
 
     def last_number(self) -> int:
         """Return the highest number ever used that is known here."""
@@ -184,6 +202,7 @@ class Segments:
         lost: list[Record] = []
         with contextlib.suppress(OSError):  # what cannot be read any more can be removed all the same
             lost = lane_files.segments[0].read()
+        self._note_damage(lane, lane_files.segments[:1])
         self._remove_oldest(lane_files)
         return lost
 
@@ -214,6 +233,7 @@ class Segments:
         self._disk.unlink(young.path)
         sync_folder(lane_files.folder, self._disk)
         self._disk.unlink(old.path)
+        self._note_damage(lane, (old, young))
         lane_files.segments[at : at + 2] = [SpoolSegment(path, old.first, old.level + 1, len(content))]
         return True
 
@@ -230,6 +250,12 @@ class Segments:
         """Let go of all files. Twice is fine."""
         for lane_files in self._lanes.values():
             self._stop_growing(lane_files)
+
+    def _note_damage(self, lane: Lane, segments: Sequence[SpoolSegment]) -> None:
+        for segment in segments:
+            if segment.gaps and not segment.reported:
+                segment.reported = True
+                self._damage.append((lane, segment.path, segment.gaps))
 
     def _found(self, folder: Path) -> list[SpoolSegment]:
         """Return a lane's segments by their names, those left out that a thinner one has replaced."""
@@ -249,8 +275,13 @@ class Segments:
         return [segment for segment in kept if segment is not kept[-1] or self._is_worth_keeping(segment)]
 
     def _is_worth_keeping(self, last: SpoolSegment) -> bool:
-        """Whether the newest segment holds anything; a name without content would stand in the way of the next one."""
+        """Cut a torn end off the newest segment; return whether it holds anything: else its name would be in the way."""
+        last.may_be_torn = True
         if last.read():
+            if last.whole_bytes < last.size_bytes:
+                with contextlib.suppress(OSError):  # a disk that may only be read
+                    self._disk.truncate(last.path, last.whole_bytes)
+                    last.size_bytes, last.may_be_torn = last.whole_bytes, False
             return True
         self._disk.unlink(last.path)
         return False

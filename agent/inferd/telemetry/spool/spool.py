@@ -163,6 +163,7 @@ class Spool:
                 step()
             except OSError as exc:
                 self._refused(exc)
+        self._report_damage()
         pause_s = (self._not_before_ns - self._clock.monotonic_ns()) / 1e9
         return max(0.0, pause_s, self._due_s())
 
@@ -288,6 +289,14 @@ class Spool:
         with self._lock:
             self._count(lane, self._ledger.undelivered(records))
             self._ledger.read_anew()
+
+    def _report_damage(self) -> None:
+        for lane, path, gaps in self._segments.damage() if self._segments else ():
+            with self._lock:
+                self.dropped[lane] += gaps  # at least: what stood there cannot be known
+                self._faults.append(
+                    f"{path}: damaged in {gaps} places, at least as many messages are lost; check the disk or SD card"
+                )
 
     def _count(self, lane: Lane, lost: int) -> None:
         before = self.dropped[lane]

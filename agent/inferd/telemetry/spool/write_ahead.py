@@ -68,7 +68,7 @@ class WriteAhead:
     def _read(self, path: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             content = path.read_bytes()
-            items, whole_bytes = parse(content)
+            items, whole_bytes, _ = parse(content)
             self.records.update({item.number: item for item in items if isinstance(item, Record)})
             self.delivered.update(item.number for item in items if isinstance(item, Delivered))
             if whole_bytes < len(content):
