@@ -25,7 +25,7 @@ from inferd.records import Message
 from inferd.telemetry.metrics import METRICS, assemble
 from inferd.telemetry.prometheus.exposition import Family, family_name, text, text_buckets
 from inferd.telemetry.prometheus.last_messages import LastMessages
-from inferd.telemetry.prometheus.server import HttpDoor
+from inferd.telemetry.prometheus.server import MetricsServer
 
 PROGRAM = shutil.which("prometheus", path=f"{os.environ.get('PATH', '')}:/usr/bin:/usr/local/bin")
 
@@ -134,7 +134,7 @@ def test_labels_and_help_are_escaped() -> None:
 
 
 def test_health_is_200_unless_something_has_failed(echo: LastMessages) -> None:
-    with closing(HttpDoor(Http(enabled=True, port=0), echo)) as door:
+    with closing(MetricsServer(Http(enabled=True, port=0), echo)) as door:
         assert get(door.port, "/healthz")[::2] == (200, b'{"state":"online"}')
         echo.publish(Message("cam/status", b'{"status": "failed", "why": "no camera", "since": ""}'))
         assert get(door.port, "/healthz")[::2] == (503, b'{"state":"failed"}')
@@ -142,14 +142,17 @@ def test_health_is_200_unless_something_has_failed(echo: LastMessages) -> None:
 
 
 def test_text_is_told_unless_protobuf_is_asked_for(echo: LastMessages) -> None:
-    with closing(HttpDoor(Http(enabled=True, port=0), echo)) as door:
+    with closing(MetricsServer(Http(enabled=True, port=0), echo)) as door:
         assert get(door.port, "/metrics")[1].startswith("text/plain")
         assert get(door.port, "/metrics", Accept="application/vnd.google.protobuf")[1].startswith("application/vnd")
 
 
 def test_a_port_that_is_taken_is_named(echo: LastMessages) -> None:
-    with closing(HttpDoor(Http(enabled=True, port=0), echo)) as door, pytest.raises(LinkError, match=r"http\.port"):
-        HttpDoor(Http(enabled=True, port=door.port), echo)
+    with (
+        closing(MetricsServer(Http(enabled=True, port=0), echo)) as door,
+        pytest.raises(LinkError, match=r"http\.port"),
+    ):
+        MetricsServer(Http(enabled=True, port=door.port), echo)
 
 
 class Prometheus:
@@ -184,7 +187,7 @@ class Prometheus:
 
 
 @pytest.fixture
-def devices() -> Iterator[tuple[list[HttpDoor], list[HistogramData]]]:
+def devices() -> Iterator[tuple[list[MetricsServer], list[HistogramData]]]:
     """Give two devices that Prometheus may ask, and what they measured."""
     data = [spread(6.7, 5000, 1), spread(19, 1500, 2)]
     with ExitStack() as stack:
@@ -192,7 +195,7 @@ def devices() -> Iterator[tuple[list[HttpDoor], list[HistogramData]]]:
         for one in data:
             echo = LastMessages()
             said(echo, one)
-            doors.append(stack.enter_context(closing(HttpDoor(Http(enabled=True, port=0), echo))))
+            doors.append(stack.enter_context(closing(MetricsServer(Http(enabled=True, port=0), echo))))
         yield doors, data
 
 
@@ -200,7 +203,7 @@ def devices() -> Iterator[tuple[list[HttpDoor], list[HistogramData]]]:
 @pytest.mark.skipif(PROGRAM is None, reason="there is no prometheus; apt-get install prometheus")
 @pytest.mark.parametrize(("native", "within"), [(True, 0.01), (False, 0.05)])
 def test_histograms_of_two_devices_added_by_prometheus_give_the_percentiles_of_all_their_values(
-    tmp_path: Path, devices: tuple[list[HttpDoor], list[HistogramData]], *, native: bool, within: float
+    tmp_path: Path, devices: tuple[list[MetricsServer], list[HistogramData]], *, native: bool, within: float
 ) -> None:
     doors, data = devices
     union = merge(*data)

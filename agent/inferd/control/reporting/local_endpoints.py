@@ -16,7 +16,7 @@ from inferd.plugins import Link
 from inferd.records import Incoming, LinkEvent, Message
 from inferd.system.clock import Clock
 from inferd.telemetry.prometheus.last_messages import LastMessages
-from inferd.telemetry.prometheus.server import HttpDoor
+from inferd.telemetry.prometheus.server import MetricsServer
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class LocalEndpoints:
         self.results = ResultStream(clock)
         self._echo = LastMessages()
         self._discovery: HomeAssistantDiscovery | None = None
-        self._http: HttpDoor | None = None
+        self._http: MetricsServer | None = None
         self._http_config = settings.Http()
 
     @property
@@ -105,7 +105,7 @@ class LocalEndpoints:
         if not self._http_config.enabled:
             return
         try:
-            self._http = HttpDoor(self._http_config, self._echo)
+            self._http = MetricsServer(self._http_config, self._echo)
         except LinkError as exc:
             log.error("%s", exc)  # noqa: TRY400 - a sentence for people; inference goes on
         else:
