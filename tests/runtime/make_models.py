@@ -121,21 +121,22 @@ def edgetpu_digits() -> bytes:
     return model([picture, scores], [compiled], OPS.CUSTOM, inputs=[0], outputs=[1], custom=EDGETPU_OP)
 
 
-def bright_cells() -> bytes:
-    """An SSD in miniature: a 4 x 4 grid looks at a picture of 128 x 128; each bright cell is a box of its own size.
+def bright_cells(classes: int) -> bytes:
+    """An SSD in miniature: a 4 x 4 grid looks at a picture of 128 x 128; each bright cell is a box of its own size, class 0.
 
     Its operators are those of a published SSD's end: `TFLite_Detection_PostProcess` settles the outputs' shapes at load.
     """
-    side, cells, classes = 128, 4, 1
+    side, cells = 128, 4
     count = cells * cells
     middles = (np.arange(cells, dtype=np.float32) + 0.5) / cells
     y, x = np.meshgrid(middles, middles, indexing="ij")
     size = np.full(count, 1 / cells, np.float32)
     anchors = np.stack((y.ravel(), x.ravel(), size, size), axis=1)
-    mean_of_colours = np.full((1, 1, 1, 3), 1 / 3 / 255, np.float32)
+    mean_of_colours = np.zeros((classes, 1, 1, 3), np.float32)
+    mean_of_colours[0] = 1 / 3 / 255
     constants = [
         mean_of_colours.tobytes(),
-        np.zeros(1, np.float32).tobytes(),
+        np.zeros(classes, np.float32).tobytes(),
         np.array([1, count, classes], np.int32).tobytes(),
         np.zeros((1, count, 4), np.float32).tobytes(),
         anchors.astype(np.float32).tobytes(),
@@ -144,9 +145,9 @@ def bright_cells() -> bytes:
         tensor("picture", (1, side, side, 3), TYPES.UINT8),
         tensor("as_float", (1, side, side, 3), TYPES.FLOAT32),
         tensor("means", (1, cells, cells, 3), TYPES.FLOAT32),
-        tensor("weights", (1, 1, 1, 3), TYPES.FLOAT32, 1),
-        tensor("bias", (1,), TYPES.FLOAT32, 2),
-        tensor("brightness", (1, cells, cells, 1), TYPES.FLOAT32),
+        tensor("weights", (classes, 1, 1, 3), TYPES.FLOAT32, 1),
+        tensor("bias", (classes,), TYPES.FLOAT32, 2),
+        tensor("brightness", (1, cells, cells, classes), TYPES.FLOAT32),
         tensor("shape", (3,), TYPES.INT32, 3),
         tensor("scores", (1, count, classes), TYPES.FLOAT32),
         tensor("offsets", (1, count, 4), TYPES.FLOAT32, 4),
@@ -265,11 +266,14 @@ def model(
 MODELS = {
     "all_dtypes": passing(NUMBERS),
     "bfloat16": passing(["BFLOAT16"]),
-    "bright_cells": bright_cells(),
+    "bright_cells": bright_cells(classes=1),
+    "bright_cells_of_90": bright_cells(classes=90),
     "counting": counting(),
     "digits_edgetpu": edgetpu_digits(),
     "found": found(),
     "open_batch": add_one(shape=(1, 4), signature=(-1, 4)),
+    "passing_float32": passing(["FLOAT32"]),
+    "passing_int8": passing(["INT8"]),
     "picking": picking(),
     "resource": passing(["RESOURCE"]),
     "scalar": add_one(),

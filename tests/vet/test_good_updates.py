@@ -29,17 +29,17 @@ def refused(fork_server: ForkServer, folder: Path, updates: Sequence[Update]) ->
     return found
 
 
-def test_there_are_two_hundred(assets: Path) -> None:
-    names = [update.name for update in good_updates(assets)]
+def test_there_are_two_hundred() -> None:
+    names = [update.name for update in good_updates()]
     assert len(names) == len(set(names)) >= 200
 
 
 @pytest.mark.timeout(240)
-def test_good_updates_pass(fork_server: ForkServer, tmp_path: Path, assets: Path) -> None:
-    assert refused(fork_server, tmp_path, good_updates(assets)[::SHORT]) == []
+def test_good_updates_pass(fork_server: ForkServer, tmp_path: Path) -> None:
+    assert refused(fork_server, tmp_path, good_updates()[::SHORT]) == []
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-def test_all_two_hundred_good_updates_pass(fork_server: ForkServer, tmp_path: Path, assets: Path) -> None:
-    assert refused(fork_server, tmp_path, good_updates(assets)) == []
+def test_all_two_hundred_good_updates_pass(fork_server: ForkServer, tmp_path: Path) -> None:
+    assert refused(fork_server, tmp_path, good_updates()) == []

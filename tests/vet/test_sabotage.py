@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fixtures.models.collection import model_path, with_published
 from fixtures.models.retrain_digits import HEAD, Editable, save_golden
 from fixtures.models.tflite_writer import (
     FULLY_CONNECTED,
@@ -196,19 +197,20 @@ def test_a_model_that_misbehaves_is_refused_for_that(fork_server: ForkServer, tm
     assert code(report) == why
 
 
-RAW = {
-    "shape": ("ad01_int8", "hello_world_int8", "tensors_changed"),
-    "dtype": ("kws_ref_model_float", "kws_ref_model_int8", "tensors_changed"),
-}
-
-
-@pytest.mark.parametrize("name", RAW)
+@pytest.mark.parametrize(
+    ("new", "old"),
+    with_published(
+        [("tiny/passing_float32", "tiny/counting"), ("tiny/passing_int8", "tiny/passing_float32")],
+        [
+            ("audio_sensor/ad01_int8", "audio_sensor/hello_world_int8"),
+            ("audio_sensor/kws_ref_model_float", "audio_sensor/kws_ref_model_int8"),
+        ],
+    ),
+)
 def test_other_tensors_than_before_are_refused_where_results_are_tensors(
-    fork_server: ForkServer, tmp_path: Path, assets: Path, name: str
+    fork_server: ForkServer, tmp_path: Path, new: str, old: str
 ) -> None:
-    new, old, why = RAW[name]
-    folder = assets / "models" / "audio_sensor"
-    assert code(vetted(fork_server, tmp_path / "state", folder / f"{new}.tflite", folder / f"{old}.tflite")) == why
+    assert code(vetted(fork_server, tmp_path / "state", model_path(new), model_path(old))) == "tensors_changed"
 
 
 def test_a_model_that_answers_the_same_whatever_it_is_shown_is_refused(fork_server: ForkServer, tmp_path: Path) -> None:
@@ -220,22 +222,29 @@ def test_a_model_that_answers_the_same_whatever_it_is_shown_is_refused(fork_serv
     assert code(vetted(fork_server, tmp_path / "state", tmp_path / "new.tflite", None, "fake")) == "constant_output"
 
 
-REAL = {
-    "malformed/custom_op_fake.tflite": "custom_op",
-    "malformed/ethos_u_person_detect_vela.tflite": "custom_op",
-    "malformed/needs_edgetpu_split_concat.tflite": "wrong_accelerator",
-    "malformed/rejected_person_detect.tflite": "load_failed",
-    "malformed/heap_corruption_keyword_scrambled_8bit.tflite": "crash",
-    "classify/vww_96_float.tflite": "incomplete",
+OURS = {
+    "tiny/unknown_op": "custom_op",
+    "tiny/unknown_ethos_u": "custom_op",
+    "tiny/digits_edgetpu": "wrong_accelerator",
+    "tiny/wrong_dimension": "load_failed",
+    "own/own_digits/digits_v1_float": "incomplete",
+}
+PUBLISHED = {
+    "malformed/custom_op_fake": "custom_op",
+    "malformed/ethos_u_person_detect_vela": "custom_op",
+    "malformed/needs_edgetpu_split_concat": "wrong_accelerator",
+    "malformed/rejected_person_detect": "load_failed",
+    "malformed/heap_corruption_keyword_scrambled_8bit": "crash",
+    "classify/vww_96_float": "incomplete",
 }
 
 
-@pytest.mark.parametrize("name", REAL)
-def test_a_published_model_that_cannot_serve_here_is_refused(
-    fork_server: ForkServer, tmp_path: Path, assets: Path, name: str
+@pytest.mark.parametrize(("name", "why"), with_published(OURS.items(), PUBLISHED.items()))
+def test_a_model_that_cannot_serve_here_is_refused(
+    fork_server: ForkServer, tmp_path: Path, name: str, why: str
 ) -> None:
-    found = code(vetted(fork_server, tmp_path / "state", assets / "models" / name, None))
-    assert found in (REAL[name], "corrupts_memory" if REAL[name] == "crash" else "")
+    found = code(vetted(fork_server, tmp_path / "state", model_path(name), None))
+    assert found in (why, "corrupts_memory" if why == "crash" else "")
 
 
 @pytest.mark.skipif(not IS_OLD, reason="newer runtimes than tflite-runtime 2.14 compute these weights rightly")
@@ -250,4 +259,4 @@ def test_weights_that_the_old_runtime_computes_wrongly_are_refused_before_it_is_
 
 
 def test_the_catalogue_has_sixty_entries_and_more() -> None:
-    assert len(BROKEN) + len(FAKES) + len(REAL) + len(RAW) + 1 >= 60
+    assert len(BROKEN) + len(FAKES) + len(OURS) + len(PUBLISHED) + 2 + 1 >= 60

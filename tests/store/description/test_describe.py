@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from fixtures.models.collection import model_path, with_published
 from fixtures.models.tflite_writer import (
     CONV_2D,
     CUSTOM,
@@ -250,7 +251,17 @@ def test_a_description_crosses_to_another_process(tmp_path: Path) -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=ModelDescription) == found
 
 
-REAL: dict[str, tuple[Any, ...]] = {  # Any: task, decoder, activation, labels, what is missing
+OURS: dict[str, tuple[Any, ...]] = {  # Any: task, decoder, activation, labels, what is missing
+    "bundled/digits": ("classify", None, "none", 10, 0),
+    "own/own_digits/digits_v1_float": ("classify", None, "none", 0, 1),
+    "own/own_digits/digits_v1_dynrange": ("classify", None, "none", 0, 1),
+    "own/own_digits/digits_v2_int8": ("classify", None, "none", 0, 0),
+    "own/own_digits/digits_trainable": ("raw", None, None, 0, 0),
+    "tiny/bright_cells": ("detect", "tflite_detection_postprocess", "none", 0, 0),
+    "tiny/counting": ("raw", None, None, 0, 0),
+    "tiny/sums": ("raw", None, None, 0, 0),
+}
+PUBLISHED: dict[str, tuple[Any, ...]] = {  # Any: as above
     "classify/mobilenet_v2_1.0_224_quant": ("classify", None, "none", 1001, 0),
     "classify/mobilenet_v2_1.0_224_quant_nometa": ("classify", None, "none", 0, 0),
     "classify/mobilenet_v1_0.25_224_float": ("classify", None, "none", 0, 1),
@@ -263,24 +274,27 @@ REAL: dict[str, tuple[Any, ...]] = {  # Any: task, decoder, activation, labels, 
     "audio_sensor/kws_ref_model_int8": ("raw", None, None, 0, 0),
     "embed/mobilenet_v2_035_96_embedder": ("raw", None, None, 0, 0),
     "pose_segment/movenet_lightning_ptq": ("pose", "movenet", None, 0, 0),
-    "own_digits/digits_v2_int8": ("classify", None, "none", 0, 0),
-    "own_digits/digits_trainable": ("raw", None, None, 0, 0),
 }
 
 
-@pytest.mark.parametrize("name", sorted(REAL))
-def test_a_real_model_is_understood(assets: Path, name: str) -> None:
-    found = describe(assets / "models" / f"{name}.tflite", Overrides(), None)
+@pytest.mark.parametrize(("name", "expected"), with_published(OURS.items(), PUBLISHED.items()))
+def test_a_real_model_is_understood(name: str, expected: tuple[Any, ...]) -> None:
+    path = model_path(name)
+    found = describe(path if path.is_file() else path.with_suffix(""), Overrides(), None)
     output = found.manifest.output
-    told = (found.manifest.model.task, output.decoder, output.activation, len(found.labels), len(found.missing))
-    assert told == REAL[name]
+    understood = (found.manifest.model.task, output.decoder, output.activation, len(found.labels), len(found.missing))
+    assert understood == expected
 
 
 @pytest.mark.parametrize(
-    "name", ["classify/mobilenet_v2_1.0_224_quant", "classify/vww_96_int8", "detect/coco_ssd_mobilenet_v1_quant"]
+    "name",
+    with_published(
+        ["own/own_digits/digits_v1_int8", "bundled/digits/model"],
+        ["classify/mobilenet_v2_1.0_224_quant", "classify/vww_96_int8", "detect/coco_ssd_mobilenet_v1_quant"],
+    ),
 )
-def test_a_real_quantised_model_takes_pixels_as_they_are(assets: Path, name: str) -> None:
-    found = describe(assets / "models" / f"{name}.tflite", Overrides(), None)
+def test_a_real_quantised_model_takes_pixels_as_they_are(name: str) -> None:
+    found = describe(model_path(name), Overrides(), None)
     spec, section = found.facts.inputs[0].spec, found.manifest.input
     assert section.mean is not None
     assert section.std is not None

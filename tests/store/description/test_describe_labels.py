@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.models.collection import model_path
 from fixtures.models.tflite_writer import (
     CUSTOM,
     PICTURE,
@@ -116,25 +117,23 @@ def test_labels_of_a_detector_that_names_no_number_of_classes_are_taken(tmp_path
     assert (len(found.labels), found.manifest.output.label_offset) == (90, 0)
 
 
+SSD_OF_90 = model_path("tiny/bright_cells_of_90").read_bytes()
 COCO = "person\n" + "thing\n" * 89
 
 
 @pytest.mark.parametrize(("labels", "offset"), [(COCO, 0), (f"???\n{COCO}", 1), (f"background\n{COCO}", 1)])
 def test_a_detectors_label_file_that_begins_with_the_background_is_one_ahead(
-    tmp_path: Path, assets: Path, labels: str, offset: int
+    tmp_path: Path, labels: str, offset: int
 ) -> None:
     """TFLite's detection operator gives 0 for the first class after the background; it names 90 classes here."""
-    model = (assets / "models" / "detect" / "coco_ssd_mobilenet_v1_quant.tflite").read_bytes()
-    stripped = model[: model.index(b"PK\x03\x04")]  # without the labels inside
-    found = described(tmp_path, stripped, {"m.txt": labels})
+    found = described(tmp_path, SSD_OF_90, {"m.txt": labels})
     assert found.facts.classes == 90
     assert (found.manifest.output.label_offset, found.labels[offset]) == (offset, "person")
 
 
-def test_a_detectors_label_count_is_compared_with_its_operators(tmp_path: Path, assets: Path) -> None:
-    model = (assets / "models" / "detect" / "coco_ssd_mobilenet_v1_quant.tflite").read_bytes()
+def test_a_detectors_label_count_is_compared_with_its_operators(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="has 80 labels for 90 classes; it needs the label file"):
-        described(tmp_path, model[: model.index(b"PK\x03\x04")], {"m.txt": "thing\n" * 80})
+        described(tmp_path, SSD_OF_90, {"m.txt": "thing\n" * 80})
 
 
 @pytest.mark.parametrize(

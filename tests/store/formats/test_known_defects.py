@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.models.collection import model_path
 from fixtures.models.tflite_writer import (
     CONV_2D,
     FLOAT32,
@@ -80,5 +81,5 @@ def test_a_layer_without_weights_ends_nothing(tmp_path: Path, inputs: tuple[int,
 @pytest.mark.parametrize(
     ("name", "found"), [("dynrange", MIXED), ("float", ()), ("int8", ())], ids=["dynamic range", "float", "int8"]
 )
-def test_what_a_converter_made_of_one_model_is_told_apart(assets: Path, name: str, found: tuple[str, ...]) -> None:
-    assert hazards(assets / "models" / "own_digits" / f"digits_v1_{name}.tflite") == found
+def test_what_a_converter_made_of_one_model_is_told_apart(name: str, found: tuple[str, ...]) -> None:
+    assert hazards(model_path(f"own/own_digits/digits_v1_{name}")) == found

@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from fixtures.models.collection import MALFORMED, OUR_MODELS, model_path, with_published
 from fixtures.models.tflite_writer import (
     CUSTOM,
     FLOAT32,
@@ -27,6 +30,7 @@ from fixtures.models.tflite_writer import (
 from inferd.config.settings import Overrides
 from inferd.errors import ModelError
 from inferd.records import TensorSpec
+from inferd.runtime.library import find_runtime
 from inferd.store.description.describe import describe
 from inferd.store.formats.bounded_file import BytesInMemory, ModelFile
 from inferd.store.formats.tflite_file import GraphOperator, TfliteContents, made_by, read_tflite
@@ -44,11 +48,13 @@ REFUSED = {
     "lfs_pointer": "is a git-lfs pointer, not the model; run `git lfs pull`",
     "text": "is a text file",
     "truncated_16B": "ends at byte 16",
-    "truncated_half": "ends at byte 166,644",
+    "truncated_half": "ends at byte 12,812",
     "wrong_magic": "has the mark TFL9 instead of TFL3",
     "zeros_tail": "it holds no graph",
 }
-LEFT_TO_THE_RUNTIME = {
+PUBLISHED_REFUSED = {f"malformed/{name}": sentence.replace("12,812", "166,644") for name, sentence in REFUSED.items()}
+LEFT_TO_THE_RUNTIME = {"bitflip_mid", "custom_op_fake", "ethos_u", "needs_edgetpu", "wrong_dimension"}
+PUBLISHED_LEFT_TO_THE_RUNTIME = {
     "bitflip_mid",
     "custom_op_fake",
     "ethos_u_person_detect_vela",
@@ -203,7 +209,7 @@ def _mutated(whole: bytes, random_numbers: random.Random) -> bytes:
     return bytes(content[: random_numbers.randrange(len(content))] if cut else content)
 
 
-def _told(line: str) -> tuple[Path, list[TensorSpec], list[TensorSpec]]:
+def _signature(line: str) -> tuple[Path, list[TensorSpec], list[TensorSpec]]:
     """Return what a line of SIGNATURES.txt says: the file, its inputs, its outputs."""
     path, _, rest = line.removeprefix("models/").partition(" ")
     before, _, after = rest.partition(" OUT ")
@@ -222,23 +228,46 @@ def _rounded(specs: list[TensorSpec]) -> list[tuple[str, tuple[int, ...], str, s
     return [(one.name[:NAME_CHARACTERS], one.shape, one.dtype, f"{one.scale:.6g}", one.zero_point) for one in specs]
 
 
-def test_every_real_model_is_told_as_the_runtime_tells_it(assets: Path) -> None:
+def _spec(detail: dict[str, Any]) -> TensorSpec:  # Any: the runtime's own untyped dictionaries
+    """Return what the runtime says of a tensor."""
+    scale, zero_point = detail["quantization"]
+    shape = tuple(int(size) for size in detail["shape"])
+    return TensorSpec(detail["name"], shape, np.dtype(detail["dtype"]).name, (), float(scale), int(zero_point))
+
+
+@pytest.mark.parametrize("name", [*OUR_MODELS, "tiny/all_dtypes"])
+def test_a_model_is_described_as_the_runtime_describes_it(name: str) -> None:
+    with ModelFile(model_path(name)) as file:
+        facts = read_tflite(file.name, file).facts
+    loaded = find_runtime().interpreter(model_path=str(model_path(name)))
+    assert _rounded([one.spec for one in facts.inputs]) == _rounded([_spec(one) for one in loaded.get_input_details()])
+    assert _rounded([one.spec for one in facts.outputs]) == _rounded(
+        [_spec(one) for one in loaded.get_output_details()]
+    )
+
+
+def test_every_published_model_is_described_as_the_runtime_describes_it(assets: Path) -> None:
     lines = (assets / "SIGNATURES.txt").read_text().splitlines()
     assert len(lines) > 30
     for line in lines:
-        path, inputs, outputs = _told(line)
+        path, inputs, outputs = _signature(line)
         with ModelFile(assets / "models" / path) as file:
             facts = read_tflite(file.name, file).facts
         assert _rounded([one.spec for one in facts.inputs]) == _rounded(inputs), path
         assert _rounded([one.spec for one in facts.outputs]) == _rounded(outputs), path
 
 
-@pytest.mark.parametrize("name", sorted(REFUSED))
-def test_a_malformed_file_is_refused_without_a_runtime(assets: Path, name: str) -> None:
-    with pytest.raises(ModelError, match=re.escape(REFUSED[name])):
-        describe(assets / "models" / "malformed" / f"{name}.tflite", Overrides(), None)
+@pytest.mark.parametrize(("name", "sentence"), with_published(REFUSED.items(), PUBLISHED_REFUSED.items()))
+def test_a_malformed_file_is_refused_without_a_runtime(malformed: Path, name: str, sentence: str) -> None:
+    file = malformed / f"{name}.tflite" if name in MALFORMED else model_path(name)
+    with pytest.raises(ModelError, match=re.escape(sentence)):
+        describe(file, Overrides(), None)
 
 
-def test_every_malformed_file_is_either_refused_here_or_known_to_need_the_runtime(assets: Path) -> None:
+def test_every_malformed_file_is_either_refused_here_or_known_to_need_the_runtime() -> None:
+    assert MALFORMED.keys() == REFUSED.keys() | LEFT_TO_THE_RUNTIME
+
+
+def test_so_is_every_malformed_file_of_the_assets(assets: Path) -> None:
     names = {path.stem for path in (assets / "models" / "malformed").glob("*.tflite")}
-    assert names == REFUSED.keys() | LEFT_TO_THE_RUNTIME
+    assert names == REFUSED.keys() | PUBLISHED_LEFT_TO_THE_RUNTIME

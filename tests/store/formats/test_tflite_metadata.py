@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.models.collection import published_only
 from fixtures.models.tflite_writer import MetadataMade, Numbers, Table, byte_field, classifier, flatbuffer, with_zip
 from inferd.errors import ModelError
 from inferd.store.description.describe import read_contents
@@ -185,7 +186,7 @@ REAL_LABELS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(REAL_LABELS))
+@pytest.mark.parametrize("name", published_only(sorted(REAL_LABELS)))
 def test_real_models_give_the_labels_they_carry(assets: Path, name: str) -> None:
     labels = read_contents(assets / "models" / f"{name}.tflite").labels
     assert labels is not None
@@ -194,7 +195,13 @@ def test_real_models_give_the_labels_they_carry(assets: Path, name: str) -> None
 
 @pytest.mark.parametrize(
     "name",
-    ["classify/mobilenet_v2_1.0_224_quant", "detect/face_detection_short_range", "embed/mobilenet_v2_035_96_embedder"],
+    published_only(
+        [
+            "classify/mobilenet_v2_1.0_224_quant",
+            "detect/face_detection_short_range",
+            "embed/mobilenet_v2_035_96_embedder",
+        ]
+    ),
 )
 def test_real_models_say_mean_std_and_colour(assets: Path, name: str) -> None:
     metadata = read_contents(assets / "models" / f"{name}.tflite").metadata
