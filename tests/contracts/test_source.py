@@ -33,6 +33,8 @@ from inferd.system.clock import Clock, CountingClock
 
 Opener = Callable[[Path, Clock], Source]
 FRAMES = 3
+CAMERAS = sorted(Path("/dev").glob("video*"))
+"""Of this machine."""
 
 
 def open_synthetic(_: Path, clock: Clock) -> Source:
@@ -61,10 +63,7 @@ def open_command(_: Path, clock: Clock) -> Source:
 
 
 def open_v4l2(_: Path, clock: Clock) -> Source:
-    cameras = sorted(Path("/dev").glob("video*"))
-    if not cameras:
-        pytest.skip("there is no camera at /dev/video*")
-    return V4l2(settings.V4l2Source(path=str(cameras[0]), width=64, height=48), clock)
+    return V4l2(settings.V4l2Source(path=str(CAMERAS[0]), width=64, height=48), clock)
 
 
 def open_http(_: Path, clock: Clock) -> Source:
@@ -121,7 +120,7 @@ OPENERS: dict[str, Opener] = {
 }
 
 
-@pytest.fixture(params=sorted(OPENERS))
+@pytest.fixture(params=sorted(name for name in OPENERS if name != "v4l2" or CAMERAS))
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
     with closing(OPENERS[request.param](tmp_path, CountingClock())) as opened:
         yield opened
@@ -140,6 +139,12 @@ def read_all(source: Source) -> list[Frame]:
 
 def test_every_source_of_the_table_is_tried() -> None:
     assert {name.split()[0] for name in OPENERS} == set(SOURCES)
+
+
+@pytest.mark.skipif(not CAMERAS, reason="there is no camera at /dev/video*")
+def test_the_camera_of_this_machine_is_among_them(tmp_path: Path) -> None:
+    with closing(OPENERS["v4l2"](tmp_path, CountingClock())) as camera:
+        assert camera.live
 
 
 def test_frames_are_numbered_from_zero(source: Source) -> None:

@@ -248,7 +248,7 @@ def test_a_model_that_cannot_serve_here_is_refused(
 
 
 @pytest.mark.skipif(not IS_OLD, reason="newer runtimes than tflite-runtime 2.14 compute these weights rightly")
-@pytest.mark.parametrize(("kind", "channels"), [(INT4, 1), (INT8, 10)], ids=["int4", "a scale for each channel"])
+@pytest.mark.parametrize(("kind", "channels"), [(INT4, 1), (INT8, 10)][: 2 if IS_OLD else 1])
 def test_weights_that_the_old_runtime_computes_wrongly_are_refused_before_it_is_tried(
     fork_server: ForkServer, tmp_path: Path, kind: int, channels: int
 ) -> None:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 
 from fixtures.agents.agent import environment, program
 from fixtures.models.finder import write_finder, write_pictures
+from fixtures.paths import PHOTOS
 from inferd.bundled_files import bundled
 
 pytestmark = pytest.mark.slow
@@ -144,17 +145,22 @@ def test_one_result_says_what_was_found_and_what_the_second_model_sees_in_it(tmp
 def test_the_breed_of_each_dog_stands_in_the_result_that_found_it(assets: Path, tmp_path: Path) -> None:
     pictures = linked(tmp_path / "pictures", assets, "pets.jpg", "dogs.jpg")
     ssd, names = "detect/coco_ssd_mobilenet_v1_quant", "classify/mobilenet_v2_1.0_224_quant"
-    models = (assets / "models" / f"{name}.tflite" for name in (ssd, names))
-    seen = joined(tmp_path, *models, pictures, 2)
+    first, second = (assets / "models" / f"{name}.tflite" for name in (ssd, names))
+    seen = joined(tmp_path, first, second, pictures, 2)
     assert seen["pets.jpg"] == [("dog", "Italian greyhound"), ("dog", "Boston bull, Boston terrier")]
     assert {breed for _, breed in seen["dogs.jpg"]} == {"Tibetan terrier, chrysanthemum dog"}
 
 
-def test_faces_are_looked_at_closer_in_one_result(assets: Path, tmp_path: Path) -> None:
+def test_infer_has_a_second_model_look_at_each_face(catalogue_model: Callable[[str], Path]) -> None:
+    faces, kinds = catalogue_model("faces"), catalogue_model("person-or-not")
+    assert infer_closer(faces, kinds, PHOTOS / "astronaut.jpg") == ["person"]
+
+
+def test_several_faces_are_looked_at_closer_in_one_result(assets: Path, tmp_path: Path) -> None:
     pictures = linked(tmp_path / "pictures", assets, "face.jpg", "grace_hopper.bmp")
     faces, names = "detect/face_detection_short_range", "classify/mobilenet_v2_1.0_224_quant"
-    models = (assets / "models" / f"{name}.tflite" for name in (faces, names))
-    seen = joined(tmp_path, *models, pictures, 2)
+    first, second = (assets / "models" / f"{name}.tflite" for name in (faces, names))
+    seen = joined(tmp_path, first, second, pictures, 2)
     assert {name: [label for label, _ in found] for name, found in seen.items()} == {
         "face.jpg": ["face", "face"],
         "grace_hopper.bmp": ["face"],

@@ -9,11 +9,13 @@ import pytest
 
 from fixtures.agents.agent import wait_for
 from fixtures.agents.drop_folder_agent import FOLLOWS_NEWEST, WAIT_S, Dropping, agent
+from fixtures.models.collection import model_path, with_published
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-REAL = {"float": "mobilenet_v1_0.25_224_float.tflite", "quant": "mobilenet_v1_0.25_224_quant.tflite"}
+OURS = {"float": "own/own_digits/digits_v1_float", "quant": "own/own_digits/digits_v1_int8"}
+PUBLISHED = {"float": "classify/mobilenet_v1_0.25_224_float", "quant": "classify/mobilenet_v1_0.25_224_quant"}
 
 
 def serving(it: Dropping, key: str = "newest") -> str:
@@ -43,17 +45,20 @@ def test_where_the_better_one_fails_the_other_serves(tmp_path: Path) -> None:
         assert wait_for(lambda: serving(it) == "large", WAIT_S), it.running.log()
 
 
-def test_of_a_real_models_float_and_quantised_variants_the_faster_serves(tmp_path: Path, assets: Path) -> None:
+@pytest.mark.parametrize("variants", with_published([OURS], [PUBLISHED]), ids=lambda variants: variants["quant"])
+def test_of_a_real_models_float_and_quantised_variants_the_faster_serves(
+    tmp_path: Path, variants: dict[str, str]
+) -> None:
     config = FOLLOWS_NEWEST.replace('engine = {kind = "fake"}\n', "").replace(
         'name = "cam"', 'name = "cam"\nmodel = "net"'
     )
     with agent(tmp_path, fps=30, config=config) as it:
         (it.folder / "net.toml").write_text('[model]\ntask = "classify"\n[input]\nmean = [127.5]\nstd = [127.5]\n')
-        for variant, file in REAL.items():
+        for variant, file in variants.items():
             part = it.folder / f".net+{variant}.part"
-            part.write_bytes((assets / "models/classify" / file).read_bytes())
+            part.write_bytes(model_path(file).read_bytes())
             part.rename(it.folder / f"net+{variant}.tflite")
-        assert wait_for(lambda: len(measured(it)) == len(REAL), WAIT_S), it.running.log()
+        assert wait_for(lambda: len(measured(it)) == len(variants), WAIT_S), it.running.log()
         fastest = min(measured(it).items(), key=lambda one: one[1])[0]
         time.sleep(1.0)  # a switch would have begun by now
         assert wait_for(lambda: it.state().of("net").trial is None, WAIT_S), it.running.log()

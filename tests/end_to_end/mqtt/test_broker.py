@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.agents.agent import program, wait_for
+from fixtures.models.finder import write_finder, write_pictures
 from fixtures.network.broker import PATIENCE_S, Listener, Mosquitto, eventually, retained
 
 CONFIG = """
@@ -93,6 +94,20 @@ def test_mosquitto_sub_reads_it(tmp_path: Path, mosquitto: Mosquitto) -> None:
         command = ["mosquitto_sub", "-p", str(mosquitto.port), "-t", "inferd/test/cam/result", "-C", "1", "-W", "10"]
         told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert (told["schema_version"], told["device"], told["pipeline"], told["task"]) == (1, "test", "cam", "classify")
+
+
+@pytest.mark.slow
+def test_a_detector_publishes_the_boxes_of_its_pictures(
+    tmp_path: Path, mosquitto: Mosquitto, listener: Listener
+) -> None:
+    pictures = write_pictures(tmp_path / "pictures", {"one": {(1, 1): "3"}, "two": {(0, 1): "5", (2, 3): "1"}})
+    config = CONFIG % (mosquitto.port, write_finder(tmp_path), "images", f'path = "{pictures}"', "fast", "litert")
+    with program(tmp_path, config):
+        topic = "inferd/test/cam/result"
+        assert wait_for(lambda: len(listener.payloads(topic)) >= 40, PATIENCE_S)
+    results = [json.loads(payload) for payload in listener.payloads(topic)]
+    found = {tuple(sorted(tuple(box["box"]) for box in result["boxes"])) for result in results}
+    assert found == {((0.25, 0.25, 0.5, 0.5),), ((0.0, 0.25, 0.25, 0.5), (0.5, 0.75, 0.75, 1.0))}
 
 
 @pytest.mark.slow

@@ -64,12 +64,9 @@ def test_crossings_are_those_counted_by_eye(results: list[dict[str, Any]]) -> No
         assert counted[name] == (pytest.approx(walked_in, abs=1), pytest.approx(walked_out, abs=1))
 
 
-def test_about_six_people_are_on_the_path_all_the_time(results: list[dict[str, Any]]) -> None:
+def test_people_on_the_path_and_the_parked_car_are_followed_all_the_time(results: list[dict[str, Any]]) -> None:
     counts = [result["zones"]["path"]["count"] for result in results[20:]]
     assert 4 <= sorted(counts)[len(counts) // 2] <= 8
     assert results[-1]["zones"]["path"]["longest_s"] > 3
-
-
-def test_the_parked_car_has_one_number_from_beginning_to_end(results: list[dict[str, Any]]) -> None:
     numbers = {box.get("track") for result in results for box in result["boxes"] if box["label"] == "car"}
     assert len(numbers - {None}) == 1

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from fixtures.media.pictures import noise
+from fixtures.models.collection import find_assets
 from fixtures.models.descriptions import describe, engine_info, picture_frame
+from fixtures.paths import PHOTOS
 from inferd.errors import ModelError, SourceError
 from inferd.preprocess import build
 from inferd.preprocess.image.resize import INTERPOLATIONS
@@ -271,8 +272,10 @@ def test_a_picture_model_may_be_fed_tensors() -> None:
 
 
 @pytest.mark.parametrize("size", [224, 300, 128, 96])
-def test_real_pictures_become_what_the_reference_makes_of_them(assets: Path, size: int) -> None:
-    for file in sorted((assets / "images").glob("*.jpg")):
+def test_real_pictures_become_what_the_reference_makes_of_them(size: int) -> None:
+    assets = find_assets()
+    folders = [PHOTOS, *([assets / "images"] if assets else [])]
+    for file in (file for folder in folders for file in sorted(folder.glob("*.jpg"))):
         picture = np.asarray(cv2.imread(str(file)))
         tensor = filled(InputSection(filter="area"), spec("uint8", (1, size, size, 3)), frame(picture))
         assert np.array_equal(tensor[0], reference(picture, (size, size)))

@@ -7,7 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from fixtures.media.sounds import read_wav, tone
+from fixtures.media.sounds import tone
+from fixtures.media.speech import RATE_HZ, spoken
 from inferd.errors import ModelError, SourceError
 from inferd.preprocess.denoise import band_pass, gaussian, median, spectral_gate
 from inferd.preprocess.signal.features import computer
@@ -243,9 +244,9 @@ def test_a_band_pass_leaves_its_band_alone_and_takes_the_rest_out() -> None:
     assert np.sqrt(((left - inside)[400:-400] ** 2).mean()) < 0.01 * np.sqrt((inside**2).mean())
 
 
-def test_a_spectral_gate_brings_speech_out_of_a_hum(assets: Path) -> None:
-    speech, rate_hz = read_wav(assets / "audio" / "yes_1000ms.wav")
-    hum = tone(120, 1.0, rate_hz, volume=0.1)[: len(speech)]
+def test_a_spectral_gate_brings_speech_out_of_a_hum() -> None:
+    speech, rate_hz = spoken("yes", silence_s=0.2).astype(np.float32) / 32768, RATE_HZ
+    hum = tone(120, 2.0, rate_hz, volume=0.1)[: len(speech)]
     noisy = (speech + hum)[:, None].astype(float)
     cleaned = spectral_gate(noisy, 12.0)[:, 0]
     before, after = (np.mean((sound - speech) ** 2) for sound in (noisy[:, 0], cleaned))

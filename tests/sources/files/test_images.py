@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from fixtures.media.pictures import encoded, noise, quarters, with_orientation
+from fixtures.models.collection import find_assets
+from fixtures.paths import PHOTOS
 from inferd.config.settings import ImagesSource
 from inferd.errors import EndOfInput, FrameError, SourceError
 from inferd.records import Frame
@@ -148,8 +150,9 @@ def test_positions_follow_the_rate(tmp_path: Path) -> None:
     assert [source.read(1.0).position_s for _ in range(2)] == [0.0, 0.25]
 
 
-def test_every_real_picture_comes_as_opencv_itself_reads_it(assets: Path) -> None:
-    source = images(assets / "images")
+@pytest.mark.parametrize(("folder", "count"), [(PHOTOS, 3), *((one / "images", 18) for one in (find_assets(),) if one)])
+def test_every_real_picture_comes_as_opencv_itself_reads_it(folder: Path, count: int) -> None:
+    source = images(folder)
     seen = 0
     while True:
         try:
@@ -158,4 +161,4 @@ def test_every_real_picture_comes_as_opencv_itself_reads_it(assets: Path) -> Non
             break
         assert np.array_equal(np.asarray(frame.data), np.asarray(cv2.imread(frame.origin)))
         seen += 1
-    assert seen == 18
+    assert seen == count

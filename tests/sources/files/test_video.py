@@ -3,9 +3,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import pytest
 
-from fixtures.media.pictures import write_clip
+from fixtures.media.pictures import noise, write_clip
+from fixtures.models.collection import find_assets, with_published
+from inferd.bundled_files import bundled
 from inferd.config.settings import VideoSource
 from inferd.errors import EndOfInput, FrameError, SourceError
 from inferd.sources.files.video import Video
@@ -71,14 +74,21 @@ def test_reading_after_the_close_is_an_error(tmp_path: Path) -> None:
         source.read(1.0)
 
 
-@pytest.mark.parametrize("name", ["slideshow_10s_320x240", "slideshow_cc0_6s_320x240"])
-def test_a_real_clip_gives_as_many_frames_as_its_truth_says(assets: Path, name: str) -> None:
-    truth = json.loads((assets / "video" / f"{name}.truth.json").read_text())
-    assert count(video(assets / "video" / f"{name}.avi")) == truth["frames"]
+@pytest.mark.parametrize("name", with_published(["clip"], ["slideshow_10s_320x240", "slideshow_cc0_6s_320x240"]))
+def test_a_real_clip_gives_as_many_frames_as_its_truth_says(name: str) -> None:
+    folder, assets = bundled("digits"), find_assets()
+    if assets is not None and name != "clip":
+        folder = assets / "video"
+    (truth_file,) = folder.glob(f"{name}*.json")
+    assert count(video(folder / f"{name}.avi")) == json.loads(truth_file.read_text())["frames"]
 
 
-def test_a_real_mp4_cut_short_is_named(assets: Path, tmp_path: Path) -> None:
-    whole = (assets / "video" / "vtest_8s_512x384.mp4").read_bytes()
+def test_an_mp4_cut_short_is_named(tmp_path: Path) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "whole.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (64, 48))
+    for index in range(20):
+        writer.write(noise(48, 64, seed=index))
+    writer.release()
+    whole = (tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) * 9 // 10])
     with pytest.raises(SourceError, match=r"cut\.mp4: is damaged"):
         video(tmp_path / "cut.mp4")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from fixtures.models.collection import published_only
+from fixtures.models.collection import model_path, published_only, with_published
 from fixtures.models.tflite_writer import MetadataMade, Numbers, Table, byte_field, classifier, flatbuffer, with_zip
 from inferd.errors import ModelError
 from inferd.store.description.describe import read_contents
@@ -194,17 +195,11 @@ def test_real_models_give_the_labels_they_carry(assets: Path, name: str) -> None
 
 
 @pytest.mark.parametrize(
-    "name",
-    published_only(
-        [
-            "classify/mobilenet_v2_1.0_224_quant",
-            "detect/face_detection_short_range",
-            "embed/mobilenet_v2_035_96_embedder",
-        ]
-    ),
+    "name", with_published(["faces"], ["classify/mobilenet_v2_1.0_224_quant", "embed/mobilenet_v2_035_96_embedder"])
 )
-def test_real_models_say_mean_std_and_colour(assets: Path, name: str) -> None:
-    metadata = read_contents(assets / "models" / f"{name}.tflite").metadata
+def test_real_models_say_mean_std_and_colour(catalogue_model: Callable[[str], Path], name: str) -> None:
+    path = model_path(name) if "/" in name else catalogue_model(name) / "model.tflite"
+    metadata = read_contents(path).metadata
     assert metadata is not None
     tensor = metadata.inputs[0]
     assert (tensor.name, tensor.color_order, tensor.mean, tensor.std) == ("image", "rgb", (127.5,), (127.5,))
