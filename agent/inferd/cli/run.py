@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -18,7 +20,7 @@ from inferd.config.load import LoadedConfig, device_id, load, state_dir
 from inferd.control.commands.local_socket import folder_of
 from inferd.control.reporting.local_endpoints import LocalEndpoints
 from inferd.control.reporting.publisher import Publisher
-from inferd.control.service import Service
+from inferd.control.service import Service, applying
 from inferd.control.state_version import claim
 from inferd.errors import StoreError
 from inferd.plugins import LINKS, Link, find
@@ -49,36 +51,47 @@ def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
     any, it runs the digits model on the clip that comes with it. SIGHUP reads the configuration again; SIGTERM and Ctrl-C
     end it. Results go to the broker of the configuration, which may be away for as long as it likes.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one that comes before the service handles it, or after, ends nothing
     loaded = _load(file)
     config = loaded.config
     written = logging.StreamHandler(sys.stderr)
     written.setFormatter(formatter(os.environ.get("JOURNAL_STREAM", ""), config.log_format))
     logging.basicConfig(level=config.log_level.upper(), handlers=[written])
     log.info("inferd %s, configuration: %s", __version__, ", ".join(map(str, loaded.files)) or "none, built-in example")
-    clock = SystemClock()
-    notify_socket = os.environ.get("NOTIFY_SOCKET", "")
     folder = state_dir(config, os.environ)
-    claim(folder, __version__)
-    hold_memory(MEMORY_SHARE)
+    with _held(
+        folder
+    ):  # before the session at the broker, the spool and the store, which belong to the agent that runs
+        claim(folder, __version__)
+        hold_memory(MEMORY_SHARE)
+        _service(config, lambda: _load(file).config, folder, prints=prints).run(until_end=until_end)
+
+
+def _service(config: settings.Config, reread: Callable[[], settings.Config], folder: Path, *, prints: bool) -> Service:
+    """Build the service and its links.
+
+    Raises:
+        ConfigError: something in the configuration cannot be used, which no check foresaw.
+    """
+    clock = SystemClock()
     control_dir = folder_of(folder, os.environ.get("RUNTIME_DIRECTORY", ""))
-    endpoints = LocalEndpoints(clock)
-    broker = _broker(config, folder, control_dir) if config.mqtt.enabled else None
-    links = [*([broker] if broker else []), *(_printing() if prints else []), *endpoints.links]
-    publisher = Publisher(device_id(config), links, clock, endpoints.local_links)
-    endpoints.open(config.mqtt, device_id(config), folder, clock, publisher.publish)
-    service = Service(
-        config,
-        lambda: _load(file).config,
-        folder,
-        publisher,
-        clock,
-        reconnect=broker.reconfigure if broker else None,
-        notify_socket=notify_socket,
-        control_dir=control_dir,
-        endpoints=endpoints,
-    )
-    with _held(folder):
-        service.run(until_end=until_end)
+    with applying(config):
+        endpoints = LocalEndpoints(clock)
+        broker = _broker(config, folder, control_dir) if config.mqtt.enabled else None
+        links = [*([broker] if broker else []), *(_printing() if prints else []), *endpoints.links]
+        publisher = Publisher(device_id(config), links, clock, endpoints.local_links)
+        endpoints.open(config.mqtt, device_id(config), folder, clock, publisher.publish)
+        return Service(
+            config,
+            reread,
+            folder,
+            publisher,
+            clock,
+            reconnect=broker.reconfigure if broker else None,
+            notify_socket=os.environ.get("NOTIFY_SOCKET", ""),
+            control_dir=control_dir,
+            endpoints=endpoints,
+        )
 
 
 def _held(folder: Path) -> BinaryIO:

@@ -254,6 +254,8 @@ class ModelsConfig(ConfigTable, frozen=True):
         trial_errors: share of a trial's frames (0..1) that may fail.
         replay_mb: memory for frames of a trial, which are shown to the model before where the new one's answers look
             suspicious; they are never written to the disk; 0 keeps none.
+        faults_a_day: a committed model that hangs or crashes the worker so often within 24 hours is given up for the one before
+            it; 0 never gives it up.
         slower_max: a new model may take so many times as long as the one it replaces; a [budget] says it better.
         vet_deadline_s: how long vetting may take.
         vet_memory_mb: address space that vetting may take; 0 is without limit.
@@ -268,6 +270,7 @@ class ModelsConfig(ConfigTable, frozen=True):
     trial_results: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 300
     trial_errors: Share = 0.1
     replay_mb: Annotated[float, Meta(ge=0, le=100_000)] = 8.0
+    faults_a_day: Annotated[int, Meta(ge=0, le=10_000)] = 5
     slower_max: Annotated[float, Meta(ge=0.1, le=1e6)] = 4.0
     vet_deadline_s: Annotated[float, Meta(ge=1, le=DAY_S)] = 120.0
     vet_memory_mb: WholeMegabytes = 4096

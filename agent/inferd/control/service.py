@@ -10,8 +10,8 @@ import logging
 import os
 import selectors
 import signal
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -39,7 +39,7 @@ from inferd.control.reporting.events import EventReporter
 from inferd.control.reporting.local_endpoints import LocalEndpoints
 from inferd.control.reporting.metrics import MetricsReporter
 from inferd.control.reporting.publisher import Publisher
-from inferd.errors import ConfigError, WorkerError
+from inferd.errors import ConfigError, InferdError, WorkerError
 from inferd.system import machine
 from inferd.system.clock import Clock
 from inferd.system.processes.channel import Channel, channel_pair
@@ -52,6 +52,7 @@ log = logging.getLogger(__name__)
 
 TURN_S = 0.25  # how often control looks at deadlines when nothing happens
 STOP_LINKS_S = 0.4
+RELOAD_S = 1.0  # at least, between two reloads by SIGHUP
 
 
 class Service:
@@ -117,7 +118,8 @@ class Service:
         )
         self._local = LocalChannel(table, self._endpoints.results, self._request_frame, clock)
         self._mqtt = MqttChannel(publisher, config.mqtt, clock, table, self._request_frame)
-        self._stopping = False
+        self._stopping = self._reload_due = False
+        self._reloaded_ns = -int(RELOAD_S * 1e9)
 
     def run(self, *, until_end: bool = False) -> None:
         """Serve until SIGTERM or SIGINT, or, with `until_end`, until every pipeline's input is through."""
@@ -133,10 +135,11 @@ class Service:
             self._local.listen(self._control_dir, self._selector)
             self._children.start(self._selector)
             stack.callback(self._children.close)
-            self._models.configure(self._config.pipeline)
-            self._events.started(self._config)
-            self._alerting.follow(self._config)
-            self._endpoints.configure(self._config, self._metrics.basis)
+            with applying(self._config):
+                self._models.configure(self._config.pipeline)
+                self._events.started(self._config)
+                self._alerting.follow(self._config)
+                self._endpoints.configure(self._config, self._metrics.basis)
             while not self._stopping and not (until_end and self._events.all_ended()):
                 self._selector.select(TURN_S)
                 self._turn()
@@ -160,10 +163,12 @@ class Service:
         """Do everything whose time has come."""
         for number in self._signals.take():
             if number == signal.SIGHUP:
-                self._reload()
+                self._reload_due = True
             else:
                 log.info("stopping on %s", number.name)
                 self._stopping = True
+        if self._reload_due and self._clock.monotonic_ns() - self._reloaded_ns > RELOAD_S * 1e9:
+            self._reload()
         self._children.turn()
         self._local.turn()
         self._metrics.tick()
@@ -195,28 +200,44 @@ class Service:
 
     def _reload(self) -> str:
         """Read the configuration again and use it; a bad one changes nothing, and the reason is reported and returned."""
+        self._reloaded_ns, self._reload_due = self._clock.monotonic_ns(), False
         self._watchdog.reloading()
         try:
             config = self._reread()
         except ConfigError as exc:
-            self._events.config_refused(str(exc))
-            self._watchdog.reloaded(f"the old configuration stays in use: {exc}")
-            return str(exc)
-        self._use(config)
+            return self._refuse_reload(str(exc))
+        except Exception as exc:  # whatever a file holds must not end an agent that runs
+            log.exception("the configuration cannot be read")
+            return self._refuse_reload(f"the configuration cannot be read ({_named(exc)})")
+        before = self._config
+        try:
+            self._use(config)
+        except Exception as exc:  # the same: what no check foresaw
+            log.exception("the configuration cannot be applied")
+            self._use(before)
+            return self._refuse_reload(f"the configuration cannot be applied ({_named(exc)})")
+        self._events.reloaded(before, config)
         self._watchdog.reloaded(f"configuration reloaded, {len(config.pipeline)} pipelines")
         return ""
 
+    def _refuse_reload(self, why: str) -> str:
+        self._events.config_refused(why)
+        self._watchdog.reloaded(f"the old configuration stays in use: {why}")
+        return why
+
     def _use(self, config: settings.Config) -> None:
-        self._config = config
+        """Apply a configuration; where that raises, applying the one before again undoes it."""
         self._children.configure(config.watch)
-        changed = self._models.configure(config.pipeline)
+        self._children.deadlines_s()  # raises here, before anything else is changed
         self._metrics.configure(config.metrics)
-        self._events.reloaded(config)
         self._alerting.follow(config)
         self._endpoints.configure(config, self._metrics.basis)
         self._mqtt.configure(config.mqtt)
         if self._reconnect is not None:
             self._reconnect(config.mqtt)
+        changed = self._models.configure(config.pipeline)
+        self._events.configure(config)
+        self._config = config
         self._children.plan_and_offer(changed)
 
     def _stop(self) -> None:
@@ -226,3 +247,26 @@ class Service:
         self._children.stop()
         self._events.metrics()
         self._events.close(STOP_LINKS_S)
+
+
+@contextmanager
+def applying(config: settings.Config) -> Iterator[None]:
+    """Turn what no check of the configuration foresaw into a ConfigError: starting again would not help.
+
+    Raises:
+        ConfigError: something in the configuration cannot be used.
+    """
+    try:
+        yield
+    except (InferdError, OSError):  # a sentence already; or the system's fault, which may pass
+        raise
+    except Exception as exc:
+        log.exception("the configuration cannot be applied")
+        pipelines = ", ".join(names(config.pipeline))
+        raise ConfigError(
+            "configuration", f"it cannot be applied ({_named(exc)}); its pipelines are {pipelines}"
+        ) from exc
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -15,7 +15,7 @@ from inferd.control.models.drop_folder import DropFolder
 from inferd.control.models.model_state import PersistentModelState
 from inferd.control.models.models import Models
 from inferd.control.models.serving import RETRY_NS, ModelEnvironment
-from inferd.control.processes.supervisor import Death
+from inferd.control.processes.supervisor import LOOP, Death
 from inferd.control.processes.vet_job import Accepted
 from inferd.histogram import Histogram
 from inferd.records import EngineInfo, ModelRef
@@ -199,6 +199,61 @@ def test_nobody_is_blamed_where_the_worker_dies_while_the_model_before_is_run(tm
     state = it.models.state.state
     assert (state.of(KEY).active, state.log[-1].kind, state.quarantine) == (NEW, "model.doubtful", {})
     assert "SIGSEGV while the model before was shown its frames" in state.log[-1].why
+
+
+HUNG = Death((), f"{LOOP} {KEY} made no progress for 10.0 s", reaped=True, cause="hung")
+
+
+def committed(folder: Path) -> Trying:
+    """Return a new model that was committed in place of the old one."""
+    it = Trying(folder)
+    it.models.state.apply(slots.commit, KEY, 0.0)
+    it.models.serving.select(it.one)
+    it.models.pop_changed()
+    return it
+
+
+def test_a_committed_model_that_hangs_again_and_again_is_given_up_for_the_one_before(tmp_path: Path) -> None:
+    it = committed(tmp_path)
+    for _ in range(settings.ModelsConfig().faults_a_day - 1):
+        it.models.worker_ended(HUNG)
+        it.clock.advance(3600.0)
+    assert it.served() == NEW
+    it.models.worker_ended(HUNG)
+    state = it.models.state.state
+    assert (it.served(), state.of(KEY).active, it.models.pop_changed()) == (OLD, OLD, {KEY})
+    assert (state.quarantine[NEW].code, state.log[-1].kind) == ("hang", "model.rolled_back")
+    assert "5 times within a day" in state.log[-1].why
+    it.models.worker_ended(HUNG)
+    assert it.served() == OLD
+
+
+def test_a_crash_counts_for_the_only_model_that_was_at_work(tmp_path: Path) -> None:
+    it = committed(tmp_path)
+    for _ in range(20):
+        it.models.worker_ended(Death((KEY, "other"), "was killed by SIGSEGV", reaped=True))
+        it.models.worker_ended(Death((KEY,), "was killed by SIGSEGV", reaped=True), excused={KEY})
+    assert it.served() == NEW
+    for _ in range(5):
+        it.models.worker_ended(Death((KEY,), "was killed by SIGSEGV", reaped=True))
+    assert it.served() == OLD
+
+
+def test_hangs_on_different_days_are_not_added_up(tmp_path: Path) -> None:
+    it = committed(tmp_path)
+    for _ in range(20):
+        it.models.worker_ended(HUNG)
+        it.clock.advance(6 * 3600.0)
+    assert it.served() == NEW
+
+
+def test_a_model_that_hangs_goes_on_where_there_is_none_to_go_back_to(tmp_path: Path) -> None:
+    it = Trying(tmp_path, before=False)
+    it.models.state.apply(slots.commit, KEY, 0.0)
+    it.models.serving.select(it.one)
+    for _ in range(20):
+        it.models.worker_ended(HUNG)
+    assert it.served() == NEW
 
 
 def test_a_replay_that_was_ended_for_another_reason_is_asked_for_again(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_settled_answer_is_told(link: MemoryLink, tell: EventReporter) -> None
 
 
 def test_the_last_words_of_a_pipeline_that_is_gone_bring_no_topic_back(link: MemoryLink, tell: EventReporter) -> None:
-    tell.reloaded(settings.Config(pipeline=BOTH.pipeline[:1]))
+    tell.configure(settings.Config(pipeline=BOTH.pipeline[:1]))
     before = link.payloads("door/state")
     tell.handle_message(ipc.Settled("door", SEEN))
     assert link.payloads("door/state") == before

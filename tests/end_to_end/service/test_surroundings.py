@@ -16,6 +16,7 @@ import pytest
 
 from fixtures.agents.agent import environment, program, run_whole, wait_for
 from fixtures.agents.fake_pipeline import fake, pipeline
+from fixtures.network.broker import Listener, Mosquitto, eventually
 from fixtures.paths import PROJECT
 from inferd.config import settings
 from inferd.config.load import load
@@ -182,6 +183,24 @@ def test_a_second_agent_on_the_same_state_is_refused(tmp_path: Path) -> None:
         done = inferd("run", "--config", tmp_path / "inferd.toml")
         assert done.returncode == 1
         assert "another inferd keeps its state here" in done.stderr
+
+
+def test_a_second_agent_on_the_same_state_touches_neither_broker_nor_state(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    listener = Listener(mosquitto.port)
+    config = f'device = "test"\n[mqtt]\nport = {mosquitto.port}\n' + SYNTHETIC.replace("[mqtt]\nenabled = false", "")
+    with program(tmp_path, config) as running:
+        running.result()
+        eventually(lambda: listener.payloads("inferd/test/status") == [b"online"], "the device")
+        before = {file: file.stat().st_ino for file in (tmp_path / "state").rglob("*.json")}
+        done = inferd("run", "--config", tmp_path / "inferd.toml")
+        assert done.returncode == 1
+        assert "another inferd keeps its state here" in done.stderr
+        assert {file: file.stat().st_ino for file in (tmp_path / "state").rglob("*.json")} == before
+        assert "mqtt disconnected" not in running.log()
+        assert listener.payloads("inferd/test/status") == [b"online"]
+    listener.close()
 
 
 def test_a_closed_standard_output_is_no_traceback(tmp_path: Path) -> None:

@@ -79,11 +79,15 @@ class KeyTrial:
         counts: the trial under way; None before the worker has loaded the model.
         usual: how long turns took while no model was on trial.
         mixed: pipelines whose next counts include results of the previous model.
+        faults_ns: when the committed model hung or crashed the worker, in the last 24 hours.
+        faulty: its digest.
     """
 
     counts: TrialCounts | None = None
     usual: UsualTurnTime = field(default_factory=UsualTurnTime)
     mixed: set[str] = field(default_factory=set)
+    faults_ns: list[int] = field(default_factory=list)
+    faulty: str = ""
 
 
 @dataclass(slots=True)

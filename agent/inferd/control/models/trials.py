@@ -16,6 +16,7 @@ from inferd.store.lifecycle import slots
 from inferd.store.lifecycle.trial import SLOW, TrialCounts, TrialFailed, TrialPassed, TrialTerms
 
 REPLAY_NS = 120_000_000_000  # within which the worker answers: loading may take half of it, a slow model 30 s
+DAY_NS = 86_400_000_000_000
 FAULTS = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
 
 
@@ -108,6 +109,7 @@ class Trials:
             self._blame_for_memory(trials, death)
         else:
             self._blame(trials, death)
+            self._count_fault(death, excused)
         for one in self._keys:
             one.serving, one.trial.counts = "", None
 
@@ -119,6 +121,24 @@ class Trials:
                 self.fail(one, "hang" if death.hung else "crash", f"{how} while it was on trial")
             else:
                 self._strike(one, f"the worker {death.how} again while it was on trial")
+
+    def _count_fault(self, death: Death, excused: Collection[str]) -> None:
+        """Count a hang or crash of committed models; give one up that had too many of them in a day."""
+        most, now_ns = self._options.faults_a_day, self._clock.monotonic_ns()
+        for one in self._keys:
+            now = self._serving.slots_of(one)
+            at_fault = f"{LOOP} {one.key} " in death.how if death.hung else (one.key,) == death.blamed
+            if now.trial is not None or not now.active or one.key in excused or not at_fault:
+                continue
+            before = one.trial.faults_ns if one.trial.faulty == now.active else []
+            one.trial.faulty = now.active
+            one.trial.faults_ns = [at_ns for at_ns in before if now_ns - at_ns < DAY_NS] + [now_ns]
+            if most and len(one.trial.faults_ns) >= most:
+                what = "hung" if death.hung else "crashed"
+                why = f"it {what} the worker {len(one.trial.faults_ns)} times within a day (models.faults_a_day)"
+                code = "hang" if death.hung else "crash"
+                self._state.apply(slots.give_up, one.key, code, why, self._state.wall_s())
+                self._serving.select(one)
 
     def _end_replays(self, trials: Sequence[EngineKey], death: Death) -> None:
         """Pass, with a doubt, the models whose replay killed the worker: the previous model may have done it."""

@@ -81,24 +81,18 @@ class EventReporter:
 
     def started(self, config: settings.Config) -> None:
         """Report the start: device, version and pipelines."""
-        self._configured(config)
+        self.configure(config)
         self._publisher.event("agent.started", "info", f"inferd starts with {len(config.pipeline)} pipelines")
 
-    def reloaded(self, config: settings.Config) -> None:
-        """Report a new configuration, and clear what the broker retains of pipelines that are gone."""
-        for name in set(names(self._config.pipeline)) - set(names(config.pipeline)):
-            del self._states[name]
-            self._figures.forget(name)
-            self._watchdog.forget(name)
-            self._publisher.clear_retained(name)
-        told = f"{len(config.pipeline)} pipelines"
-        later = [name for name in AT_START if getattr(config, name) != getattr(self._config, name)]
-        later += at_start(self._config.mqtt, config.mqtt)
+    def reloaded(self, before: settings.Config, config: settings.Config) -> None:
+        """Report that a new configuration is in use in place of the one before."""
+        summary = f"{len(config.pipeline)} pipelines"
+        later = [name for name in AT_START if getattr(config, name) != getattr(before, name)]
+        later += at_start(before.mqtt, config.mqtt)
         if later:
-            told += f"; {' and '.join(later)} changed too, which takes effect at the next start"
-        self._configured(config)
-        log.info("configuration reloaded: %s", told)
-        self._publisher.event("config.reloaded", "warning" if later else "info", f"configuration reloaded: {told}")
+            summary += f"; {' and '.join(later)} changed too, which takes effect at the next start"
+        log.info("configuration reloaded: %s", summary)
+        self._publisher.event("config.reloaded", "warning" if later else "info", f"configuration reloaded: {summary}")
 
     def interval_changed(self, config: settings.Config) -> None:
         """Report that metrics are sent at another interval; nothing else has changed."""
@@ -110,7 +104,13 @@ class EventReporter:
         log.error("configuration not reloaded: %s", why)
         self._publisher.event("config.refused", "error", why)
 
-    def _configured(self, config: settings.Config) -> None:
+    def configure(self, config: settings.Config) -> None:
+        """Report pipelines that are new, and clear what the broker retains of those that are gone."""
+        for name in self._states.keys() - set(names(config.pipeline)):
+            del self._states[name]
+            self._figures.forget(name)
+            self._watchdog.forget(name)
+            self._publisher.clear_retained(name)
         self._config = config
         self._kept = frozenset(pipeline.name for pipeline in config.pipeline if pipeline.report.keep)
         self._info()

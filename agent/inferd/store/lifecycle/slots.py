@@ -203,6 +203,23 @@ def strike(state: LifecycleState, key: str, why: str, at: float) -> LifecycleSta
     return fail(state, key, "crash", why, at) if trial.worker_deaths >= WORKER_DEATHS else state
 
 
+def give_up(state: LifecycleState, key: str, code: str, why: str, at: float) -> LifecycleState:
+    """Quarantine the active model, which did harm again and again, and go back; nothing where there is no other to go back to."""
+    slots = state.of(key)
+    back_to = slots.previous
+    if (
+        slots.trial is not None
+        or not slots.active
+        or not back_to
+        or back_to in state.quarantine
+        or slots.pin == slots.active
+    ):
+        return state
+    state = quarantine(state, slots.active, Quarantined(code, why, key, at))
+    state = state.with_slots(key, replace(slots, active=back_to, previous=""))
+    return state.noted("model.rolled_back", back_to, at, why, key)
+
+
 def unseat(state: LifecycleState, key: str, why: str, at: float) -> LifecycleState:
     """Take it that the active model cannot serve any more (its file is damaged, a new runtime refuses it)."""
     slots = state.of(key)

@@ -14,7 +14,7 @@ class Signals:
 
     def __init__(self, *numbers: signal.Signals) -> None:
         self._numbers = numbers
-        self._received: list[signal.Signals] = []
+        self._received: dict[signal.Signals, None] = {}  # each once: a storm is one signal
         self._ours, self._theirs = socket.socketpair()
         for end in (self._ours, self._theirs):
             end.setblocking(False)
@@ -24,16 +24,16 @@ class Signals:
         return self._ours.fileno()
 
     def take(self) -> list[signal.Signals]:
-        """Return the signals that came since the last call, in order."""
+        """Return the signals that came since the last call, in order, each once."""
         with contextlib.suppress(BlockingIOError):
             while self._ours.recv(4096):
                 pass
-        taken, self._received = self._received, []
-        return taken
+        taken, self._received = self._received, {}
+        return list(taken)
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._note) for number in self._numbers}
-        self._wakeup_before = signal.set_wakeup_fd(self._theirs.fileno())
+        self._wakeup_before = signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)
         return self
 
     def __exit__(
@@ -46,4 +46,4 @@ class Signals:
         self._theirs.close()
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        self._received.append(signal.Signals(number))
+        self._received[signal.Signals(number)] = None
