@@ -231,7 +231,7 @@ def _import_runtime(name: str) -> Any:  # Any: it ships no types
         return import_module("onnxruntime")
     except (ImportError, OSError) as exc:
         fact = f"is an ONNX model, and onnxruntime cannot be imported ({quoted(exc)})"
-        raise EngineError(name, f"{fact}; run `pip install 'inferd[onnx]'`") from exc
+        raise EngineError(name, f"{fact}; run `pip install onnxruntime`") from exc
 
 
 def _errors_of_runtime() -> tuple[type[Exception], ...]:

@@ -68,7 +68,10 @@ class ModelCommands:
     def roll_back(self, pipeline: str) -> str:
         """Have a pipeline use the model it had before."""
         one = self._key(pipeline)
-        self._models.state.apply_durably(operator_commands.roll_back, one.key, self._now)
+        try:
+            self._models.state.apply_durably(operator_commands.roll_back, one.key, self._now)
+        except StoreError as exc:
+            raise StoreError(pipeline, exc.message) if exc.part == one.key else exc from exc
         self._models.serving.select(one)
         return f"{self._state.title(self._state.of(one.key).active)} serves {pipeline} again"
 
@@ -168,4 +171,4 @@ class ModelCommands:
 
 
 def _names(version: Version) -> set[str]:
-    return {version.name, f"{version.name} {version.version}", f"{version.name}@{version.version}"}
+    return {version.name, f"{version.name} {version.version}", f"{version.name}@{version.version}", *version.items}

@@ -16,7 +16,7 @@ from inferd.records import Array
 from inferd.wire.manifest import SignalSection
 
 RATE_HZ, FRAME, STEP = 16_000, 480, 160  # fixed in the package: 30 ms of sound, 10 ms apart
-MENDED_BY = "install the package pymicro-features (it comes with inferd[wakeword])"
+MENDED_BY = "install the package pymicro-features (pip install pymicro-features)"
 
 
 def follow_each_other(section: SignalSection) -> bool:

@@ -172,5 +172,5 @@ def _cipher(key: bytes) -> ChaCha20Poly1305:
     try:
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415 - an optional library
     except ImportError as exc:
-        raise BrokerRefused(KEY, "needs the package cryptography; pip install 'inferd[crypto]'") from exc
+        raise BrokerRefused(KEY, "needs the package cryptography; pip install cryptography") from exc
     return ChaCha20Poly1305(key)
