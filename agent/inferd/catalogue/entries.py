@@ -14,17 +14,18 @@ FILE = Path(__file__).with_name("models.toml")
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A model that can be fetched from a package index.
+    """A model that can be fetched: from a package index, or if no index has it, from its makers' repository.
 
     Attributes:
         name: what it is called here, and in the drop folder.
         about: what it is for, one sentence.
         licence: of the model, by its SPDX name.
-        home: where its makers tell of it.
-        package, version: where the index has it.
+        home: its makers' page.
+        package, version: where the index has it; "" if no index does.
         wheel_sha256: of the package's file.
         member: the file in the package.
-        inner: the file in `member`, where that is a zip itself; "" where `member` is the model.
+        inner: the file in `member`, if that is a zip itself; "" if `member` is the model.
+        url: https address of the model at one commit of its repository; "" for those of a package index.
         sha256, size_bytes: of the model.
         manifest: ours.
         takes: what it is tried on, as an argument of `inferd infer`.
@@ -34,14 +35,15 @@ class CatalogueEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     about: str
     licence: str
     home: str
-    package: str
-    version: str
-    wheel_sha256: str
-    member: str
     sha256: str
     size_bytes: int
     manifest: str
+    package: str = ""
+    version: str = ""
+    wheel_sha256: str = ""
+    member: str = ""
     inner: str = ""
+    url: str = ""
     takes: Literal["PICTURE", "SOUND.wav", "READINGS.csv"] = "PICTURE"
 
     @property
@@ -52,6 +54,8 @@ class CatalogueEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def source(self) -> str:
         """Where it comes from, for a person."""
+        if self.url:
+            return self.url
         return f"PyPI {self.package} {self.version}: {self.inner or self.member.rsplit('/', 1)[-1]}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from fixtures.agents.agent import environment
 from fixtures.media.speech import say
 from fixtures.models.collection import find_assets, with_published
 from fixtures.paths import PHOTOS
+from inferd.catalogue.entries import find_entry
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -46,6 +48,17 @@ def test_faces_are_found_without_a_flag(catalogue_model: Fetch) -> None:
     assert [box["label"] for box in told["boxes"]] == ["face"]
     box = told["boxes"][0]  # as a decoder of others found it on the larger photo
     assert [box["score"], *box["box"]] == pytest.approx([0.923, 82 / 512, 180 / 512, 176 / 512, 274 / 512], abs=0.02)
+
+
+def test_everyday_objects_are_found_without_a_flag(assets: Path, tmp_path: Path) -> None:
+    """The file that the entry fetches, by its digest, with the entry's manifest."""
+    entry, file = find_entry("everyday-objects"), assets / "models/detect/coco_ssd_mobilenet_v1_quant.tflite"
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == entry.sha256
+    (tmp_path / "everyday-objects.tflite").write_bytes(file.read_bytes())
+    (tmp_path / "everyday-objects.toml").write_text(entry.manifest)
+    pictures = [assets / "images" / name for name in ("pets.jpg", "grace_hopper.bmp", "cat_720p.jpg")]
+    told = infer(tmp_path / "everyday-objects.tflite", *pictures)
+    assert [[box["label"] for box in one["boxes"]] for one in told] == [["dog", "dog"], ["person", "tie"], ["cat"]]
 
 
 def test_a_person_is_cut_out_without_a_flag(catalogue_model: Fetch) -> None:

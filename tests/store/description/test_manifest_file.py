@@ -72,3 +72,19 @@ def test_a_mistake_is_told_with_file_and_key(text: str, sentence: str) -> None:
 def test_what_is_not_text_is_told() -> None:
     with pytest.raises(ModelError, match="is not TOML"):
         parse_manifest("m.toml", b"\xff\xfe\x00")
+
+
+NESTED = {
+    "arrays": f"x = {'[' * 3000}",
+    "whole arrays": f"x = {'[' * 3000}{']' * 3000}",
+    "arrays where labels stand": f"[output]\nlabels = {'[' * 300}{']' * 300}",
+    "tables": "x = " + "{a = " * 3000 + "1" + "}" * 3000,
+    "keys": "[" + ".".join("a" * 1 for _ in range(3000)) + "]\n",
+    "keys below output": "output." + ".".join("a" for _ in range(3000)) + " = 1\n",
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_a_manifest_that_is_nested_without_end_is_refused(name: str) -> None:
+    with pytest.raises(ModelError):
+        parse_manifest("m.toml", NESTED[name].encode())

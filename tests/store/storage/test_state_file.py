@@ -46,6 +46,15 @@ def test_two_damaged_files_start_anew_and_say_so(tmp_path: Path) -> None:
     assert "is lost" in loaded.healed
 
 
+@pytest.mark.parametrize("field", ["unknown", "slots"])
+def test_a_file_that_is_nested_without_end_is_damaged_though_its_checksum_fits(tmp_path: Path, field: str) -> None:
+    content = f'{{"{field}": {"[" * 3000}'.encode()
+    digest = hashlib.sha256(content).hexdigest()
+    (tmp_path / NAME).write_bytes(f"inferd models 1 {digest}\n".encode() + content)
+    loaded = StateFile(tmp_path).load()
+    assert (loaded.state, "is damaged" in loaded.healed) == (LifecycleState(), True)
+
+
 def test_a_file_of_a_newer_inferd_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"inferd models 99 " + b"0" * 64 + b"\n{}")
     with pytest.raises(StoreError, match="newer inferd"):

@@ -44,7 +44,11 @@ def get(what: str, sha256: str, name: str, into: Path | None, file: Path | None)
     else:
         entry = find_entry(what)
         click.echo(f"{entry.source}, {entry.size_bytes / 1e6:.1f} MB, {entry.licence}, {entry.home}", err=True)
-        content = fetch_from_index(entry, shows=sys.stderr.isatty())
+        content = (
+            _download(entry.url, entry.sha256, folder)
+            if entry.url
+            else fetch_from_index(entry, shows=sys.stderr.isatty())
+        )
         target, kind = place(folder, name or entry.name, content, _headed(entry)), entry.takes
         if entry.needs and importlib.util.find_spec(entry.needs.replace("-", "_")) is None:
             click.echo(f"it needs one more package: {sys.executable} -m pip install {entry.needs}", err=True)
@@ -77,10 +81,13 @@ def drop_folder(file: Path | None) -> Path:
 def _from_web(url: str, sha256: str, name: str, folder: Path) -> Path:
     if len(sha256) != SHA256_DIGITS or not set(sha256) <= set("0123456789abcdef"):
         raise click.UsageError("an https address needs --sha256 and the 64 hexadecimal digits of the model's digest")
-    partial = folder.parent / f".inferd-get-{sha256}.part"
+    return place(folder, name or Path(urlsplit(url).path).stem, _download(url, sha256, folder), "")
+
+
+def _download(url: str, sha256: str, folder: Path) -> bytes:
+    """Return a checked model from the web; what came of it before an interruption is kept beside the drop folder."""
     with _bar() as progress:
-        content = fetch_from_web(url, sha256, partial, progress)
-    return place(folder, name or Path(urlsplit(url).path).stem, content, "")
+        return fetch_from_web(url, sha256, folder.parent / f".inferd-get-{sha256}.part", progress)
 
 
 def _headed(entry: CatalogueEntry) -> str:

@@ -111,4 +111,7 @@ def _decode(path: Path) -> LifecycleState:
         raise StoreError(str(path), "was written by a newer inferd; install that one again, or move the file away")
     if head + b"\n" != _head(content):
         raise ValueError("its checksum does not fit")
-    return msgspec.json.decode(content, type=LifecycleState)
+    try:
+        return msgspec.json.decode(content, type=LifecycleState)
+    except RecursionError as exc:
+        raise ValueError("it is nested too deeply") from exc
