@@ -207,3 +207,9 @@ def test_without_a_file_the_defaults_are_used(tmp_path: Path) -> None:
 def test_a_state_folder_whose_name_is_not_utf8_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match=r"state_dir: the name /var/st\\xfc is not plain UTF-8"):
         state_dir(Config(), {"STATE_DIRECTORY": os.fsdecode(b"/var/st\xfc")})
+
+
+def test_pictures_in_the_clear_beside_encrypted_messages_are_refused(tmp_path: Path) -> None:
+    pipeline = '[[pipeline]]\nname = "a"\nsource = { kind = "synthetic" }\n[pipeline.image]\npublish = "change"\n'
+    text = f'[mqtt]\nseal_key_file = "/key"\n{pipeline}'
+    assert "image.publish would send pictures in the clear" in refusal(written(tmp_path, text))

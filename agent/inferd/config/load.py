@@ -209,6 +209,11 @@ def _check(config: Config, file: Path) -> Config:
         check_pipeline_name(name)
         if names.count(name) > 1:
             raise ConfigError(str(file), f"two pipelines are called {name!r}; each needs a name of its own")
+    if config.mqtt.seal_key_file and (
+        open_ones := [one.name for one in config.pipeline if one.image.publish != "never"]
+    ):
+        fact = f"pipeline {open_ones[0]!r}: image.publish would send pictures in the clear beside mqtt.seal_key_file"
+        raise ConfigError(str(file), f"{fact}; remove one of the two")
     if wrong := wrong_alerts(config.alert, names):
         raise ConfigError(str(file), wrong)
     ways = ((pipeline.model, pipeline.engine, pipeline.overrides) for pipeline in config.pipeline)

@@ -205,6 +205,24 @@ class ReportConfig(ConfigTable, frozen=True):
     keep: bool = False
 
 
+class ImageConfig(ConfigTable, frozen=True):
+    """Pictures that leave the device over MQTT, on `<pipeline>/image`; off by default, and not with mqtt.seal_key_file.
+
+    Attributes:
+        publish: "never", or "change": the next frame whenever the settled answer changes.
+        drawn: whether boxes, zones and labels are drawn on it.
+        interval_s: at least so long between two pictures.
+        retain: whether the broker keeps the last picture.
+        max_kb: largest JPEG, in kB; a larger one is made smaller.
+    """
+
+    publish: Literal["never", "change"] = "never"
+    drawn: bool = True
+    interval_s: Annotated[float, Meta(ge=1.0, le=86_400.0)] = 5.0
+    retain: bool = False
+    max_kb: Annotated[int, Meta(ge=5, le=1000)] = 60
+
+
 class Pipeline(ConfigTable, frozen=True):
     """A pipeline: source → preprocess → engine → task → outputs. Repeat the table for more of them.
 
@@ -224,6 +242,7 @@ class Pipeline(ConfigTable, frozen=True):
         line: whose crossing is counted.
         schedule: when results count.
         samples: which frames are kept for whoever improves the model.
+        image: pictures that leave the device.
     """
 
     name: Name
@@ -240,6 +259,7 @@ class Pipeline(ConfigTable, frozen=True):
     line: tuple[LineConfig, ...] = ()
     schedule: tuple[Schedule, ...] = ()
     samples: Samples = Samples()
+    image: ImageConfig = ImageConfig()
 
 
 class ModelsConfig(ConfigTable, frozen=True):

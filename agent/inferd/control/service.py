@@ -36,6 +36,7 @@ from inferd.control.processes.watchdog import Watchdog
 from inferd.control.reporting.alerting import Alerting
 from inferd.control.reporting.clock_watch import ClockWatch
 from inferd.control.reporting.events import EventReporter
+from inferd.control.reporting.images import ImagePublisher
 from inferd.control.reporting.local_endpoints import LocalEndpoints
 from inferd.control.reporting.metrics import MetricsReporter
 from inferd.control.reporting.publisher import Publisher
@@ -100,7 +101,8 @@ class Service:
         self._publisher = publisher
         self._endpoints = endpoints or LocalEndpoints(clock)
         self._watchdog = Watchdog(Notifier(notify_socket), clock)
-        self._events = EventReporter(publisher, self._models, self._metrics, self._watchdog)
+        self._images = ImagePublisher(publisher, self._request_frame, clock)
+        self._events = EventReporter(publisher, self._models, self._metrics, self._watchdog, self._images.settled)
         self._children = ChildProcesses(self._models, self._metrics, self._events, config.watch, clock)
         self._control_dir = control_dir or state_dir
         table = CommandTable(
@@ -131,6 +133,7 @@ class Service:
             stack.callback(self._metrics.close)
             stack.callback(self._mqtt.close)
             stack.callback(self._local.close)
+            stack.callback(self._images.close)
             self._metrics.watch("control", os.getpid())
             self._local.listen(self._control_dir, self._selector)
             self._children.start(self._selector)
@@ -139,6 +142,7 @@ class Service:
                 self._models.configure(self._config.pipeline)
                 self._events.started(self._config)
                 self._alerting.follow(self._config)
+                self._images.configure(self._config.pipeline)
                 self._endpoints.configure(self._config, self._metrics.basis)
             while not self._stopping and not (until_end and self._events.all_ended()):
                 self._selector.select(TURN_S)
@@ -178,6 +182,7 @@ class Service:
             self._endpoints.handle(incoming)
             self._mqtt.handle(incoming)
         self._mqtt.turn()
+        self._images.turn()
         self._publisher.report_link_events()
         self._endpoints.turn()
         if self._events.metrics_due():
@@ -231,6 +236,7 @@ class Service:
         self._children.deadlines_s()  # raises here, before anything else is changed
         self._metrics.configure(config.metrics)
         self._alerting.follow(config)
+        self._images.configure(config.pipeline)
         self._endpoints.configure(config, self._metrics.basis)
         self._mqtt.configure(config.mqtt)
         if self._reconnect is not None:

@@ -64,6 +64,9 @@ REPLAY = Topic(
     "replay", 1, False, "what the broker missed, later: messages in batches, each under the name of its topic"
 )
 
+IMAGE = Topic("<pipeline>/image", 0, False, "a JPEG, where `pipeline.image` publishes one; its bytes, no JSON")
+"""Not in `TOPICS`: it has no JSON message, and is there only where a person allows pictures to leave the device."""
+
 ALERT = replace(EVENT, lane="alert")  # as any event, but the last that is given up
 KEPT_RESULT = replace(RESULT, qos=1, lane="result")
 

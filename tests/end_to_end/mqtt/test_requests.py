@@ -100,3 +100,30 @@ def test_a_snapshot_is_a_small_jpeg_or_says_what_is_amiss(tmp_path: Path, mosqui
         eventually(lambda: listener.payloads("inferd/test/blind/status") != [], "its state")
         assert asked(listener, "snapshot", "3", pipeline="blind")["error"].startswith("snapshot: blind is ")
     listener.close()
+
+
+PICTURES = """
+device = "test"
+[mqtt]
+port = %d
+[homeassistant]
+enabled = true
+[[pipeline]]
+name = "cam"
+model = "fake"
+source = {kind = "synthetic", width = 640, height = 480}
+pace = {mode = "fixed"}
+engine = {kind = "fake"}
+image = {publish = "change", max_kb = 20}
+"""
+
+
+@pytest.mark.slow
+def test_a_picture_of_the_settled_answer_is_published_as_it_is(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    listener = Listener(mosquitto.port)
+    with program(tmp_path, PICTURES % mosquitto.port) as running:
+        running.result()
+        eventually(lambda: listener.payloads("inferd/test/cam/image") != [], "a picture")
+        picture = listener.payloads("inferd/test/cam/image")[0]
+        assert (picture[:3], len(picture) <= 20_000) == (b"\xff\xd8\xff", True)
+    listener.close()

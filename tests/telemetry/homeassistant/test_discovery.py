@@ -72,6 +72,12 @@ def test_zones_and_lines_are_entities_of_their_own() -> None:
     assert all(matcher.fullmatch(key) for key in shown)
 
 
+def test_a_pipeline_that_publishes_pictures_has_an_image() -> None:
+    shown = entities(msgspec.structs.replace(CAM, images=frozenset({"cam"})), DEVICE)
+    assert shown["pipeline_cam_image"]["image_topic"] == "inferd/kitchen/cam/image"
+    assert "pipeline_cam_image" not in entities(CAM, DEVICE)
+
+
 def test_names_that_become_the_same_key_stay_apart() -> None:
     facts = msgspec.structs.replace(CAM, zones={"cam": ("a b", "a_b", "a.b")})
     assert len([key for key in entities(facts, DEVICE) if key.startswith("pipeline_cam_count_zone_")]) == 3

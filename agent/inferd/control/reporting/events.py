@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from inferd import __version__, ipc
 from inferd.config import settings
@@ -65,7 +65,16 @@ AT_START = ("device", "state_dir", "log_level")  # keys that are read at start o
 class EventReporter:
     """Owned by control's main thread."""
 
-    def __init__(self, publisher: Publisher, models: Models, figures: MetricsReporter, watchdog: Watchdog) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        models: Models,
+        figures: MetricsReporter,
+        watchdog: Watchdog,
+        on_settled: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`on_settled` is called with the name of a pipeline whose settled answer changed."""
+        self._on_settled = on_settled
         self._publisher = publisher
         self._models = models
         self._figures = figures
@@ -214,6 +223,7 @@ class EventReporter:
             return
         self._figures.settled(message.pipeline, message.answer)
         if not self._config.metrics.metered:
+            self._on_settled(message.pipeline)
             self._publisher.settled_state(message.pipeline, message.answer)
 
     def no_worker(self, why: str) -> None:

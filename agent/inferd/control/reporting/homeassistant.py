@@ -66,6 +66,7 @@ class HomeAssistantDiscovery:
             tasks=tasks,
             zones={one.name: tuple(zone.name for zone in one.zone) for one in config.pipeline},
             lines={one.name: tuple(line.name for line in one.line) for one in config.pipeline},
+            images=frozenset(one.name for one in config.pipeline if one.image.publish != "never"),
             basis=basis,
             metered=config.metrics.metered,
         )

@@ -7,6 +7,7 @@ from typing import Literal
 from uuid import uuid4
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from inferd import ipc
 from inferd.plugins import Link
@@ -84,6 +85,11 @@ class Publisher:
         topic = topics.KEPT_RESULT if kept else topics.RESULT
         header = self._header(turn.taken_at, numbered=not metered)
         self._publish(topic.message(encode_result(header, origin, told), message.pipeline), links if metered else None)
+
+    def image(self, pipeline: str, picture: bytes, *, retain: bool) -> None:
+        """Publish a picture of a pipeline as a JPEG, to the broker only; b"" clears a retained one."""
+        message = replace(topics.IMAGE.message(picture, pipeline), retain=retain)
+        self._publish(message, [link for link in self._links if link not in self._local_links])
 
     def clear_retained(self, pipeline: str) -> None:
         """Clear what the broker retains of a pipeline that is gone."""

@@ -146,6 +146,16 @@ def _of_pipeline(
     yield f"pipeline_{pipeline}_model", _update(pipeline, facts, said)
     if facts.metered:
         return  # neither states nor results are sent
+    if pipeline in facts.images:
+        yield (
+            f"pipeline_{pipeline}_image",
+            {
+                "platform": "image",
+                "name": f"{pipeline} image",
+                "image_topic": facts.topic(topics.IMAGE, pipeline),
+                "content_type": "image/jpeg",
+            },
+        )
     if any(task in COUNTING_TASKS for task in tasks):
         yield from _presence(pipeline, facts, "", "value_json.count")
     if any(task in SEEING_TASKS for task in tasks):

@@ -25,6 +25,7 @@ class DeviceFacts(msgspec.Struct, frozen=True):
         tasks: by pipeline; several while a new model is on trial, none where no model has been seen yet.
         zones: names of the zones of each pipeline.
         lines: names of the lines of each pipeline.
+        images: pipelines that publish a picture.
         unavailable: metrics that this device cannot tell, by their names.
         basis: whether power is "measured" or "estimated"; "" where it is neither.
         metered: whether roll-ups take the place of metrics.
@@ -39,6 +40,7 @@ class DeviceFacts(msgspec.Struct, frozen=True):
     tasks: Mapping[str, tuple[str, ...]] = {}
     zones: Mapping[str, tuple[str, ...]] = {}
     lines: Mapping[str, tuple[str, ...]] = {}
+    images: frozenset[str] = frozenset()
     unavailable: frozenset[str] = frozenset()
     basis: str = ""
     metered: bool = False
