@@ -59,7 +59,7 @@ EVERY = {**CASES, **CATALOGUE, **PUBLISHED}
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     case = EVERY[request.param]
     if case.kind == "onnx":
-        pytest.importorskip("onnxruntime", reason="there is no onnxruntime; pip install 'inferd[onnx]'")
+        pytest.importorskip("onnxruntime", reason="there is no onnxruntime; pip install onnxruntime")
     path = model_file(case, request)
     delegate = str(build_fake_tpu(tmp_path).library) if case.through_delegate else ""
     options = settings.EngineConfig(threads=1, delegate=delegate)

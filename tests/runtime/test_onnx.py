@@ -17,7 +17,7 @@ from inferd.records import Array
 from inferd.runtime.onnx import Onnx
 from inferd.system.clock import CountingClock
 
-onnxruntime = pytest.importorskip("onnxruntime", reason="there is no onnxruntime; pip install 'inferd[onnx]'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="there is no onnxruntime; pip install onnxruntime")
 
 MODELS = TINY_MODELS
 WITHOUT_RUNTIME = """
@@ -102,4 +102,4 @@ def test_without_its_runtime_a_load_says_what_to_install() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", WITHOUT_RUNTIME, str(MODELS / "digits.onnx")]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=50, check=True)
-    assert run.stdout.endswith("run `pip install 'inferd[onnx]'`\n")
+    assert run.stdout.endswith("run `pip install onnxruntime`\n")

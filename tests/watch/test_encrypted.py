@@ -16,7 +16,7 @@ from inferd.system.clock import SystemClock
 from inferd.telemetry.mqtt.link import MqttLink
 from inferd.wire.telemetry import Header, Model, PipelineStatus, encode
 
-pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
+pytest.importorskip("cryptography", reason="pip install cryptography")
 
 LOCAL = "DNS:localhost,IP:127.0.0.1"
 

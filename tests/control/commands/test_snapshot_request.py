@@ -54,7 +54,7 @@ def test_what_the_worker_says_instead_of_a_frame_is_passed_on() -> None:
 
 
 def test_the_largest_picture_fits_through_our_example_of_a_broker_even_sealed() -> None:
-    pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
+    pytest.importorskip("cryptography", reason="pip install cryptography")
     told = msgspec.json.encode(Snapshot("c" * 64, 1 << 40, "model" * 20, b"\xff" * MQTT_BYTES))
     header = Header(1, "d" * 64, "2026-11-05T06:07:08.009Z", "c0ffeec0ffee", 1 << 40)
     response = encode_response(header, Response("i" * 64, "ok", data=msgspec.Raw(told)))

@@ -122,7 +122,7 @@ def test_animals_are_told_apart_without_a_flag(catalogue_model: Fetch, picture: 
     ),
 )
 def test_yes_and_no_are_heard_as_what_they_are(catalogue_model: Fetch, tmp_path: Path, clip: str, word: str) -> None:
-    pytest.importorskip("pymicro_features", reason="pip install 'inferd[wakeword]'")
+    pytest.importorskip("pymicro_features", reason="pip install pymicro-features")
     assets = find_assets()
     if assets is not None and clip.endswith(".wav"):
         file = assets / "audio" / clip
@@ -135,7 +135,7 @@ def test_yes_and_no_are_heard_as_what_they_are(catalogue_model: Fetch, tmp_path:
 
 @pytest.mark.parametrize("name", ["okay-nabu", "alexa", "hey-mycroft"])
 def test_a_wake_word_is_heard_and_another_is_not(catalogue_model: Fetch, tmp_path: Path, name: str) -> None:
-    pytest.importorskip("pymicro_features", reason="pip install 'inferd[wakeword]'")
+    pytest.importorskip("pymicro_features", reason="pip install pymicro-features")
     word = name.replace("-", " ")
     phrases = {word: f"{word} (en-us)" if word == "okay nabu" else word, "computer": "computer"}
     files = [say(phrase, tmp_path / f"{text}.wav") for text, phrase in phrases.items()]

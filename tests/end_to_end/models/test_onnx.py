@@ -16,7 +16,7 @@ import pytest
 from fixtures.agents.agent import environment
 from fixtures.paths import PROJECT
 
-pytest.importorskip("onnxruntime", reason="there is no onnxruntime; pip install 'inferd[onnx]'")
+pytest.importorskip("onnxruntime", reason="there is no onnxruntime; pip install onnxruntime")
 pytestmark = pytest.mark.slow
 
 DIGITS = PROJECT / "models" / "digits"

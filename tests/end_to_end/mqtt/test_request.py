@@ -64,7 +64,7 @@ def test_a_device_answers_what_it_is_asked(tmp_path: Path, mosquitto: Mosquitto)
 
 
 def test_a_sealed_device_obeys_sealed_requests_once_and_no_others(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
+    pytest.importorskip("cryptography", reason="pip install cryptography")
     key, other = tmp_path / "key", tmp_path / "other"
     key.write_text("ab" * 32)
     other.write_text("cd" * 32)

@@ -115,7 +115,7 @@ def test_a_machine_is_scored_from_a_wav_as_by_librosas_own_features(assets: Path
 def test_a_studios_stereo_is_heard_as_the_models_own_mono(
     catalogue_model: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    pytest.importorskip("pymicro_features", reason="pip install 'inferd[wakeword]'")
+    pytest.importorskip("pymicro_features", reason="pip install pymicro-features")
     sound = spoken("yes", silence_s=0.0)
     at = np.arange(44100) * RATE_HZ / 44100
     left = np.interp(at, np.arange(len(sound)), sound, right=0.0)

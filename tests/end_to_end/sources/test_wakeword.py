@@ -44,7 +44,7 @@ for at in range(0, len(data), block):
 @pytest.fixture
 def model(catalogue_model: Callable[[str], Path]) -> Path:
     """Return the wake word as the catalogue places it."""
-    pytest.importorskip("pymicro_features", reason="pip install 'inferd[wakeword]'")
+    pytest.importorskip("pymicro_features", reason="pip install pymicro-features")
     return catalogue_model("okay-nabu")
 
 

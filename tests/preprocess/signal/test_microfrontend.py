@@ -18,7 +18,7 @@ NOISE = (np.random.default_rng(0).standard_normal((16000, 1)) * 0.1).astype(np.f
 
 
 def package() -> Any:  # Any: it ships no types
-    return pytest.importorskip("pymicro_features", reason="pip install 'inferd[wakeword]'")
+    return pytest.importorskip("pymicro_features", reason="pip install pymicro-features")
 
 
 def listening() -> MicroFrontend:
@@ -100,4 +100,4 @@ def test_a_missing_package_is_named_with_what_brings_it() -> None:
         "computer(SignalSection(rate_hz=16000, window=800, hop=480, features=('microfrontend',)))"
     )
     done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)  # noqa: PLW1510 - it fails
-    assert "install the package pymicro-features (it comes with inferd[wakeword])" in done.stderr
+    assert "install the package pymicro-features (pip install pymicro-features)" in done.stderr

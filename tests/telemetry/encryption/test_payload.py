@@ -18,7 +18,7 @@ from inferd.telemetry.outgoing.batches import Batch
 from inferd.wire.replay import decode_missed
 from inferd.wire.telemetry import Event, Header, encode
 
-pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
+pytest.importorskip("cryptography", reason="pip install cryptography")
 
 KEY = bytes(range(KEY_BYTES))
 

@@ -20,7 +20,7 @@ from inferd.telemetry.remote.request_filter import REMEMBERED, AcceptedRequest, 
 from inferd.wire.requests import STALE
 from inferd.wire.telemetry import Event, Header, encode
 
-pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
+pytest.importorskip("cryptography", reason="pip install cryptography")
 
 KEY = bytes(range(KEY_BYTES))
 

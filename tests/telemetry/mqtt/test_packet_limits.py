@@ -65,7 +65,7 @@ class Late:
 def test_a_broker_that_takes_messages_up_to_64_kb_gets_all_even_sealed(
     mosquitto: broker.Mosquitto, tmp_path: Path, version: str
 ) -> None:
-    pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
+    pytest.importorskip("cryptography", reason="pip install cryptography")
     key = tmp_path / "key"
     key.write_bytes(b"k" * 32)
     large_bytes = LIMIT_BYTES - 10

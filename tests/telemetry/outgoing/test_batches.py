@@ -46,7 +46,7 @@ def test_a_batch_may_hold_one() -> None:
 @pytest.mark.parametrize("size_bytes", [200, 280, 300, 1500, 9_000, 17_900, LIMIT_BYTES])
 @pytest.mark.parametrize("sealed", [False, True])
 def test_a_batch_stays_under_20_kb_unless_one_message_is_larger(size_bytes: int, *, sealed: bool) -> None:
-    pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
+    pytest.importorskip("cryptography", reason="pip install cryptography")
     seal = PayloadCipher(b"k" * 32).seal if sealed else None
     small, large = event(1, size_bytes), event(2, LIMIT_BYTES)
     waiting = [small] * 63 + [large] * 3 + [small, large] * 3
@@ -57,7 +57,7 @@ def test_a_batch_stays_under_20_kb_unless_one_message_is_larger(size_bytes: int,
 
 @pytest.mark.parametrize("size_bytes", [230, 231, 232, 5_000])
 def test_no_message_takes_more_of_a_batch_than_is_counted(size_bytes: int) -> None:
-    pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
+    pytest.importorskip("cryptography", reason="pip install cryptography")
     header = Header(1, "d" * 64, "2026-11-05T06:07:08.009Z", "c0ffeec0ffee", (1 << 63) - 1, True)
     told = Message("event", encode(header, Event("model.active", "info", "x" * size_bytes)), 1)
     for bounds, seal in (
@@ -83,7 +83,7 @@ def test_a_batch_that_was_halved_away_holds_one() -> None:
 
 
 def test_each_message_is_encrypted_by_itself_and_keeps_what_tells_a_repetition() -> None:
-    pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
+    pytest.importorskip("cryptography", reason="pip install cryptography")
     sealer = PayloadCipher(b"k" * 32)
     told = decode_missed(Batch((event(7), event(8))).packed(sealer.seal).payload)
     headers = [msgspec.json.decode(one.message, type=Header) for one in told]

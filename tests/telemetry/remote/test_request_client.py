@@ -23,7 +23,7 @@ from inferd.telemetry.remote.request_client import RequestClient
 from inferd.wire.requests import VERBS
 from inferd.wire.telemetry import Header, encode, idle_model
 
-pytest.importorskip("cryptography", reason="pip install 'inferd[crypto]'")
+pytest.importorskip("cryptography", reason="pip install cryptography")
 
 
 class Device:
