@@ -272,10 +272,20 @@ def test_a_delegate_for_an_ordinary_model_leaves_that_model_on_the_cpu_when_it_f
     assert active(whole) == [("cpu", True)]
 
 
-def test_infer_refuses_what_needs_a_tpu_and_names_the_twin(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cpu_version", ["digits.tflite", "cpu.tflite"])
+def test_infer_refuses_what_needs_a_tpu_and_names_the_file_of_its_cpu_version(tmp_path: Path, cpu_version: str) -> None:
     model, picture = bundle(tmp_path / "models"), tmp_path / "digit.png"
+    if cpu_version != "digits.tflite":
+        model = model.rename(model.with_name("compiled.tflite"))
+        manifest = (tmp_path / "models" / "digits.toml").read_text()
+        (tmp_path / "models" / "compiled.toml").write_text(
+            manifest.replace("[model]", f'[model]\ntwin = "{cpu_version}"')
+        )
+        (tmp_path / "models" / "digits.toml").rename(tmp_path / "models" / "cpu.toml")
+        (tmp_path / "models" / "digits.tflite").rename(tmp_path / "models" / cpu_version)
     cv2.imwrite(str(picture), np.load(DIGITS / "golden.npz")["picture"][0])
     command = [sys.executable, "-m", "inferd", "infer", str(model), str(picture)]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 1
-    assert "is compiled for the Edge TPU, which does not run here; its CPU twin does: digits" in done.stderr
+    assert f"{model.name}: is compiled for the Edge TPU" in done.stderr
+    assert done.stderr.endswith(f"inferd infer {model.with_name(cpu_version)}\n")

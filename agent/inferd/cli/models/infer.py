@@ -12,6 +12,7 @@ import click
 from msgspec.structs import replace
 
 from inferd import ipc
+from inferd.accelerators.table import by_operators
 from inferd.cli.format_results import lines_of
 from inferd.cli.models.catalogue import drop_folder
 from inferd.cli.quiet_child import quiet_seed
@@ -20,6 +21,7 @@ from inferd.control.processes.vet_job import LOAD_S, Accepted, Rejected, examine
 from inferd.engine_choice import fitting_engine
 from inferd.errors import ModelError, WorkerError
 from inferd.records import Tick
+from inferd.store.description.cpu_fallback import find_twin
 from inferd.system.processes.channel import Channel, ChannelClosed, channel_pair
 from inferd.system.processes.fork_server import Child, ForkServer
 from inferd.wire.manifest import Activation, Decoder, ModelDescription, Task
@@ -127,12 +129,14 @@ def _accepted(seed: ForkServer, model: Path, overrides: settings.Overrides, engi
     Raises:
         ModelError: it is refused, or is not for this processor.
     """
-    verdict = examine(seed, ipc.Examine(str(model_named(model)), overrides, engine, ""), LOAD_S)
+    path = model_named(model)
+    verdict = examine(seed, ipc.Examine(str(path), overrides, engine, ""), LOAD_S)
     if isinstance(verdict, Rejected):
         raise verdict.error
-    if verdict.twin is not None:
-        why = f"is compiled for the Edge TPU, which does not run here; its CPU twin does: {verdict.twin.ref.name}"
-        raise ModelError(verdict.description.ref.name, why)
+    accelerator = by_operators(verdict.description.facts.custom_ops)
+    if accelerator is not None and verdict.twin is not None:
+        why = f"is compiled for the {accelerator.title}, which `inferd infer` does not use; run its CPU version"
+        raise ModelError(path.name, f"{why}: inferd infer {find_twin(path)}")
     return verdict
 
 
