@@ -13,11 +13,11 @@ from inferd.system.processes.fork_server import ForkServer
 
 
 @contextmanager
-def quiet_seed() -> Iterator[ForkServer]:
-    """Give a seed whose children's standard error is shown only when one of them fails in a way nobody foresaw."""
-    with tempfile.TemporaryFile() as said, ForkServer(PRELOAD, ENVIRONMENT, stderr=said.fileno()) as seed:
+def quiet_fork_server() -> Iterator[ForkServer]:
+    """Give a fork server whose children's standard error is shown only when one of them fails in a way nobody foresaw."""
+    with tempfile.TemporaryFile() as said, ForkServer(PRELOAD, ENVIRONMENT, stderr=said.fileno()) as fork_server:
         try:
-            yield seed
+            yield fork_server
         except WorkerError:
             said.seek(0)
             sys.stderr.write(said.read().decode(errors="replace"))

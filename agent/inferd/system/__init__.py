@@ -1,1 +1,1 @@
-"""The operating system, nothing of ours: clock, threads, files, processes, sd_notify. No other room touches these."""
+"""The operating system: clock, threads, files, processes, sd_notify. Knows nothing of models or messages."""

@@ -1,4 +1,4 @@
-"""The clock that everything else is given."""
+"""The clock that is handed to everything that needs the time."""
 
 from __future__ import annotations
 
@@ -7,33 +7,32 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-TIMESYNC = Path(
-    "/run/systemd/timesync"
-)  # systemd-timesyncd's; chrony leaves no word that our unit's hardening lets us read
+# systemd-timesyncd's; chrony has no such file that our unit's hardening lets us read
+TIMESYNC = Path("/run/systemd/timesync")
 EARLIEST_S = datetime(2025, 10, 9, tzinfo=UTC).timestamp()
-"""Nobody has run inferd before: a board without a clock begins in 1970, or when its systemd was built."""
+"""Before inferd existed: a board without a clock starts in 1970, or when its systemd was built."""
 
-JUMP_S = 2.0  # NTP slews what is less, and a turn of control may be late by that much
+JUMP_S = 2.0  # NTP slews smaller differences, and control may look that late
 
 
 class Clock(Protocol):
-    """Tells monotonic and wall time. Intervals use monotonic time; wall time is only for people."""
+    """Monotonic and wall time. Intervals use monotonic time; wall time is only for people."""
 
     def monotonic_ns(self) -> int:
         """Return nanoseconds that never go back; comparable between processes of one boot."""
 
     def wall_s(self) -> float:
-        """Return seconds since the epoch as the system believes them; may jump."""
+        """Return seconds since the epoch by the system's clock; may jump."""
 
     def pause(self, seconds: float) -> None:
-        """Let so much time pass; only for bounded waits that no stop event needs to end, such as a read's time-out."""
+        """Wait; only for bounded waits that no stop event has to end, such as a read's time-out."""
 
 
 class SystemClock:
     """The machine's clock."""
 
     def __init__(self) -> None:
-        self.monotonic_ns = time.monotonic_ns  # bound here: the loop calls it seven times a tick
+        self.monotonic_ns = time.monotonic_ns  # bound here: the loop calls it seven times a frame
         self.wall_s = time.time
         self.pause = time.sleep
 
@@ -54,11 +53,11 @@ class CountingClock:
         return self._wall_s
 
     def pause(self, seconds: float) -> None:
-        """Let the time pass at once."""
+        """Advance the clock at once."""
         self.advance(seconds)
 
     def advance(self, seconds: float) -> None:
-        """Move both clocks on."""
+        """Advance both clocks."""
         self._now_ns += round(seconds * 1e9)
         self._wall_s += seconds
 
@@ -68,17 +67,17 @@ class CountingClock:
 
 
 class Jumps:
-    """Notices that the wall clock was set: it moved otherwise than the monotonic one. For one thread."""
+    """Detects that the wall clock was set, by comparing it with the monotonic clock. For one thread."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._ahead_s = self._ahead()
 
     def look(self) -> float:
-        """Return by how many seconds the wall clock was set since the last look; 0.0 where it was not."""
+        """Return by how many seconds the wall clock was set since the last call; 0.0 if it was not."""
         before_s, now_s = self._ahead_s, self._ahead()
         if abs(now_s - before_s) < JUMP_S:
-            return 0.0  # what is less adds up until it is a jump
+            return 0.0  # smaller differences add up until they are a jump
         self._ahead_s = now_s
         return now_s - before_s
 
@@ -87,5 +86,5 @@ class Jumps:
 
 
 def is_unsynchronised(wall_s: float, timesync: Path = TIMESYNC) -> bool:
-    """Whether it is known that the wall clock cannot be trusted: too early to be true, or not yet set by the network."""
+    """Whether the wall clock is known to be wrong: impossibly early, or not yet set by NTP."""
     return wall_s < EARLIEST_S or (timesync.is_dir() and not (timesync / "synchronized").exists())

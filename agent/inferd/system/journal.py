@@ -1,4 +1,4 @@
-"""Log lines as the journal wants them: with a priority it can filter by, and without what it adds itself; or as JSON."""
+"""Log formatters: for the systemd journal (with the priority, without what the journal adds), or JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class JournalFormatter(logging.Formatter):
     """Puts the priority before every line (sd-daemon(3))."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return a record as one or more lines."""
+        """Format a record as one or more lines."""
         priority = PRIORITIES.get(record.levelno, PRIORITIES[logging.INFO])
         return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
 
@@ -25,20 +25,20 @@ class JsonFormatter(logging.Formatter):
     """Writes a record as one line of JSON, for collectors: time (seconds since the epoch), level, logger, message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return a record as a line."""
-        told = {
+        """Format a record as one line."""
+        fields = {
             "time": round(record.created, 3),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": printable(record.getMessage()),
         }
         if record.exc_info:
-            told["exception"] = printable(self.formatException(record.exc_info))
-        return json.dumps(told, ensure_ascii=False)
+            fields["exception"] = printable(self.formatException(record.exc_info))
+        return json.dumps(fields, ensure_ascii=False)
 
 
 def formatter(journal_stream: str, wanted: Literal["auto", "json"] = "auto") -> logging.Formatter:
-    """Return how lines are written: as JSON, else for the journal where it listens ($JOURNAL_STREAM), else for a person."""
+    """Return the formatter: JSON if wanted, else for the journal if it is connected ($JOURNAL_STREAM), else for a terminal."""
     if wanted == "json":
         return JsonFormatter()
     return JournalFormatter("%(message)s") if journal_stream else logging.Formatter("%(levelname)s %(message)s")

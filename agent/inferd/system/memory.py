@@ -1,4 +1,4 @@
-"""How much memory the machine has to spare."""
+"""Memory of the machine and of our control groups."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def total_mb(meminfo: Path = Path("/proc/meminfo")) -> float:
 
 
 def kills(vmstat: Path = Path("/proc/vmstat")) -> int:
-    """Return how many processes the kernel has killed for want of memory since the boot, with or without control groups."""
+    """Return how many processes the kernel has killed for lack of memory since boot, with or without control groups."""
     try:
         lines = vmstat.read_text().splitlines()
     except OSError:
@@ -30,15 +30,15 @@ def limit_bytes(root: Path = Path("/")) -> int:
 
 
 def available_bytes(root: Path = Path("/")) -> int:
-    """Return what may be used without swapping: as the kernel estimates it, and our control groups allow; 0 if unknown."""
-    told = [line for line in _lines(root / "proc/meminfo") if line.startswith("MemAvailable:")]
-    if not told:
+    """Return what can be used without swapping: the kernel's estimate, within our control groups' limits; 0 if unknown."""
+    estimates = [line for line in _lines(root / "proc/meminfo") if line.startswith("MemAvailable:")]
+    if not estimates:
         return 0
-    return min([int(told[0].split()[1]) * 1024, *_left_in_groups(root)])
+    return min([int(estimates[0].split()[1]) * 1024, *_left_in_groups(root)])
 
 
 def _left_in_groups(root: Path) -> Iterator[int]:
-    """Yield what is left below each limit of our control groups; pages of files can go."""
+    """Yield what is left below each limit of our control groups; file pages can be reclaimed."""
     for folder in _groups(root):
         limit, used = _lines(folder / "memory.max"), _lines(folder / "memory.current")
         if limit and used and limit[0].isdigit():

@@ -41,7 +41,7 @@ ToAsker = Channel[ipc.Examine, ipc.FromVet]
 
 
 def main(channel_fd: int) -> int:
-    """Be the vet child: the seed's entry.
+    """Run the vet child; the fork server's entry.
 
     Args:
         channel_fd: the socket to whoever asks.

@@ -51,7 +51,7 @@ def test_no_process_outlives_control_however_it_dies(tmp_path: Path) -> None:
     with program(tmp_path, FAKE % "fake = {}") as running:
         running.result()
         left = running.children()
-        assert set(left) >= {"inferd-seed", "inferd-worker"}
+        assert set(left) >= {"inferd-forksrv", "inferd-worker"}
         running.process.kill()
         assert wait_for(lambda: not any(map(alive, left.values())), 5)
 
@@ -78,7 +78,7 @@ def test_results_come_back_after_the_seed_is_killed(tmp_path: Path) -> None:
     with program(tmp_path, FAKE % "fake = {}") as running:
         for _ in range(10):
             running.result()
-        os.kill(running.children()["inferd-seed"], signal.SIGKILL)
+        os.kill(running.children()["inferd-forksrv"], signal.SIGKILL)
         assert wait_for(lambda: running.result()["frame"] == 0)
 
 

@@ -125,7 +125,7 @@ def the_memory_cgroup_is_off_and_doctor_says_so() -> Figures:
 
 def the_kernel_would_kill_the_worker_before_control() -> Figures:
     """The order in which the kernel would choose, from first to last."""
-    names = {"inferd-worker": "worker", "inferd-seed": "seed"}
+    names = {"inferd-worker": "worker", "inferd-forksrv": "seed"}
     scores = {told: int(Path(f"/proc/{process(name)}/oom_score_adj").read_text()) for name, told in names.items()}
     scores["control"] = int(Path(f"/proc/{shown('MainPID')}/oom_score_adj").read_text())
     assert scores["worker"] > scores["control"], scores

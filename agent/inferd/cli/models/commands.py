@@ -12,7 +12,7 @@ from inferd import ipc
 from inferd.cli import SuggestingGroup
 from inferd.cli.models.agent_requests import COMMANDS
 from inferd.cli.models.catalogue import get, list_models
-from inferd.cli.quiet_child import quiet_seed
+from inferd.cli.quiet_child import quiet_fork_server
 from inferd.config import settings
 from inferd.control.processes.vet_job import LOAD_S, Accepted, Rejected, examine
 from inferd.records import EngineInfo, TensorSpec
@@ -41,8 +41,10 @@ def show(model: Path, *, as_json: bool) -> None:
 
     MODEL is a .tflite file, or a folder that holds model.tflite. It is loaded and run once in a child process.
     """
-    with quiet_seed() as seed:
-        verdict = examine(seed, ipc.Examine(str(model), settings.Overrides(), settings.EngineConfig(), ""), LOAD_S)
+    with quiet_fork_server() as fork_server:
+        verdict = examine(
+            fork_server, ipc.Examine(str(model), settings.Overrides(), settings.EngineConfig(), ""), LOAD_S
+        )
     if verdict.description is None:
         assert isinstance(verdict, Rejected)  # noqa: S101 - what is accepted is described
         raise verdict.error

@@ -15,7 +15,7 @@ from inferd import ipc
 from inferd.accelerators.table import by_operators
 from inferd.cli.format_results import lines_of
 from inferd.cli.models.catalogue import drop_folder
-from inferd.cli.quiet_child import quiet_seed
+from inferd.cli.quiet_child import quiet_fork_server
 from inferd.config import settings
 from inferd.control.processes.vet_job import LOAD_S, Accepted, Rejected, examine
 from inferd.engine_choice import fitting_engine
@@ -106,8 +106,8 @@ def infer(
         _make_draw_dir(Path(draw), inputs)
     overrides = settings.Overrides(**said)  # type: ignore[arg-type]  # click has checked each by its option
     engine = settings.EngineConfig(threads=threads)
-    with quiet_seed() as seed:
-        accepted = [_accepted(seed, model, overrides, engine)]
+    with quiet_fork_server() as fork_server:
+        accepted = [_accepted(fork_server, model, overrides, engine)]
         request = ipc.Infer(
             accepted[0].description,
             fitting_engine(accepted[0].description, engine),
@@ -116,21 +116,23 @@ def infer(
             settings.TrackConfig(enabled=track),
         )
         if closer is not None:
-            accepted.append(_accepted(seed, closer, settings.Overrides(), engine))
+            accepted.append(_accepted(fork_server, closer, settings.Overrides(), engine))
             description = accepted[1].description
             request = replace(request, closer=ipc.SecondModel(description, fitting_engine(description, engine)))
-        failed = _show_all(seed, accepted, request, as_json=as_json)
+        failed = _show_all(fork_server, accepted, request, as_json=as_json)
     sys.exit(1 if failed else 0)
 
 
-def _accepted(seed: ForkServer, model: Path, overrides: settings.Overrides, engine: settings.EngineConfig) -> Accepted:
+def _accepted(
+    fork_server: ForkServer, model: Path, overrides: settings.Overrides, engine: settings.EngineConfig
+) -> Accepted:
     """Return a model that runs on pictures here, examined.
 
     Raises:
         ModelError: it is refused, or is not for this processor.
     """
     path = model_named(model)
-    verdict = examine(seed, ipc.Examine(str(path), overrides, engine, ""), LOAD_S)
+    verdict = examine(fork_server, ipc.Examine(str(path), overrides, engine, ""), LOAD_S)
     if isinstance(verdict, Rejected):
         raise verdict.error
     accelerator = by_operators(verdict.description.facts.custom_ops)
@@ -178,14 +180,14 @@ def source_of(text: str) -> settings.Source:
     return settings.ImagesSource(path=text)
 
 
-def _show_all(seed: ForkServer, models: Sequence[Accepted], request: ipc.Infer, *, as_json: bool) -> int:
+def _show_all(fork_server: ForkServer, models: Sequence[Accepted], request: ipc.Infer, *, as_json: bool) -> int:
     """Print every result; return how many inputs gave none."""
     needs_picture = any(not isinstance(source, settings.NpzSource) for source in request.sources)
     for one in (accepted.description for accepted in models):
         if one.missing and (needs_picture or one.manifest.model.task != "raw"):
             raise ModelError(one.ref.name, "; ".join(one.missing))
     failed = 0
-    for message in _answers(seed, models, request):
+    for message in _answers(fork_server, models, request):
         match message:
             case ipc.Inferred():
                 click.echo(_as_json(message.tick, models[0]) if as_json else _as_text(message, models[0]))
@@ -195,14 +197,14 @@ def _show_all(seed: ForkServer, models: Sequence[Accepted], request: ipc.Infer, 
     return failed
 
 
-def _answers(seed: ForkServer, models: Sequence[Accepted], request: ipc.Infer) -> Iterator[ipc.FromOneshot]:
+def _answers(fork_server: ForkServer, models: Sequence[Accepted], request: ipc.Infer) -> Iterator[ipc.FromOneshot]:
     """Yield what the one-shot child says until it is done.
 
     Raises:
         WorkerError: the child died before it was done.
     """
     ours, theirs = channel_pair()
-    child = seed.fork("inferd.worker.children.oneshot:main", "inferd-infer", [theirs.fileno()])
+    child = fork_server.fork("inferd.worker.children.oneshot:main", "inferd-infer", [theirs.fileno()])
     theirs.close()
     channel: Channel[ipc.FromOneshot, ipc.Infer] = Channel(ours, ipc.FromOneshot)  # type: ignore[arg-type]  # a union
     channel.send(request, [accepted.blob_fd for accepted in models if accepted.blob_fd is not None])
@@ -210,15 +212,15 @@ def _answers(seed: ForkServer, models: Sequence[Accepted], request: ipc.Infer) -
         try:
             received = channel.receive(None)
         except ChannelClosed:
-            raise WorkerError(request.description.ref.name, _death(seed, child)) from None
+            raise WorkerError(request.description.ref.name, _death(fork_server, child)) from None
         assert received is not None  # noqa: S101 - without a timeout there is a message or an exception
         yield received[0]
         if isinstance(received[0], ipc.InferDone):
             return
 
 
-def _death(seed: ForkServer, child: Child) -> str:
-    ended = seed.wait_exit(child, 2.0)
+def _death(fork_server: ForkServer, child: Child) -> str:
+    ended = fork_server.wait_exit(child, 2.0)
     return f"the process that ran it {ended.sentence if ended else 'went silent'}; results after this are missing"
 
 

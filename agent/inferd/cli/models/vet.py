@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from inferd import ipc
-from inferd.cli.quiet_child import quiet_seed
+from inferd.cli.quiet_child import quiet_fork_server
 from inferd.config import settings
 from inferd.config.telemetry import MetricsConfig
 from inferd.control.processes.vet_job import LOAD_S, Rejected, core_w, examine
@@ -64,8 +64,8 @@ def vet(model: Path, against: Path | None, limits: BudgetSection | None, threads
         budget=limits,
         core_w=core_w(MetricsConfig()),
     )
-    with quiet_seed() as seed, tempfile.TemporaryDirectory() as store:
-        verdict = examine(seed, msgspec.structs.replace(request, store_dir=store), LOAD_S)
+    with quiet_fork_server() as fork_server, tempfile.TemporaryDirectory() as store:
+        verdict = examine(fork_server, msgspec.structs.replace(request, store_dir=store), LOAD_S)
     assert verdict.report is not None  # noqa: S101 - every verdict carries one
     click.echo(msgspec.json.encode(verdict.report).decode() if as_json else "\n".join(_text(verdict.report)))
     sys.exit(1 if isinstance(verdict, Rejected) else 0)

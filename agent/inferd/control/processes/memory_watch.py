@@ -1,7 +1,7 @@
 """Whether the worker keeps to its memory. It acts before the kernel would, and where the memory cgroup is off, as on a Pi.
 
 The kernel kills when all memory is gone, takes whoever it likes best, and until then the whole board is slow. The pages of
-a process are counted as shares (PSS), so that what it shares with the seed is not held against it. Counting them walks
+a process are counted as shares (PSS), so that what it shares with the fork server is not held against it. Counting them walks
 them all, so it is done only where the resident set, which costs 3 us to read and is never less, gives reason.
 """
 

@@ -113,16 +113,16 @@ class Supervisor:
         assert self._channel is not None  # noqa: S101 - asked only while running
         return self._channel.fileno()
 
-    def start(self, seed: ForkServer) -> int:
+    def start(self, fork_server: ForkServer) -> int:
         """Fork a worker and return its process number.
 
         Raises:
-            WorkerError: the seed is gone.
+            WorkerError: the fork server is gone.
         """
         ours, theirs = channel_pair()
         progress = Heartbeats.create()
         try:
-            self._child = seed.fork(
+            self._child = fork_server.fork(
                 "inferd.worker.process:main", "inferd-worker", [theirs.fileno(), progress.fd], WORKER_LIMITS
             )
         finally:

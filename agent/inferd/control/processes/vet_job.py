@@ -21,7 +21,7 @@ from inferd.system.processes.process import Exit, Limits
 from inferd.wire.manifest import ModelDescription
 from inferd.wire.vetting import GATES, GateResult, VetReport
 
-# What a seed imports once, so that no child has to: whatever is not installed is left out and told.
+# What a fork server imports once, so that no child has to: whatever is not installed is left out and told.
 PRELOAD = (
     "numpy",
     "cv2",
@@ -118,11 +118,11 @@ class Rejected:
 class VetJob:
     """A vet child at work. Owned by the asker's thread, which waits for the child's end and then asks for the verdict."""
 
-    def __init__(self, seed: ForkServer, request: ipc.Examine, limits: Limits = LIMITS) -> None:
+    def __init__(self, fork_server: ForkServer, request: ipc.Examine, limits: Limits = LIMITS) -> None:
         """Fork the child and put the question.
 
         Raises:
-            WorkerError: the seed is gone.
+            WorkerError: the fork server is gone.
         """
         ours, theirs = channel_pair()
         self._request = request
@@ -130,7 +130,7 @@ class VetJob:
         self._gates: list[GateResult] = []
         self._channel: Channel[ipc.FromVet, ipc.Examine] = Channel(ours, ipc.FromVet)  # type: ignore[arg-type]  # a union
         try:
-            self.child: Child = seed.fork("inferd.vet.child:main", "inferd-vet", [theirs.fileno()], limits)
+            self.child: Child = fork_server.fork("inferd.vet.child:main", "inferd-vet", [theirs.fileno()], limits)
         finally:
             theirs.close()
         with contextlib.suppress(ChannelClosed):  # a child that is dead already tells by its end
@@ -244,17 +244,19 @@ def _close(fds: list[int]) -> None:
         os.close(fd)
 
 
-def examine(seed: ForkServer, request: ipc.Examine, timeout_s: float, limits: Limits = LIMITS) -> Accepted | Rejected:
+def examine(
+    fork_server: ForkServer, request: ipc.Examine, timeout_s: float, limits: Limits = LIMITS
+) -> Accepted | Rejected:
     """Examine a model and wait for the verdict.
 
     Raises:
-        WorkerError: the seed died.
+        WorkerError: the fork server died.
     """
-    examination = VetJob(seed, request, limits)
-    ended = seed.wait_exit(examination.child, timeout_s)
+    examination = VetJob(fork_server, request, limits)
+    ended = fork_server.wait_exit(examination.child, timeout_s)
     if ended is None:
         examination.give_up()
-        ended = seed.wait_exit(examination.child, 2.0)
+        ended = fork_server.wait_exit(examination.child, 2.0)
     if ended is None:
         raise WorkerError("vet child", "not even SIGKILL ends it; the kernel holds it in a driver")
     return examination.conclude(ended)

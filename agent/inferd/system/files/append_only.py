@@ -1,4 +1,4 @@
-"""A file that only grows, and whose growth is synced when its owner asks for it."""
+"""A file that only grows and is synced when its owner asks for it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ PRIVATE = 0o600
 
 
 class AppendFile:
-    """Open for appending. Owned by one thread; whatever the disk refuses is an OSError."""
+    """Open for appending. Owned by one thread; what the disk refuses is an OSError."""
 
     def __init__(self, path: Path, disk: Disk = DISK) -> None:
-        """Open `path`, and make it where it is missing; its name is on the disk once its folder was synced.
+        """Open `path`, creating it if needed; its name is durable once its folder is synced.
 
         Raises:
             OSError: the disk refuses.
@@ -25,7 +25,7 @@ class AppendFile:
         self.size_bytes = os.fstat(self._fd).st_size
 
     def append(self, data: bytes) -> None:
-        """Write at the end; after a power cut some, all or none of it is there until `sync`.
+        """Append; until `sync`, a power cut may leave all, part or none of it.
 
         Raises:
             OSError: the disk refuses; a part may have been written.
@@ -34,15 +34,15 @@ class AppendFile:
         self.size_bytes += len(data)
 
     def sync(self) -> None:
-        """Wait until all that was written is on the disk.
+        """Wait until everything written is on the disk.
 
         Raises:
-            OSError: the disk refuses; nobody knows how much of it is there.
+            OSError: the disk refuses; how much was written is unknown.
         """
         self._disk.fsync(self._fd)
 
     def cut_back(self) -> None:
-        """Take away what an `append` left that failed.
+        """Remove what a failed `append` left.
 
         Raises:
             OSError: the disk refuses.
@@ -50,7 +50,7 @@ class AppendFile:
         os.ftruncate(self._fd, self.size_bytes)
 
     def empty(self) -> None:
-        """Forget all content.
+        """Truncate to nothing.
 
         Raises:
             OSError: the disk refuses.
@@ -59,7 +59,7 @@ class AppendFile:
         self.size_bytes = 0
 
     def close(self) -> None:
-        """Let go of the file. Twice is fine."""
+        """Close the file. Idempotent."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

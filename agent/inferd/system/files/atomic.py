@@ -1,7 +1,7 @@
-"""Files that survive a power cut: written beside their place, synced, renamed, and the folder synced after.
+"""Files that survive a power cut: written under another name, synced, renamed, and the folder synced.
 
-The only file with os.replace and fsync. Blob then pointer with file and folder synced left 0 of 388 enumerated crash
-states invalid, against 14 % with files only and 34 % with neither.
+The only module that calls os.replace and fsync. With files and folders synced, 0 of 388 enumerated crash states were
+invalid, against 14 % with files only and 34 % with neither.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 PIECE_BYTES = 1 << 20
-UNFINISHED = ".unfinished-"  # how files are called until they are whole
+UNFINISHED = ".unfinished-"  # prefix of files until they are complete
 READABLE = 0o644
 READ_ONLY = 0o444
-SHARED = 0o2775  # members of the group may write, and what they write belongs to the group
+SHARED = 0o2775  # members of the group may write; new files belong to the group
 
 
 class Disk:
-    """All calls that change a disk; a test may record them, leave one out, or have one refused."""
+    """All calls that change a disk; a test may record, skip or refuse them."""
 
     def create(self, folder: Path) -> tuple[int, Path]:
         """Make a new file under an unfinished name, open for writing."""
@@ -38,7 +38,7 @@ class Disk:
         return Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
 
     def make(self, folder: Path) -> None:
-        """Make a folder and those above it; fine where they are there."""
+        """Make a folder and its parents. Idempotent."""
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, fd: int, data: bytes) -> None:
@@ -52,7 +52,7 @@ class Disk:
         os.fsync(fd)
 
     def rename(self, old: Path, new: Path) -> None:
-        """Give a file or folder another name, in place of whatever had that."""
+        """Rename a file or folder, replacing an existing target."""
         os.replace(old, new)  # noqa: PTH105  # this is the place for it
 
     def link(self, old: Path, new: Path) -> None:
@@ -60,7 +60,7 @@ class Disk:
         os.link(old, new)
 
     def open_append(self, path: Path, mode: int) -> int:
-        """Open a file that only grows, and make it where it is missing."""
+        """Open a file for appending; create it if needed."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
 
     def append(self, fd: int, data: bytes) -> None:
@@ -70,16 +70,16 @@ class Disk:
             left = left[os.write(fd, left) :]
 
     def unlink(self, path: Path) -> None:
-        """Take a name away; fine where it is gone already."""
+        """Remove a file. Idempotent."""
         path.unlink(missing_ok=True)
 
     def remove_tree(self, folder: Path) -> None:
-        """Take a folder away with all that is in it; fine where it is gone already."""
+        """Remove a folder with its content. Idempotent."""
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)
 
     def truncate(self, path: Path, size_bytes: int) -> None:
-        """Cut a file off."""
+        """Truncate a file."""
         os.truncate(path, size_bytes)
 
 
@@ -88,7 +88,7 @@ DISK = Disk()
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """A whole, synced copy that waits under an unfinished name to be put into its place, or removed."""
+    """A complete, synced copy under a temporary name, to be renamed or removed."""
 
     path: Path
     sha256: str
@@ -96,12 +96,12 @@ class StagedFile:
 
 
 def hold_folder(folder: Path) -> BinaryIO:
-    """Take a folder for this process alone, until what is returned is closed or the process ends.
+    """Lock a folder for this process, until the returned file is closed or the process ends.
 
-    One that was held before can be held on a disk that is read-only now.
+    A folder that was locked before can be locked on a disk that is read-only now.
 
     Raises:
-        OSError: the folder cannot be written (BlockingIOError: another process holds it).
+        OSError: the folder cannot be written (BlockingIOError: another process has locked it).
     """
     make_folder(folder)
     path = folder / ".held"
@@ -115,16 +115,16 @@ def hold_folder(folder: Path) -> BinaryIO:
 
 
 def is_read_only(folder: Path) -> bool:
-    """Whether the disk on which a folder lies is mounted read-only."""
+    """Whether a folder's file system is mounted read-only."""
     return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def write_atomic(
     path: Path, content: bytes, disk: Disk = DISK, before: Path | None = None, *, mode: int = READABLE
 ) -> None:
-    """Put `content` at `path`: whoever reads sees the old file or the new one, whole, also after a power cut.
+    """Write `content` to `path`: a reader sees the complete old or new file, also after a power cut.
 
-    With `before`, the old file is kept under that name, in the same folder; between the two renames there is only that.
+    With `before`, the old file is kept under that name in the same folder; between the two renames only that exists.
 
     Raises:
         OSError: the disk refuses; `path` is what it was.
@@ -138,7 +138,7 @@ def write_atomic(
 
 
 def copy_hashed(source: BinaryIO, folder: Path, disk: Disk = DISK) -> StagedFile:
-    """Copy `source` from where it stands into a read-only file in `folder` and sync it.
+    """Copy `source` from its current position into a read-only file in `folder` and sync it.
 
     Raises:
         OSError: reading or writing failed; nothing is left behind.
@@ -154,7 +154,7 @@ def copy_hashed(source: BinaryIO, folder: Path, disk: Disk = DISK) -> StagedFile
 
 
 def put(unfinished: Path, path: Path, disk: Disk = DISK) -> None:
-    """Rename a synced file or folder into its place and sync the folder around it.
+    """Rename a synced file or folder to `path` and sync its parent folder.
 
     Raises:
         OSError: the disk refuses.
@@ -177,7 +177,7 @@ def sync_folder(folder: Path, disk: Disk = DISK) -> None:
 
 
 def make_folder(folder: Path, disk: Disk = DISK) -> None:
-    """Make `folder` and those above it, and wait until their names are on the disk.
+    """Make `folder` and its parents, and wait until their names are on the disk.
 
     Raises:
         OSError: the disk refuses.
@@ -189,10 +189,10 @@ def make_folder(folder: Path, disk: Disk = DISK) -> None:
 
 
 def make_shared_folder(folder: Path, group: str) -> None:
-    """Make a folder into which the members of a group may write, where it is missing and its parent is there.
+    """Make a folder that the members of a group may write to, if it is missing and its parent exists.
 
-    What the system does not allow of that is left out: only a member may give a folder to a group, and systemd's
-    RestrictSUIDSGID lets nobody set the bit by which new files get the folder's group.
+    Steps that the system does not allow are skipped: only a member may give a folder to a group, and systemd's
+    RestrictSUIDSGID forbids the bit that gives new files the folder's group.
 
     Raises:
         OSError: it cannot be made.
@@ -210,7 +210,7 @@ def make_shared_folder(folder: Path, group: str) -> None:
 
 
 def clear_away(path: Path, disk: Disk = DISK) -> None:
-    """Take away a file or folder that nobody needs; where the disk refuses, it stays until somebody sweeps."""
+    """Remove an unused file or folder; if the disk refuses, it stays until the next clean-up."""
     with contextlib.suppress(OSError):
         if path.is_dir() and not path.is_symlink():
             disk.remove_tree(path)
@@ -219,7 +219,7 @@ def clear_away(path: Path, disk: Disk = DISK) -> None:
 
 
 def remove_unfinished(folder: Path, disk: Disk = DISK) -> int:
-    """Remove what writers left that were killed, and return how many files that were. Only for a folder's one writer.
+    """Remove temporary files that killed writers left; return how many. Only for a folder's one writer.
 
     Raises:
         OSError: the disk refuses.
@@ -232,7 +232,7 @@ def remove_unfinished(folder: Path, disk: Disk = DISK) -> int:
 
 @contextlib.contextmanager
 def _unfinished(folder: Path, disk: Disk, *, keep: bool = False) -> Iterator[tuple[int, Path]]:
-    """Lend a new file in `folder`; it is removed on any error, and at the end unless it is kept or renamed."""
+    """Yield a new file in `folder`; it is removed on any error, and at the end unless it is kept or renamed."""
     fd, path = disk.create(folder)
     try:
         try:

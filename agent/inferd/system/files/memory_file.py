@@ -1,4 +1,4 @@
-"""Bytes that cross to another process by a descriptor."""
+"""Anonymous files in memory that another process receives by their descriptor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def memory_file(name: str, content: bytes) -> int:
 
 
 def read_memory_file(fd: int, most_bytes: int) -> bytes:
-    """Return what a descriptor holds, and close it.
+    """Return the content of a descriptor and close it.
 
     Raises:
         WorkerError: it holds more than `most_bytes`.

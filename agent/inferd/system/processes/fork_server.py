@@ -1,11 +1,11 @@
-"""The seed: a single-threaded process with the heavy imports done, from which workers and vet children are forked.
+"""The fork server: a single-threaded process with the heavy imports done, from which workers and vet children are forked.
 
-A fork costs a few milliseconds and shares the imported pages; a fresh process costs the imports again, in time and in
-private memory. multiprocessing's forkserver does the same, but keeps a resource tracker beside it (one more process),
-imports the caller's main module into each child, and gives no pidfd, without which killing by number can hit a stranger.
+A fork costs a few milliseconds and shares the imported pages; a fresh process repeats the imports, in time and in
+private memory. multiprocessing's forkserver does the same, but runs a resource tracker (one more process), imports the
+caller's main module into each child, and gives no pidfd, without which a kill by number can hit another process.
 
-`ForkServer` is control's end; `python -m inferd.system.processes.fork_server FD` is the process. Each child gets the descriptors
-it was given and runs one function; it dies when the seed dies, and the seed dies when control dies, however they die.
+`ForkServer` is control's end; `python -m inferd.system.processes.fork_server FD` is the process. Each child gets descriptors and
+runs one function; the kernel ends it with the fork server, and the fork server with control.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FORK_S = 10.0
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):
-    """Asks for a child that runs `entry` ("module:function"); its descriptors come beside the message."""
+    """Requests a child that runs `entry` ("module:function"); its descriptors are attached."""
 
     entry: str
     name: str
@@ -42,13 +42,13 @@ class Fork(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
-    """The seed has imported what it was told to; `missing` names what could not be imported, and why."""
+    """The imports are done; `missing` names what could not be imported, and why."""
 
     missing: tuple[str, ...]
 
 
 class Forked(msgspec.Struct, frozen=True, tag=True):
-    """A child runs; its pidfd comes beside the message."""
+    """A child runs; its pidfd is attached."""
 
     pid: int
 
@@ -70,14 +70,14 @@ ToControl = Ready | Forked | ForkFailed | Exited
 
 
 class Child:
-    """A forked child, held by its pidfd; owned by whoever asked for it."""
+    """A forked child, identified by its pidfd; owned by the caller of `fork`."""
 
     def __init__(self, pid: int, pidfd: int) -> None:
         self.pid = pid
         self._pidfd = pidfd
 
     def kill(self) -> None:
-        """Send SIGKILL; a child that has ended already is left in peace."""
+        """Send SIGKILL, unless the child has ended."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
@@ -88,23 +88,23 @@ class Child:
         return bool(poll.poll(timeout_s * 1000))
 
     def close(self) -> None:
-        """Let go of the pidfd. Twice is fine."""
+        """Close the pidfd. Idempotent."""
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
 
 
 class ForkServer:
-    """Control's end of the seed. One thread owns it: it forks children and tells how they ended."""
+    """Control's end: forks children and reports how they ended. Owned by one thread."""
 
     def __init__(
         self, preload: Sequence[str], environment: Mapping[str, str] | None = None, stderr: int | None = None
     ) -> None:
-        """Start the seed process.
+        """Start the process.
 
         Args:
             preload: modules it imports before it forks; none of them may leave threads behind.
-            environment: laid over our own.
+            environment: variables to add or replace.
             stderr: where it and its children write errors; None shares ours.
         """
         ours, theirs = channel_pair()
@@ -120,7 +120,7 @@ class ForkServer:
 
     @property
     def pid(self) -> int:
-        """The seed's own process number."""
+        """The process number of the fork server."""
         return self._process.pid
 
     def fileno(self) -> int:
@@ -131,18 +131,18 @@ class ForkServer:
         """Wait until the imports are done.
 
         Raises:
-            WorkerError: the seed died, or takes longer than `timeout_s`.
+            WorkerError: the fork server died, or takes longer than `timeout_s`.
         """
         while not self.ready:
             if self._receive(timeout_s) is None:
-                raise WorkerError("seed", f"its imports took longer than {timeout_s:.0f} s")
+                raise WorkerError("fork server", f"its imports took longer than {timeout_s:.0f} s")
 
     def fork(self, entry: str, name: str, fds: Sequence[int], limits: Limits = Limits()) -> Child:  # noqa: B008 - frozen
-        """Fork a child that calls `entry(*fds)` and ends with what that returns.
+        """Fork a child that calls `entry(*fds)` and exits with the result.
 
         Raises:
             ForkRefused: the kernel refuses; trying again later is allowed.
-            WorkerError: the seed is gone or does not answer; a new one is needed.
+            WorkerError: the fork server is gone or does not answer; a new one is needed.
         """
         self.wait_ready()
         try:
@@ -154,14 +154,14 @@ class ForkServer:
             if isinstance(message, Forked):
                 return Child(message.pid, received[0])
             if isinstance(message, ForkFailed):
-                raise ForkRefused("seed", f"the kernel refuses another process ({message.why}); free memory")
-        raise WorkerError("seed", f"it forked nothing within {FORK_S:.0f} s")
+                raise ForkRefused("fork server", f"the kernel refuses another process ({message.why}); free memory")
+        raise WorkerError("fork server", f"it forked nothing within {FORK_S:.0f} s")
 
     def exits(self) -> list[Exited]:
         """Return which children have ended since the last call, without waiting.
 
         Raises:
-            WorkerError: the seed is gone, and with it every child.
+            WorkerError: the fork server is gone, and with it every child.
         """
         while self._receive(0.0) is not None:
             pass
@@ -169,10 +169,10 @@ class ForkServer:
         return ended
 
     def wait_exit(self, child: Child, timeout_s: float) -> Exit | None:
-        """Wait until `child` has ended and return how; None where it still runs after `timeout_s`.
+        """Wait until `child` has ended and return how; None if it still runs after `timeout_s`.
 
         Raises:
-            WorkerError: the seed is gone.
+            WorkerError: the fork server is gone.
         """
         child.wait_gone(timeout_s)
         while True:
@@ -184,7 +184,7 @@ class ForkServer:
                 return None
 
     def close(self) -> None:
-        """End the seed and with it every child. Twice is fine."""
+        """End the fork server and every child. Idempotent."""
         self.ready = False
         self._channel.close()
         if self._process.poll() is None:
@@ -208,9 +208,9 @@ class ForkServer:
         return f"was killed by {signal.Signals(-code).name}{when}" if code < 0 else f"ended with exit code {code}{when}"
 
     def _gone(self) -> WorkerError:
-        """Return the error that says how the seed ended."""
+        """Return the error that says how the fork server ended."""
         self.ready = False
-        return WorkerError("seed", f"the process that workers are forked from {self._how_it_ended()}")
+        return WorkerError("fork server", f"it {self._how_it_ended()}")
 
     def _receive(self, timeout_s: float) -> tuple[ToControl, list[int]] | None:
         try:
@@ -229,11 +229,11 @@ class ForkServer:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Be the seed: import, then fork a child for each request until control is gone."""
+    """Run the fork server: import, then fork a child for each request until control is gone."""
     die_with_parent(os.getppid())
-    set_name("inferd-seed")
+    set_name("inferd-forksrv")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the terminal sends them to all; control decides
+        signal.signal(number, signal.SIG_IGN)  # the terminal sends them to every process; control decides
     channel: Channel[Fork, ToControl] = Channel(socket.socket(fileno=int(arguments[0])), Fork)
     wake = _wake_on_child()
     channel.send(Ready(_import_all(arguments[1:])))
@@ -284,7 +284,7 @@ def _report_ended(channel: Channel[Fork, ToControl]) -> None:
 
 
 def _fork_one(channel: Channel[Fork, ToControl]) -> int | None:
-    """Serve one request. Returns None in the seed; in the child, the exit code its function gave; 0 when control is gone."""
+    """Serve one request. Returns None in the fork server; in the child its exit code; 0 when control is gone."""
     try:
         received = channel.receive(0)
     except ChannelClosed:
@@ -300,7 +300,7 @@ def _fork_one(channel: Channel[Fork, ToControl]) -> int | None:
         channel.send(ForkFailed(str(exc.strerror)))
     if pid == 0:
         channel.close()
-        return _be_child(request, fds, parent)
+        return _run_child(request, fds, parent)
     for fd in fds:
         os.close(fd)
     if pid > 0:
@@ -310,7 +310,7 @@ def _fork_one(channel: Channel[Fork, ToControl]) -> int | None:
     return None
 
 
-def _be_child(request: Fork, fds: Sequence[int], parent: int) -> int:
+def _run_child(request: Fork, fds: Sequence[int], parent: int) -> int:
     die_with_parent(parent)
     set_name(request.name)
     os.close(signal.set_wakeup_fd(-1))

@@ -1,8 +1,8 @@
-"""Shared counters by which control sees, without asking, that the worker's threads still turn.
+"""Shared memory in which control sees that the worker's threads make progress.
 
 One slot a thread, written only by that thread: when it last made a turn, and what it is busy with. A write is one
-aligned 8-byte store; a reader may see an old value, never a mixed one on 64-bit boards, and a torn one on 32-bit boards
-only for the instant of a carry between the halves, which looks like one late or early turn.
+aligned 8-byte store: atomic on 64-bit boards; on 32-bit boards a reader may see a torn value during a carry between the
+halves, which looks like one late or early turn.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _BYTES = SLOTS * _WORDS * 8
 
 
 class Busy(IntEnum):
-    """What a thread is at. Between ENGINE marks a death or a hang is the engine's doing.
+    """What a thread is doing. A crash or hang during ENGINE is blamed on the engine.
 
-    REPLAYING is a model that serves no pipeline: another one than the engines that are at work meanwhile may have done it.
+    REPLAYING runs a model that serves no pipeline; the engines that run meanwhile may be at fault instead.
     """
 
     IDLE = 0
@@ -32,17 +32,17 @@ class Busy(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A slot as control saw it: the monotonic time of the last turn (0 before the first), and what the thread is at."""
+    """A slot as control read it: the monotonic time of the last turn (0 before the first), and what the thread is doing."""
 
     turned_ns: int
     busy: Busy
 
 
 class Heartbeats:
-    """The shared page. Made by control, whose `fd` the worker opens again."""
+    """The shared page. Created by control; the worker maps its `fd`."""
 
     def __init__(self, fd: int) -> None:
-        """Map the page behind `fd`, which is taken over."""
+        """Map the page of `fd`; takes ownership of it."""
         self.fd = fd
         self._map = mmap.mmap(fd, _BYTES)
         self._words = memoryview(self._map).cast("Q")
@@ -64,23 +64,23 @@ class Heartbeats:
         return Reading(turned_ns, Busy(busy) if busy < len(Busy) else Busy.IDLE)
 
     def close(self) -> None:
-        """Unmap the page. Slots that are still held keep it alive. Twice is fine."""
+        """Close the descriptor; slots that are in use keep the page mapped. Idempotent."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
 
 
 class HeartbeatSlot:
-    """The writing side of one thread's progress."""
+    """The writing side of one thread's slot."""
 
     def __init__(self, words: memoryview) -> None:
         self._words = words
 
     def turn(self, now_ns: int) -> None:
-        """Say that the thread made a turn and is idle."""
+        """Record that the thread made a turn and is idle."""
         self._words[1] = Busy.IDLE
         self._words[0] = now_ns
 
     def begin(self, busy: Busy) -> None:
-        """Say what the thread is about to do."""
+        """Record what the thread is about to do."""
         self._words[1] = busy

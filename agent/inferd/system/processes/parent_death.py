@@ -1,8 +1,7 @@
-"""Runs a program that ends when the process that started it ends, even where that one is killed.
+"""Runs a program that ends when the process that started it ends, even if that is killed.
 
-`python -m inferd.system.processes.parent_death PARENT COMMAND...` asks the kernel for a signal at the parent's death and becomes
-COMMAND; the setting survives exec.
-A preexec_fn would need no module of its own, but runs Python between fork and exec, which is not safe beside threads.
+`python -m inferd.system.processes.parent_death PARENT COMMAND...` asks the kernel for a signal at the parent's death and executes
+COMMAND; the setting survives exec. A preexec_fn would run Python between fork and exec, which is not safe with threads.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from inferd.system.processes.process import Exit, die_with_parent
 class BoundProgram:
     """A running program, owned by the thread that started it: when that thread ends, the kernel kills the program.
 
-    It has a process group of its own, so that Ctrl-C reaches only us and we decide in which order things end.
+    It has its own process group, so that Ctrl-C reaches only inferd, which decides in which order things end.
     """
 
     def __init__(self, command: Sequence[str], *, stdout: IO[bytes] | int, stderr: IO[bytes] | int) -> None:
@@ -32,15 +31,10 @@ class BoundProgram:
             stdout: a file, or subprocess's PIPE or DEVNULL.
             stderr: as `stdout`.
         """
-        leash = [
-            sys.executable,
-            "-P",
-            "-m",
-            "inferd.system.processes.parent_death",
-            str(os.getpid()),
-        ]  # -P: nothing from the folder we happen to be in
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, and a command that our caller made
-            [*leash, *command], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, process_group=0
+        # -P: import nothing from the current folder
+        wrapper = [sys.executable, "-P", "-m", "inferd.system.processes.parent_death", str(os.getpid())]
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, and the caller's command
+            [*wrapper, *command], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, process_group=0
         )
 
     @property
@@ -50,12 +44,12 @@ class BoundProgram:
 
     @property
     def stdout(self) -> IO[bytes] | None:
-        """What it prints, where a PIPE was asked for."""
+        """Its standard output, if a PIPE was requested."""
         return self._process.stdout
 
     @property
     def stderr(self) -> IO[bytes] | None:
-        """Where it complains, where a PIPE was asked for."""
+        """Its standard error, if a PIPE was requested."""
         return self._process.stderr
 
     def ended(self) -> Exit | None:
@@ -63,16 +57,16 @@ class BoundProgram:
         code = self._process.poll()
         if code is None:
             return None
-        return Exit(-code if code < 0 else code << 8)  # as waitpid tells it: the signal below, the exit code above
+        return Exit(-code if code < 0 else code << 8)  # as waitpid encodes it: the signal below, the exit code above
 
     def wait(self, timeout_s: float) -> Exit | None:
-        """Return how it ended, None where it still runs after `timeout_s`."""
+        """Return how it ended; None if it still runs after `timeout_s`."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
         return self.ended()
 
     def stop(self, timeout_s: float) -> bool:
-        """Ask it to end, kill it after `timeout_s`; return whether it ended by itself. Twice is fine."""
+        """Send SIGTERM, and SIGKILL after `timeout_s`; return whether it ended by itself. Idempotent."""
         self._process.terminate()
         try:
             self._process.wait(timeout_s)
@@ -83,7 +77,7 @@ class BoundProgram:
         return True
 
     def stop_all(self, timeout_s: float) -> None:
-        """End the program and all that it started: ask first, kill after `timeout_s`. Twice is fine."""
+        """End the program and its process group: SIGTERM, and SIGKILL after `timeout_s`. Idempotent."""
         self._signal_all(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
@@ -91,12 +85,12 @@ class BoundProgram:
         self._process.wait()
 
     def _signal_all(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # all are gone, or some became another user's
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # all have ended, or some changed their user
             os.killpg(self._process.pid, number)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Become the program, on a leash held by the process whose number comes first."""
+    """Execute the program; the first argument is the process number of the parent."""
     die_with_parent(int(arguments[0]))
     os.execvp(arguments[1], list(arguments[1:]))  # noqa: S606 - this is what it is for
 

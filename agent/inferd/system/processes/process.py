@@ -1,4 +1,4 @@
-"""What a process is to the kernel: how it ended, what it may use, who it dies with."""
+"""A process as the kernel sees it: exit status, resource limits, parent-death signal."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Limits(msgspec.Struct, frozen=True):
     """What a child may use; 0 leaves a limit as it is.
 
     Attributes:
-        memory_mb: address space beyond what the seed had mapped already.
+        memory_mb: address space beyond what the fork server had mapped already.
         cpu_s: processor time.
-        nice: added to the seed's own.
+        nice: added to the fork server's.
         oom_score_adj: -1000..1000; the higher, the sooner the kernel kills it when memory is short.
         file_mb: largest file it may write.
-        alone: whether it is cut off from the network and yields the processor to everything else.
+        alone: whether it has no network.
     """
 
     memory_mb: int = 0
@@ -51,7 +51,7 @@ class Exit(msgspec.Struct, frozen=True):
 
     @property
     def signal(self) -> int:
-        """The signal that killed it; 0 where none did."""
+        """The signal that killed it; 0 if none did."""
         return os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else 0
 
     @property
@@ -69,20 +69,20 @@ class Exit(msgspec.Struct, frozen=True):
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Have the kernel kill this process when its parent ends; end at once where it already has."""
+    """Have the kernel kill this process when its parent ends; end at once if it already has."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent_pid:
         os._exit(1)
 
 
 def set_name(name: str) -> None:
-    """Show as `name` (15 bytes) in ps and top."""
+    """Set the name in ps and top (15 bytes)."""
     ctypes.CDLL(None).prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
 
 
 def confine(limits: Limits) -> None:
-    """Apply limits to this process; what the kernel refuses (no right to lower a score) is left as it was."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file of a model fills an SD card
+    """Apply limits to this process; those that the kernel refuses (no right to lower a score) are skipped."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would fill an SD card
     if limits.memory_mb:
         allowed = _mapped_bytes() + limits.memory_mb * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
@@ -93,16 +93,16 @@ def confine(limits: Limits) -> None:
     if limits.alone:
         _leave_network()
     if limits.nice:
-        _step_back(limits.nice)
+        _lower_priority(limits.nice)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(limits.oom_score_adj))
 
 
 def hold_memory(share: float, meminfo: Path = Path("/proc/meminfo")) -> int:
-    """Let this process, and every child, each have at most this share of the board's memory for its data; return it in MB.
+    """Limit the data of this process, and of each child, to this share of the board's memory; return the limit in MB.
 
-    It holds where the memory cgroup is off, as on Raspberry Pi OS. RLIMIT_DATA counts what is written to, not what is
-    only reserved: threads reserve 64 MB of address space each that they never use.
+    It works without the memory cgroup, which is off on Raspberry Pi OS. RLIMIT_DATA counts private writable memory, not
+    reserved address space: each thread reserves 64 MB that it never uses.
     """
     total_kb = int(meminfo.read_text().split("MemTotal:")[1].split()[0])
     allowed = int(total_kb * 1024 * share)
@@ -114,8 +114,8 @@ def hold_memory(share: float, meminfo: Path = Path("/proc/meminfo")) -> int:
     return allowed // 1024**2
 
 
-def _step_back(nice: int) -> None:
-    """Take less processor time than others; where our unit's filter refuses setpriority, as a session of its own."""
+def _lower_priority(nice: int) -> None:
+    """Lower the priority; if our unit's filter refuses setpriority, by a session of its own with a lower autogroup."""
     try:
         os.nice(nice)
     except OSError:
@@ -125,7 +125,7 @@ def _step_back(nice: int) -> None:
 
 
 def private_mb() -> float:
-    """Return the memory that this process shares with nobody, MiB; 0.0 where the kernel does not tell."""
+    """Return the private memory of this process, MiB; 0.0 if the kernel does not report it."""
     try:
         lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -134,7 +134,7 @@ def private_mb() -> float:
 
 
 def _leave_network() -> None:
-    """Move into a network of its own that has no interface, where the kernel lets us (root, or unprivileged namespaces)."""
+    """Enter a network namespace without interfaces, if the kernel allows it (root, or unprivileged namespaces)."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET) != 0:
         libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)
@@ -146,5 +146,5 @@ def _mapped_bytes() -> int:
 
 
 def cpu_ns() -> int:
-    """Return the processor time that all threads of this process have taken."""
+    """Return the processor time of all threads of this process."""
     return time.process_time_ns()

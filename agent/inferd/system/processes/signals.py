@@ -1,4 +1,4 @@
-"""Signals as something a selector can wait for."""
+"""Signals that a selector can wait for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Self
 
 
 class Signals:
-    """Collects signals while entered; made and used by the main thread only."""
+    """Collects signals inside a `with` block; used by the main thread only."""
 
     def __init__(self, *numbers: signal.Signals) -> None:
         self._numbers = numbers
@@ -20,16 +20,16 @@ class Signals:
             end.setblocking(False)
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable when a signal came."""
+        """Return the descriptor that becomes readable when a signal arrives."""
         return self._ours.fileno()
 
     def take(self) -> list[signal.Signals]:
-        """Return the signals that came since the last call, in order, each once."""
+        """Return the signals since the last call, in order, each once."""
         with contextlib.suppress(BlockingIOError):
             while self._ours.recv(4096):
                 pass
-        taken, self._received = self._received, {}
-        return list(taken)
+        received, self._received = self._received, {}
+        return list(received)
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._note) for number in self._numbers}

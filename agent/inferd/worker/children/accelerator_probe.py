@@ -19,7 +19,7 @@ RUNS = 2  # the first after the warm-up may still load the model into the accele
 
 
 def main(channel_fd: int) -> int:
-    """Be the probing child: the seed's entry.
+    """Run the probe child; the fork server's entry.
 
     Args:
         channel_fd: the socket to control.

@@ -36,7 +36,7 @@ Look = Callable[[Frame, Result], Result]
 
 
 def main(channel_fd: int) -> int:
-    """Be the one-shot child: the seed's entry.
+    """Run the one-shot child; the fork server's entry.
 
     Args:
         channel_fd: the socket to the command line.
