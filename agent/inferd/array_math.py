@@ -1,4 +1,4 @@
-"""Pure array maths that both sides of a model share. Knows no frame, no label; imported in the worker only (numpy)."""
+"""Array functions that preprocessing and tasks share. Imported in the worker only (numpy)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Latency histograms that add up: across seconds, processes and devices, each percentile within 0.54 % of the true one.
+"""Latency histograms that can be merged over time, processes and devices; percentiles are within 0.54 %.
 
 Buckets grow by the same factor, 2^(1/64) at scale 6, so a bucket's middle is never further than 0.54 % from what fell
 into it. This is the exponential histogram of the OpenTelemetry metrics data model
@@ -21,7 +21,7 @@ _LONGEST_NS = 1 << 62
 
 
 class HistogramData(msgspec.Struct, frozen=True):
-    """What a histogram held when it was drained. All values are milliseconds.
+    """The content of a histogram when it was drained. All values are milliseconds.
 
     Attributes:
         count: how many values, those of `zero_count` included.
@@ -45,7 +45,7 @@ class HistogramData(msgspec.Struct, frozen=True):
 
 
 class Histogram:
-    """Collects durations. Whoever made it guards it: it has no lock of its own."""
+    """Collects durations. Not thread-safe: the owner must lock it."""
 
     __slots__ = ("_counts", "_max_ns", "_min_ns", "_sum_ns", "_zeros")
 
@@ -72,7 +72,7 @@ class Histogram:
             self._min_ns = value_ns
 
     def drain(self) -> HistogramData:
-        """Return what was collected and start again from nothing."""
+        """Return the collected values and clear them."""
         index = sorted(self._counts)
         counts = tuple(map(self._counts.__getitem__, index))
         data = HistogramData(
@@ -89,7 +89,7 @@ class Histogram:
 
 
 def merge(a: HistogramData, b: HistogramData) -> HistogramData:
-    """Return the histogram of the values of both; as fine as the coarser of the two."""
+    """Merge two histograms; the result has the coarser resolution of the two."""
     if not a.count or not b.count:
         return a if a.count else b
     while a.scale > b.scale:
@@ -148,7 +148,7 @@ def to_runs(data: HistogramData) -> tuple[int, list[int]]:
 
 
 def from_runs(offset: int, runs: list[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return `index` and `counts` again from what `to_runs` gave."""
+    """Return `index` and `counts` from the result of `to_runs`."""
     index: list[int] = []
     position = offset
     for run in runs:

@@ -233,5 +233,5 @@ def test_every_engine_in_the_table_stands_in_this_suite(kind: str) -> None:
 
 
 def test_a_missing_file_is_an_engine_error_that_names_the_model() -> None:
-    with pytest.raises(EngineError, match=r"doorbell: cannot be opened .*; see that /nowhere.tflite is a file"):
+    with pytest.raises(EngineError, match=r"doorbell: cannot be opened .*; check that /nowhere.tflite is a file"):
         find("engine", ENGINES, "litert")("/nowhere.tflite", settings.EngineConfig(), CountingClock(), "doorbell")

@@ -31,11 +31,11 @@ class Control:
 
 CONTROLS = (
     Control(
-        "children die with their seed",
+        "children die with their fork server",
         "system/processes/fork_server.py",
         "    die_with_parent(parent)\n",
         "",
-        "tests/system/processes/test_fork_server.py::test_children_die_with_the_seed",
+        "tests/system/processes/test_fork_server.py::test_children_die_with_the_fork_server",
     ),
     Control(
         "a hung worker is noticed",

@@ -111,7 +111,7 @@ def test_a_board_without_a_meter_is_estimated_and_says_how_far_off_that_may_be(
 def test_a_board_that_nobody_measured_says_how_to_mend_that() -> None:
     told = measured("coral")[0]["power_w"]
     assert isinstance(told, Unavailable)
-    assert "nothing is known of Freescale i.MX8MQ Phanbell" in told.why
+    assert "no known figures for Freescale i.MX8MQ Phanbell" in told.why
     assert "metrics.idle_w" in told.why
 
 

@@ -101,7 +101,7 @@ def test_a_failing_prepare_is_named(tpu: FakeTpu) -> None:
 
 def test_a_failing_first_invoke_is_named(tpu: FakeTpu) -> None:
     assert re.fullmatch(
-        r"model: edgetpu failed while running it \(the accelerator went away.*\); see that it is there, .*",
+        r"model: edgetpu failed while running it \(the accelerator went away.*\); check that it is connected, .*",
         refusal(tpu, "erring"),
     )
 

@@ -36,7 +36,7 @@ NO_MODEL = "is not a TensorFlow Lite model"
 OURS = {
     "custom_op_fake": "needs the custom operator fake-op-double, which .* does not have; convert .*",
     "empty": "is empty; copy or download it again",
-    "ethos_u": "is compiled for an Arm Ethos-U accelerator, which is not here; use .*",
+    "ethos_u": "is compiled for an Arm Ethos-U accelerator, which inferd does not support; use .*",
     "html_404": NO_MODEL + r" \(it begins with '<!DOCTYP'\); download it again",
     "huge_root_offset": CUT_SHORT,
     "lfs_pointer": "is a Git LFS pointer and not the model itself; run `git lfs pull` where it came from",

@@ -76,13 +76,13 @@ def test_a_model_of_text_is_refused() -> None:
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "no.onnx").write_text("this is no model")
-    with pytest.raises(EngineError, match=r"^model: is no ONNX model, or a damaged one"):
+    with pytest.raises(EngineError, match=r"^model: is not an ONNX model, or is damaged"):
         Onnx(str(tmp_path / "no.onnx"), settings.EngineConfig(), CountingClock(), "model")
 
 
 def test_a_truncated_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cut.onnx").write_bytes((MODELS / "digits.onnx").read_bytes()[:40_000])
-    with pytest.raises(EngineError, match=r"^model: is no ONNX model, or a damaged one"):
+    with pytest.raises(EngineError, match=r"^model: is not an ONNX model, or is damaged"):
         Onnx(str(tmp_path / "cut.onnx"), settings.EngineConfig(), CountingClock(), "model")
 
 

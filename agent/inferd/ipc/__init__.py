@@ -1,4 +1,4 @@
-"""The messages between control and its children. Both ends are of one version, so nothing here is kept compatible."""
+"""The messages between control and its children. Both ends have the same version: no compatibility is kept."""
 
 from inferd.ipc.base import (
     IpcMessage,

@@ -1,4 +1,4 @@
-"""What all messages have in common."""
+"""The base of all messages."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ import msgspec
 
 
 class IpcMessage(msgspec.Struct, frozen=True, tag=True):
-    """What all messages have in common: on the wire they carry their class's name."""
+    """Base of all messages: tagged with the class name."""

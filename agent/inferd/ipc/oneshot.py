@@ -1,4 +1,4 @@
-"""What `inferd infer` and its child say to each other."""
+"""Messages between `inferd infer` and its child."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from inferd.wire.manifest import ModelDescription
 
 
 class SecondModel(msgspec.Struct, frozen=True):
-    """A model that looks closer at what another found; the last descriptor beside is its own."""
+    """A model that runs on crops of the objects that another found; the last attached descriptor is its file."""
 
     description: ModelDescription
     engine: EngineConfig
 
 
 class Infer(IpcMessage, frozen=True):
-    """Command line → one-shot child: run an examined model, whose descriptor comes beside, over inputs.
+    """Command line → one-shot child: run a vetted model, whose descriptor is attached, on inputs.
 
     Attributes:
         description: of the model.
         engine: how to run it.
         sources: what to read, each to its end.
         draw_dir: where pictures with results go; "" for none.
-        track: whether boxes are followed from frame to frame.
-        closer: what is to look at each object; None where nothing is.
+        track: whether boxes are tracked from frame to frame.
+        closer: a model to run on each object; None for none.
     """
 
     description: ModelDescription
@@ -45,13 +45,13 @@ class Inferred(IpcMessage, frozen=True):
 
 
 class InputFailed(IpcMessage, frozen=True):
-    """One-shot child → command line: an input, or one picture of it, gave no result; the others go on."""
+    """One-shot child → command line: an input, or one picture of it, failed; the others go on."""
 
     why: str
 
 
 class InferDone(IpcMessage, frozen=True):
-    """One-shot child → command line: all inputs are through."""
+    """One-shot child → command line: all inputs are done."""
 
     info: EngineInfo
 

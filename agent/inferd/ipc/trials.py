@@ -12,7 +12,7 @@ from inferd.wire.vetting import GateResult
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A file as it was when it was decided to read it; one that is another by then has not settled yet."""
+    """A file as it was listed; if it differs when it is read, it is still being written."""
 
     path: str
     size: int
@@ -25,17 +25,17 @@ class Examine(IpcMessage, frozen=True):
 
     Attributes:
         path: the model's file, or the folder that holds it.
-        overrides: what a person says instead of the manifest.
+        overrides: configuration that replaces keys of the manifest.
         engine: how it will be run.
-        store_dir: the state directory whose store it is copied to before it is opened; "" opens the file itself.
-        gates: whether to try all gates, instead of only whether it loads and runs.
-        against: what the store has of the model that it is to replace; "" for none.
-        slower_max: it may take so many times as long as that one.
-        core_w: what a busy core of this board draws; 0 where nobody knows.
+        store_dir: the state directory whose store it is copied to before it is opened; "" opens the original.
+        gates: whether to run all gates, or only load and run it.
+        against: the stored model that it is to replace; "" for none.
+        slower_max: how many times as long as that one it may take.
+        core_w: watts of a busy core of this board; 0 if unknown.
         budget: instead of the manifest's.
-        files: what must not have changed until it was copied.
-        stop_at: digests of bundles that are not tried again.
-        trusted: digests of bundles for which loading and running is enough.
+        files: files that must not change until they are copied.
+        stop_at: digests of bundles that are not vetted again.
+        trusted: digests of bundles that need only load and run.
     """
 
     path: str
@@ -53,20 +53,20 @@ class Examine(IpcMessage, frozen=True):
 
 
 class GateJudged(IpcMessage, frozen=True):
-    """Vet child → asker: a gate was judged; the next one begins."""
+    """Vet child → caller: the result of one gate."""
 
     gate: GateResult
 
 
 class Examined(IpcMessage, frozen=True):
-    """Vet child → asker: the model loads, runs and lets itself be freed. The descriptor of its file comes beside.
+    """Vet child → caller: the model loads, runs and can be freed. The descriptor of its file is attached.
 
     Attributes:
-        root: what was described, below the bundle's folder in the store; "" where nothing was stored.
+        root: the described path below the bundle's folder in the store; "" if nothing was stored.
         size_bytes: of all its files.
-        verified: whether a digest or golden samples spoke for it.
-        twin: what the CPU runs in its place, by which it was judged; its descriptor comes second. None where it has none.
-        private_mb: what it took.
+        verified: whether a digest or golden samples confirmed it.
+        twin: its CPU version, by which it was judged; its descriptor is attached second. None if it has none.
+        private_mb: the memory that it took.
     """
 
     description: ModelDescription
@@ -79,11 +79,11 @@ class Examined(IpcMessage, frozen=True):
 
 
 class ExamineFailed(IpcMessage, frozen=True):
-    """Vet child → asker: the model is refused, in one sentence; `description` is what could be read of it anyway.
+    """Vet child → caller: the model is refused, in one sentence; `description` is what could be read of it.
 
     Attributes:
-        code: the reason in a word; "" where a gate said it.
-        again: whether it is not the model's fault (the disk is full, the file still changes), so that it is tried again.
+        code: the reason in a word; "" if a gate reported it.
+        again: whether to retry: the model is not at fault (the disk is full, the file is still being written).
     """
 
     part: str

@@ -1,1 +1,1 @@
-"""What the device and its processes cost, read from /proc and /sys. Never raises: a value, or `Unavailable(why)`."""
+"""Measures the device and its processes by /proc and /sys. Never raises: returns a value, or `Unavailable(why)`."""

@@ -1,4 +1,4 @@
-"""Readings that take long (a program, an I2C bus): a thread of their own takes them, whoever wants one never waits."""
+"""Slow readings (a program, an I2C bus), taken on a thread of their own so that no caller waits."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from inferd.system.threads import Event, join_all, start
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-STALE_AFTER = 3  # intervals without an answer, then the last one counts no longer
-CLOSE_S = 0.2  # a bus that hangs keeps nobody from ending
+STALE_AFTER = 3  # intervals without an answer, after which the last one is discarded
+CLOSE_S = 0.2  # a hung bus must not delay the end
 
 
 class Reader(Protocol[T_co]):
-    """Gives the newest reading of something."""
+    """Returns the newest reading of a meter."""
 
     def latest(self) -> T_co | Unavailable | None:
-        """Return the newest reading; None where there is none yet."""
+        """Return the newest reading; None if there is none yet."""
 
     def close(self) -> None:
-        """Read no more. Twice is fine."""
+        """Stop reading. Idempotent."""
 
 
 class ReaderFactory(Protocol):
-    """Makes a reader: `BackgroundReader`, or `DirectReader` where waiting does not matter."""
+    """Makes a reader: `BackgroundReader`, or `DirectReader` where the caller may wait."""
 
     def __call__(self, name: str, read: Callable[[], T | Unavailable], every_s: float, clock: Clock) -> Reader[T]:
-        """Return a reader of `read`, called `name`."""
+        """Return a reader named `name` that calls `read`."""
 
 
 class BackgroundReader(Generic[T]):
-    """Reads every so often on a thread of its own. Any thread may ask for the latest."""
+    """Reads periodically on a thread of its own. Any thread may get the latest."""
 
     def __init__(self, name: str, read: Callable[[], T | Unavailable], every_s: float, clock: Clock) -> None:
-        """Start to read.
+        """Start reading.
 
         Args:
             name: of the thread.
@@ -54,7 +54,7 @@ class BackgroundReader(Generic[T]):
         self._thread = start(name, self._run)
 
     def latest(self) -> T | Unavailable | None:
-        """Return the newest reading; None where there is none yet, Unavailable where it has become too old."""
+        """Return the newest reading; None if there is none yet, Unavailable if it is too old."""
         if self._newest is None:
             return None
         taken_ns, reading = self._newest
@@ -64,7 +64,7 @@ class BackgroundReader(Generic[T]):
         return reading
 
     def close(self) -> None:
-        """Read no more; one that hangs is left behind. Twice is fine."""
+        """Stop reading; a hung thread is abandoned. Idempotent."""
         self._stop.set()
         join_all([self._thread], CLOSE_S)
 
@@ -76,15 +76,15 @@ class BackgroundReader(Generic[T]):
 
 
 class DirectReader(Generic[T]):
-    """Reads whenever it is asked: a shipped fake of `BackgroundReader`."""
+    """Reads on each call: a shipped fake of `BackgroundReader`."""
 
     def __init__(self, name: str, read: Callable[[], T | Unavailable], every_s: float, clock: Clock) -> None:  # noqa: ARG002 - as Background
-        """Take what `BackgroundReader` takes."""
+        """Take the arguments of `BackgroundReader`."""
         self._read = read
 
     def latest(self) -> T | Unavailable | None:
-        """Return a reading."""
+        """Read now."""
         return self._read()
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Nothing to stop."""

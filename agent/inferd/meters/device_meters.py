@@ -1,4 +1,4 @@
-"""All meters of the device together, as far as they are switched on; one that is off is not even made."""
+"""All meters of the device that the configuration switches on; the others are not created."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ OFF = Unavailable("switched off by the configuration")
 
 
 class Closable(Protocol):
-    """What holds descriptors or a thread."""
+    """Something that holds descriptors or a thread."""
 
     def close(self) -> None:
-        """Let go of them. Twice is fine."""
+        """Release them. Idempotent."""
 
 
 class DeviceMeter:
-    """Measures the device from its construction on. One thread uses it; `close` lets go of everything.
+    """Measures the device from its construction on. Owned by one thread; `close` closes everything.
 
     Attributes:
         energy: what was drawn in the time of the last `sample`.
@@ -45,7 +45,7 @@ class DeviceMeter:
         root: Path = Path("/"),
         slowly: ReaderFactory = BackgroundReader,
     ) -> None:
-        """Start to measure what `metrics` switches on, below `root`; `folder` is on the disk whose room counts."""
+        """Start the meters that `metrics` switches on, below `root`; free space is measured for the disk of `folder`."""
         self.energy: Energy | Unavailable | None = None
         self._clock = clock
         self._ticked_ns = clock.monotonic_ns()
@@ -58,7 +58,7 @@ class DeviceMeter:
         self._samples = self._make_samples(metrics, root)
 
     def tick(self) -> None:
-        """Look at what has to be looked at every second; called more often, it does nothing."""
+        """Sample what needs a sample every second; does nothing if called more often."""
         now_ns = self._clock.monotonic_ns()
         if now_ns - self._ticked_ns < TICK_S * 1e9:
             return
@@ -69,7 +69,7 @@ class DeviceMeter:
             self._power.tick()
 
     def sample(self) -> dict[str, Reading]:
-        """Return the readings of the group "system", of the time since the sample before."""
+        """Return the readings of the group "system" since the previous sample."""
         readings: dict[str, Reading] = dict(self._system.sample())
         for sample in self._samples:
             readings.update(sample())
@@ -77,7 +77,7 @@ class DeviceMeter:
         return {**readings, **_power(self.energy)}
 
     def unavailable(self) -> dict[str, Unavailable]:
-        """Return metric → why this device cannot tell it; leaves what is being added up alone."""
+        """Return metric → why this device cannot measure it; keeps the running sums."""
         readings = dict(self._system.sample())
         for sample in self._samples:
             if self._throttle is None or sample != self._throttle.sample:
@@ -90,11 +90,11 @@ class DeviceMeter:
 
     @property
     def basis(self) -> str:
-        """Whether power is "measured" or "estimated"; "" where it is neither."""
+        """Whether power is "measured" or "estimated"; "" if neither."""
         return self._power.basis if self._power is not None else ""
 
     def glance(self) -> dict[str, float | None]:
-        """Return what alerts watch, as it is at this moment; None where nobody knows. Leaves what is added up alone."""
+        """Return the current values that alerts watch; None if unknown. Keeps the running sums."""
         throttled = self._throttle.now if self._throttle is not None else None
         room = self._disk.room()["disk_free_mb"] if self._disk is not None else None
         now = {**self._system.glance(), "disk_free_mb": room}
@@ -105,7 +105,7 @@ class DeviceMeter:
         }
 
     def close(self) -> None:
-        """Let go of everything. Twice is fine."""
+        """Close everything. Idempotent."""
         for meter in self._closing:
             meter.close()
 

@@ -23,7 +23,7 @@ class Sectors:
 
 
 class DiskMeter:
-    """Measures the disks from its construction on. One thread uses it; `close` lets go of the descriptor."""
+    """Measures the disks from its construction on. Owned by one thread; `close` closes the descriptor."""
 
     def __init__(self, folder: Path, root: Path = Path("/")) -> None:
         """Measure the room where `folder` is or will be, and the traffic of all disks below `root`."""
@@ -38,7 +38,7 @@ class DiskMeter:
         return {**self.room(), **self._traffic()}
 
     def close(self) -> None:
-        """Let go of the descriptor. Twice is fine."""
+        """Close the descriptor. Idempotent."""
         self._held.close()
 
     def room(self) -> dict[str, float | Unavailable | None]:
@@ -47,7 +47,7 @@ class DiskMeter:
         try:
             told = os.statvfs(place)
         except OSError as exc:
-            why = Unavailable(f"{place} cannot be looked at ({exc.strerror})")
+            why = Unavailable(f"{place} cannot be read ({exc.strerror})")
             return {"disk_total_mb": why, "disk_free_mb": why}
         total, free = told.f_blocks * told.f_frsize / 1e6, told.f_bavail * told.f_frsize / 1e6
         return {"disk_total_mb": total, "disk_free_mb": free}
@@ -65,7 +65,7 @@ class DiskMeter:
 
     def _sectors(self) -> Sectors | Unavailable:
         if not self._disks:
-            return Unavailable("this device has no disks of its own (a container has none)")
+            return Unavailable("this device has no disks of its own (containers have none)")
         return self._held.parsed(lambda stats: parse_sectors(stats, self._disks))
 
 

@@ -21,7 +21,7 @@ class NetworkBytes:
 
 
 class NetworkMeter:
-    """Measures the traffic from its construction on. One thread uses it; `close` lets go of the descriptor.
+    """Measures the traffic from its construction on. Owned by one thread; `close` closes the descriptor.
 
     Only interfaces that are devices count (they have `device` in /sys): bridges and tunnels carry the same octets again.
     """
@@ -45,12 +45,12 @@ class NetworkMeter:
         }
 
     def close(self) -> None:
-        """Let go of the descriptor. Twice is fine."""
+        """Close the descriptor. Idempotent."""
         self._held.close()
 
     def _octets(self) -> NetworkBytes | Unavailable:
         if not self._interfaces:
-            return Unavailable("this device has no network interface of its own (a container has none)")
+            return Unavailable("this device has no network interface of its own (containers have none)")
         return self._held.parsed(lambda dev: parse_octets(dev, self._interfaces))
 
 

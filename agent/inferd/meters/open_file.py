@@ -1,4 +1,4 @@
-"""Files of /proc and /sys that are read again and again through one descriptor: a third of the cost of opening them."""
+"""Files of /proc and /sys that are read repeatedly through one descriptor: a third of the cost of opening them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from inferd.records import Unavailable
 
 T = TypeVar("T")
 
-LONGEST_BYTES = 16_384  # the parts of /proc files that are looked at stand at their beginning
+LONGEST_BYTES = 16_384  # all that is parsed is at the start of the /proc files
 
 
 class HeldFile:
-    """A file that is opened once. One thread uses it."""
+    """A file that is opened once. Owned by one thread."""
 
     def __init__(self, path: Path) -> None:
-        """Hold `path`, or try again to open it at every read."""
+        """Open `path` at the first read, and retry at each read until it opens."""
         self._path = path
         self._fd = -1
 
     def read(self) -> bytes | Unavailable:
-        """Return what stands in it now, at most LONGEST_BYTES of it."""
+        """Return its current content, at most LONGEST_BYTES."""
         try:
             if self._fd < 0:
                 self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
@@ -33,17 +33,17 @@ class HeldFile:
             return Unavailable(f"{self._path} cannot be read ({exc.strerror})")
 
     def parsed(self, parse: Callable[[bytes], T]) -> T | Unavailable:
-        """Return what `parse` makes of it; Unavailable too where `parse` raises ValueError, LookupError."""
+        """Return `parse` of the content; Unavailable if it raises ValueError or LookupError."""
         text = self.read()
         if isinstance(text, Unavailable):
             return text
         try:
             return parse(text)
         except (ValueError, LookupError):
-            return Unavailable(f"{self._path} does not look as expected: {text[:60]!r}")
+            return Unavailable(f"{self._path} has an unexpected format: {text[:60]!r}")
 
     def close(self) -> None:
-        """Let go of the descriptor. Twice is fine."""
+        """Close the descriptor. Idempotent."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

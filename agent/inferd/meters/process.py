@@ -1,4 +1,4 @@
-"""What one process costs in time and memory. Formats: proc_pid_stat(5), proc_pid_statm(5), proc_pid_smaps(5)."""
+"""Processor time and memory of one process. Formats: proc_pid_stat(5), proc_pid_statm(5), proc_pid_smaps(5)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _RESIDENT = 1
 
 
 class ProcessMeter:
-    """Measures one process from its construction on. One thread uses it; `close` lets go of the descriptors."""
+    """Measures one process from its construction on. Owned by one thread; `close` closes the descriptors."""
 
     def __init__(self, pid: int, clock: Clock, root: Path = Path("/"), pss_every_s: float = PSS_EVERY_S) -> None:
-        """Start to measure.
+        """Start measuring.
 
         Args:
             pid: the process.
@@ -40,18 +40,18 @@ class ProcessMeter:
         self._before = self._stat.parsed(parse_cpu_ticks)
 
     def sample(self) -> dict[str, float | Unavailable | None]:
-        """Return cpu_pct (of one core, since the sample before), rss_mb and pss_mb; None where it is too soon."""
+        """Return cpu_pct (of one core, since the previous sample), rss_mb and pss_mb; None if it is too soon."""
         now_ns = self._clock.monotonic_ns()
         return {"cpu_pct": self._cpu_pct(now_ns), "rss_mb": self.resident_mb(), "pss_mb": self._recent_pss_mb(now_ns)}
 
     def pss_mb(self, *, now: bool) -> float | Unavailable | None:
-        """Return the proportional set size, as old as it may become; measured at once where `now`."""
+        """Return the proportional set size, up to PSS_EVERY_S old; `now` measures at once."""
         if now:
             self._pss_mb = None
         return self._recent_pss_mb(self._clock.monotonic_ns())
 
     def close(self) -> None:
-        """Let go of the descriptors. Twice is fine."""
+        """Close the descriptors. Idempotent."""
         for held in (self._stat, self._statm, self._smaps):
             held.close()
 
@@ -70,7 +70,7 @@ class ProcessMeter:
         )
 
     def resident_mb(self) -> float | Unavailable:
-        """Return the resident set, shared pages and all."""
+        """Return the resident set size, including shared pages."""
         pages = self._statm.parsed(parse_resident_pages)
         return pages if isinstance(pages, Unavailable) else pages * self._page_bytes / 1e6
 
@@ -84,13 +84,13 @@ class ProcessMeter:
 
 
 def parse_cpu_ticks(stat: bytes) -> int:
-    """Return user and system time in clock ticks; the command's name may hold anything, brackets too."""
+    """Return user and system time in clock ticks; the command's name may contain brackets."""
     fields = stat[stat.rindex(b")") + 2 :].split()
     return int(fields[_UTIME]) + int(fields[_STIME])
 
 
 def parse_resident_pages(statm: bytes) -> int:
-    """Return the resident set in pages."""
+    """Return the resident set size in pages."""
     return int(statm.split()[_RESIDENT])
 
 

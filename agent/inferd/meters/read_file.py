@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def text(path: Path) -> str:
-    """Return what stands in a file, stripped; "" where there is none or it cannot be read."""
+    """Return the stripped content of a file; "" if it cannot be read."""
     try:
         return path.read_text().strip("\0\n ")
     except (OSError, UnicodeDecodeError):

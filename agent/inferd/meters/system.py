@@ -1,4 +1,4 @@
-"""What the whole device is doing. Formats: proc_stat(5), proc_meminfo(5), proc_uptime(5)."""
+"""Processor, memory and uptime of the whole device. Formats: proc_stat(5), proc_meminfo(5), proc_uptime(5)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _IDLE, _IOWAIT, _STEAL = 3, 4, 7
 
 @dataclass(frozen=True, slots=True)
 class CpuTicks:
-    """Clock ticks of all cores together since the start: those that were used, and all."""
+    """Clock ticks of all cores since boot: busy, and all."""
 
     busy: int
     total: int
@@ -30,10 +30,10 @@ class MemoryUse:
 
 
 class SystemMeter:
-    """Measures the device from its construction on. One thread uses it; `close` lets go of the descriptors."""
+    """Measures the device from its construction on. Owned by one thread; `close` closes the descriptors."""
 
     def __init__(self, _clock: Clock | None = None, root: Path = Path("/"), *, temperature: bool = True) -> None:
-        """Start to measure what stands below `root`; the kernel's own counters need no clock of ours."""
+        """Start measuring below `root`; the kernel's counters need no clock of ours."""
         self._stat = HeldFile(root / "proc/stat")
         self._meminfo = HeldFile(root / "proc/meminfo")
         self._uptime = HeldFile(root / "proc/uptime")
@@ -41,7 +41,7 @@ class SystemMeter:
         self._before = self._stat.parsed(parse_cpu_ticks)
 
     def sample(self) -> dict[str, float | Unavailable | None]:
-        """Return the readings of the group "system"; cpu_pct since the sample before, None where that is too soon."""
+        """Return the readings of the group "system"; cpu_pct since the previous sample, None if that is too soon."""
         memory = self._meminfo.parsed(parse_memory)
         return {
             "uptime_s": self._uptime.parsed(parse_uptime_s),
@@ -54,7 +54,7 @@ class SystemMeter:
         }
 
     def glance(self) -> dict[str, float | Unavailable | None]:
-        """Return memory_available_mb and temperature_c as they are now."""
+        """Return memory_available_mb and temperature_c now."""
         memory = self._meminfo.parsed(parse_memory)
         return {
             "memory_available_mb": memory if isinstance(memory, Unavailable) else memory.available_mb,
@@ -62,7 +62,7 @@ class SystemMeter:
         }
 
     def close(self) -> None:
-        """Let go of the descriptors. Twice is fine."""
+        """Close the descriptors. Idempotent."""
         for held in (self._stat, self._meminfo, self._uptime):
             held.close()
         if self._thermal is not None:
@@ -82,13 +82,13 @@ class SystemMeter:
 
 
 def busy_pct(before: CpuTicks, now: CpuTicks) -> float:
-    """Return the share of processor time that was used between two readings, 0..100."""
+    """Return the share of processor time used between two readings, 0..100."""
     share = (now.busy - before.busy) / (now.total - before.total)
-    return 100 * min(max(share, 0.0), 1.0)  # the kernel lets iowait go back now and then
+    return 100 * min(max(share, 0.0), 1.0)  # the kernel's iowait sometimes decreases
 
 
 def parse_cpu_ticks(stat: bytes) -> CpuTicks:
-    """Return the ticks of all cores. Waiting for the disk is idle; a guest's time stands in its host's already."""
+    """Return the ticks of all cores. Waiting for the disk is idle; a guest's time is part of its host's."""
     if not stat.startswith(b"cpu "):
         raise ValueError("no line of all cores")
     ticks = [int(field) for field in stat[: stat.index(b"\n")].split()[1 : _STEAL + 2]]
@@ -97,12 +97,12 @@ def parse_cpu_ticks(stat: bytes) -> CpuTicks:
 
 
 def parse_memory(meminfo: bytes) -> MemoryUse:
-    """Return what there is and what can still be had."""
+    """Return total and available memory."""
     return MemoryUse(_kilobytes(meminfo, b"MemTotal:"), _kilobytes(meminfo, b"MemAvailable:"))
 
 
 def parse_uptime_s(uptime: bytes) -> float:
-    """Return seconds since the device was switched on."""
+    """Return seconds since boot."""
     return float(uptime.split()[0])
 
 

@@ -1,4 +1,4 @@
-"""Asks the firmware of a Raspberry Pi, through its program `vcgencmd` (github.com/raspberrypi/utils, vcgencmd).
+"""Queries the firmware of a Raspberry Pi by its program `vcgencmd` (github.com/raspberrypi/utils, vcgencmd).
 
 A call starts a process and takes 5 to 25 ms, so it belongs on a thread of its own. It needs /dev/vcio, and so group video.
 """
@@ -16,7 +16,7 @@ WITHIN_S = 2.0
 
 
 class Vcgencmd:
-    """The program below a root; `present` tells whether there is one. Any thread may use it."""
+    """The program below a root, if there is one (`present`). Any thread may use it."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._program = next((file for place in PLACES if os.access(file := root / place, os.X_OK)), None)
@@ -27,11 +27,13 @@ class Vcgencmd:
         return self._program is not None
 
     def ask(self, question: str) -> str | Unavailable:
-        """Return what the firmware answers, such as "throttled=0x0"."""
+        """Return the firmware's answer, such as "throttled=0x0"."""
         if self._program is None:
-            return Unavailable("there is no vcgencmd; this is no Raspberry Pi")
+            return Unavailable(
+                "there is no vcgencmd: this is not a Raspberry Pi, or libraspberrypi-bin is not installed"
+            )
         try:
-            done = subprocess.run(  # noqa: S603 - a fixed program and fixed questions
+            done = subprocess.run(  # noqa: S603 - a fixed program and fixed arguments
                 [str(self._program), question], capture_output=True, text=True, timeout=WITHIN_S, check=False
             )
         except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as exc:
@@ -39,5 +41,5 @@ class Vcgencmd:
         if done.returncode or not done.stdout:
             said = (done.stderr or done.stdout).strip().splitlines()
             why = said[0] if said else f"exit code {done.returncode}"
-            return Unavailable(f"vcgencmd {question}: {why}; it needs group video")
+            return Unavailable(f"vcgencmd {question}: {why}; the user must be in the group video")
         return done.stdout

@@ -1,1 +1,1 @@
-"""Loads a model, runs it and closes it; it must never know of pictures, labels, thresholds or other rooms."""
+"""Engines: load a model, run it, close it. Never knows pictures, labels or thresholds."""

@@ -1,9 +1,8 @@
-"""How much of a model a delegate took over, told from the execution plan that the runtime shows.
+"""How many operators of a model a delegate runs, computed from the runtime's execution plan.
 
-After delegation the plan still lists the model's own operators and, behind them, one DELEGATE node for each part that a
-delegate runs. Which operators went into it is not told; a second interpreter without delegates would not tell it either
-and costs a second load. It follows from the tensors: measured on 33 published models, the figure equals the count of a
-load with `experimental_disable_delegate_node_fusion`, at 0.2 to 2 ms a model.
+After delegation the plan still lists the model's own operators, followed by one DELEGATE node for each part that a
+delegate runs. Which operators it contains is not reported, but follows from the tensors: on 33 published models the
+figure equals the count of a load with `experimental_disable_delegate_node_fusion`, at 0.2 to 2 ms a model.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ DELEGATE = "DELEGATE"
 
 
 class PlanNode(NamedTuple):
-    """One operator of the plan: its name and the numbers of the tensors it reads and writes."""
+    """One operator of the plan: its name, and the numbers of the tensors that it reads and writes."""
 
     name: str
     inputs: tuple[int, ...]
@@ -32,7 +31,7 @@ def count_delegated(plan: Sequence[PlanNode]) -> int:
 
 
 def _behind(delegate: PlanNode, own: Sequence[PlanNode]) -> Iterator[int]:
-    """Yield the operators between a delegate's outputs and its inputs: only these can make the outputs."""
+    """Yield the operators between a delegate's inputs and outputs: only these can compute the outputs."""
     maker = {tensor: index for index, node in enumerate(own) for tensor in node.outputs}
     known = set(delegate.inputs)
     pending = list(delegate.outputs)
@@ -45,10 +44,10 @@ def _behind(delegate: PlanNode, own: Sequence[PlanNode]) -> Iterator[int]:
 
 
 def _sinks(own: Sequence[PlanNode], delegates: Sequence[PlanNode], taken: set[int]) -> Iterator[int]:
-    """Yield the operators that a delegate took although no output of it needs them (they store a model's state).
+    """Yield the operators that a delegate runs although none of its outputs needs them (they store a model's state).
 
-    Such an operator reads a tensor that no longer exists outside the delegate, or one that the delegate asks for and
-    nobody else reads. `own` is in the order of execution, so one pass finds them all.
+    Such an operator reads a tensor that no longer exists outside the delegate, or one that only the delegate
+    reads. `own` is in the order of execution, so one pass finds them all.
     """
     readers = Counter(tensor for node in own for tensor in set(node.inputs))
     exposed = {tensor for delegate in delegates for tensor in delegate.outputs}

@@ -61,7 +61,7 @@ def load_refusal(exc: Exception, runtime: str, accelerator: str = "") -> str:
 def invoke_refusal(exc: Exception, runtime: str, accelerator: str) -> str:
     """Return why a loaded model did not run, in a sentence that follows the model's name."""
     if accelerator != CPU:
-        return f"{accelerator} failed while running it ({quoted(exc)}); see that it is there, powered and cool"
+        return f"{accelerator} failed while running it ({quoted(exc)}); check that it is connected, powered and cool"
     return f"{runtime} failed while running it ({quoted(exc)}); use another version of the model"
 
 

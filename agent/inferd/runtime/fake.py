@@ -1,7 +1,7 @@
-"""An engine without a model: it answers what it was told to, in the time it was told to, and misbehaves on demand.
+"""An engine without a model: returns configured answers in a configured time, and fails on demand.
 
-Its "model" is a TOML file of the keys of `settings.FakeEngine`, so that fakes too can be dropped, vetted and swapped;
-without one it does what its options say.
+Its "model" is a TOML file of the keys of `settings.FakeEngine`, so that fakes can be dropped, vetted and swapped;
+without one its options apply.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ HANG_S = 3600.0  # one pause of many; a hang has no end
 
 
 class Fake:
-    """Gives the same scores for every frame. Made by a control thread, then owned by one loop thread."""
+    """Returns the same scores for every frame. Made by a control thread, then owned by one loop thread."""
 
     info: EngineInfo
 
     def __init__(self, path: str, options: settings.EngineConfig, clock: Clock, name: str) -> None:
-        """Take `load_ms` and be ready, or die.
+        """Load in `load_ms`, or crash.
 
         Args:
-            path: a TOML file that says it instead of `options.fake`; where there is none, that does.
-            options: `options.fake` says what to answer and how to misbehave.
-            clock: what pauses are taken from.
-            name: the model's name, for what goes wrong.
+            path: a TOML file that replaces `options.fake`, if it exists.
+            options: `options.fake` sets the answers and faults.
+            clock: for pauses.
+            name: the model's name, for errors.
 
         Raises:
-            EngineError: the file says something that no fake can do.
+            EngineError: the file is not a fake model.
         """
         self._name = name
         self._fake = read_fake(path, options, name)
@@ -65,10 +65,10 @@ class Fake:
         return lend(self._inputs, into)
 
     def invoke(self) -> None:
-        """Take `invoke_ms` and put the scores into the output, or misbehave.
+        """Write the scores to the output after `invoke_ms`, or fail as configured.
 
         Raises:
-            EngineError: this is the invoke that was to fail.
+            EngineError: this invoke is configured to fail.
             RuntimeError: a callback kept a view; our own fault.
         """
         if self._inputs == (closed,):
@@ -86,26 +86,26 @@ class Fake:
         return lend(self._outputs, decode)
 
     def reset(self) -> None:
-        """Do nothing: there is no memory of earlier frames. Invokes are still counted from the start."""
+        """Do nothing: there is no state. Invokes are still counted from the start."""
 
     def close(self) -> None:
-        """Refuse everything from now on, or die. Twice is fine."""
+        """Refuse all further calls, or crash as configured. Idempotent."""
         if self._fake.crash_at_close:
             signal.raise_signal(signal.SIGABRT)
         self._inputs = self._outputs = (closed,)
 
     def _misbehave(self) -> None:
         if self._invokes == self._fake.fail_at or 0 < self._fake.fail_from <= self._invokes:
-            raise EngineError(self._name, f"fails at invoke {self._invokes}, as it was told to; set fail_at to 0")
+            raise EngineError(self._name, f"fails at invoke {self._invokes}, as configured; set fail_at to 0")
         if self._invokes == self._fake.crash_at:
             _crash()
         if 0 < self._fake.leak_from <= self._invokes:
-            self._leaked.append(b"\xff" * (self._fake.leak_mb << 20))  # zeros would be promised, not taken
+            self._leaked.append(b"\xff" * (self._fake.leak_mb << 20))  # zero pages would not be allocated
         while self._invokes == self._fake.hang_at:
             self._clock.pause(HANG_S)
 
     def _references(self) -> tuple[int, ...]:
-        """Count who holds the tensors' memory: a view, and every slice of it, is one more."""
+        """Count references to the tensors' memory: each view and slice adds one."""
         return tuple(sys.getrefcount(array) for array in self._memory)
 
     def _describe(self, threads: int) -> EngineInfo:
@@ -118,26 +118,26 @@ class Fake:
             nodes_delegated=0,
             threads=threads,
             load_ms=self._fake.load_ms,
-            warmup_ms=self._fake.invoke_ms,  # what a run takes is told, so none has to be made
+            warmup_ms=self._fake.invoke_ms,  # configured, so no run is needed
             inputs=(TensorSpec("input", self._fake.input_shape, "uint8", self._fake.input_shape),),
             outputs=(TensorSpec("scores", self._memory[1].shape, "float32", self._memory[1].shape),),
         )
 
 
 def read_fake(path: str, options: settings.EngineConfig, name: str) -> settings.FakeEngine:
-    """Return what the fake at `path` does; what `options` say where there is no such file.
+    """Return the configuration of the fake at `path`, or that in `options` if there is no such file.
 
     Raises:
-        EngineError: the file says something that no fake can do.
+        EngineError: the file is not a fake model.
     """
     try:
         return msgspec.toml.decode(Path(path).read_bytes(), type=settings.FakeEngine)
     except (FileNotFoundError, IsADirectoryError):
         return options.fake
     except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
-        raise EngineError(name, f"is no fake model ({exc}); write keys of [pipeline.engine.fake]") from exc
+        raise EngineError(name, f"is not a fake model ({exc}); write keys of [pipeline.engine.fake]") from exc
 
 
 def _crash() -> None:
-    """Die as native code does. The signal goes to this very thread, so nothing runs after it."""
+    """Crash as native code does. The signal goes to this thread, so nothing runs after it."""
     signal.raise_signal(signal.SIGSEGV)

@@ -1,7 +1,7 @@
-"""The TensorFlow Lite runtime that is installed: the only file that imports it.
+"""The installed TensorFlow Lite runtime. The only module that imports it.
 
-Importing this module imports the runtime where there is one, so that a seed which preloads it forks children that have
-it already. Where there is none the import still succeeds, and whoever loads a model hears of it.
+Importing this module imports the runtime if there is one, so that children of the fork server have it. Without one the
+import still succeeds, and loading a model raises.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cache
 from importlib import import_module, metadata
 from typing import Any, NamedTuple
 
-# In order of preference: the first puts XNNPACK on 8-bit models, the second is all there is on 32-bit ARM.
+# In order of preference: the first runs 8-bit models by XNNPACK, the second is the only one on 32-bit ARM.
 PREFERRED = "ai-edge-litert"
 CANDIDATES = (
     (PREFERRED, "ai_edge_litert.interpreter"),
@@ -30,7 +30,7 @@ class Runtime(NamedTuple):
 
     @property
     def title(self) -> str:
-        """The name a person reads, such as "ai-edge-litert 2.3.0"."""
+        """Name and version, such as "ai-edge-litert 2.3.0"."""
         return f"{self.distribution} {self.version}"
 
 
@@ -39,7 +39,7 @@ def find_runtime(candidates: Sequence[tuple[str, str]] = CANDIDATES) -> Runtime:
     """Return the first of the candidates (distribution, module) that can be imported.
 
     Raises:
-        ImportError: none of them; the text says why for each.
+        ImportError: none of them can; the text says why for each.
     """
     reasons = []
     for distribution, module in candidates:
@@ -56,7 +56,7 @@ def find_runtime(candidates: Sequence[tuple[str, str]] = CANDIDATES) -> Runtime:
 def _version(distribution: str, module: str) -> str:
     try:
         return metadata.version(distribution)
-    except metadata.PackageNotFoundError:  # a distribution's package, or a nightly build under another name
+    except metadata.PackageNotFoundError:  # a Linux distribution's package, or a nightly build of another name
         return str(getattr(import_module(module.partition(".")[0]), "__version__", "of unknown version"))
 
 

@@ -1,9 +1,8 @@
-"""TensorFlow Lite models, by the Interpreter of ai-edge-litert or tflite-runtime.
+"""TensorFlow Lite models by the Interpreter of ai-edge-litert or tflite-runtime.
 
-The file is mapped, not read: whoever hands in a path promises that nobody overwrites that file (renaming over it is
-fine). Standard error is left alone: what the runtime complains of is in its exceptions already, and descriptor 2
-belongs to the whole process, so that redirecting it while a model loads would swallow the lines of other threads. One
-line remains: XNNPACK announces itself once for each process.
+The file is mapped, not read: the caller must ensure that it is not overwritten (renaming over it is allowed). Standard
+error is not redirected: the runtime's messages are in its exceptions, and descriptor 2 belongs to the whole process. One
+line remains: XNNPACK announces itself once in each process.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ from inferd.system.clock import Clock
 T = TypeVar("T")
 
 NS_PER_MS = 1e6
-# `reset_all_variables` and a second `allocate_tensors` leave the state behind these operators as it is (tried on both
-# runtimes); only a new interpreter starts from nothing.
+# `reset_all_variables` and a second `allocate_tensors` keep the state of these operators (tested on both runtimes); only
+# a new interpreter resets it.
 STATEFUL = {"VAR_HANDLE", "CALL_ONCE"}
-VIEW_ALIVE = "reference to internal data"  # in what the runtime says when a view outlives its callback
+VIEW_ALIVE = "reference to internal data"  # part of the runtime's message if a view outlives its callback
 
 
 class LiteRt:
@@ -45,13 +44,13 @@ class LiteRt:
     _interpreter: Any  # the runtimes ship no types
 
     def __init__(self, path: str, options: settings.EngineConfig, clock: Clock, name: str) -> None:
-        """Load the model, run it once on zeros and forget that run.
+        """Load the model, run it once on zeros and reset its state.
 
         Args:
             path: the file; "/proc/self/fd/N" is fine, and N may be closed afterwards.
             options: how many threads an inference uses, and which delegate.
             clock: times the load and the warm-up.
-            name: the model's name, for what goes wrong.
+            name: the model's name, for errors.
 
         Raises:
             EngineError: the file, its operators, the runtime or the delegate do not allow it; one sentence says which.
@@ -70,10 +69,10 @@ class LiteRt:
 
     def write(self, into: Callable[[Sequence[Array]], T]) -> T:
         """Call `into` with writable views of all inputs, in the order of `info.inputs`, and return what it returns."""
-        told = lend(self._inputs, into)
+        returned = lend(self._inputs, into)
         for index, scalar in self._scalars:
             self._interpreter.set_tensor(index, scalar)
-        return told
+        return returned
 
     def invoke(self) -> None:
         """Run the model once.
@@ -92,7 +91,7 @@ class LiteRt:
         return lend(self._outputs, decode)
 
     def reset(self) -> None:
-        """Forget what a stateful model remembers; one with resource variables is loaded again (0.7 ms for 80 kB).
+        """Reset the state; a model with resource variables is loaded again (0.7 ms for 80 kB).
 
         Raises:
             EngineError: it could not be loaded again.
@@ -100,17 +99,17 @@ class LiteRt:
         if self._invoke is closed:
             closed()
         if self._reload_forgets:
-            self._take(self._load())
+            self._use(self._load())
         else:
             self._interpreter.reset_all_variables()
 
     def close(self) -> None:
-        """Free the model. Twice is fine."""
+        """Free the model. Idempotent."""
         self._inputs = self._outputs = (closed,)
         self._scalars = ()
         self._invoke = closed
         self._interpreter = None
-        self._delegates = []  # after the interpreter, which uses it to its end; this lets go of the accelerator
+        self._delegates = []  # after the interpreter, which uses it; this releases the accelerator
         self._file.close()
 
     def _start(self) -> EngineInfo:
@@ -127,7 +126,7 @@ class LiteRt:
         plan = plan_of(interpreter)
         self._reload_forgets = any(node.name in STATEFUL for node in plan)
         self._accelerator = self._what_runs_it(plan)
-        self._take(interpreter)
+        self._use(interpreter)
         delegated = count_delegated(plan) if plan else None
         return EngineInfo(
             runtime=self._runtime.distribution,
@@ -153,10 +152,10 @@ class LiteRt:
             interpreter.allocate_tensors()
         return interpreter
 
-    def _take(self, interpreter: Any) -> None:  # Any: the runtimes ship no types
-        """Serve from this interpreter from now on; the one before it is freed."""
+    def _use(self, interpreter: Any) -> None:  # Any: the runtimes ship no types
+        """Use this interpreter from now on; the previous one is freed."""
         inputs = interpreter.get_input_details()
-        # A scalar's view is a copy in both runtimes, so callbacks fill a () array of ours that is handed over after.
+        # A scalar's view is a copy in both runtimes, so callbacks fill a () array of ours that is set afterwards.
         scalars = {tensor["index"]: np.zeros((), tensor["dtype"]) for tensor in inputs if len(tensor["shape"]) == 0}
         self._scalars = tuple(scalars.items())
         self._inputs = tuple(
@@ -168,7 +167,7 @@ class LiteRt:
         self._interpreter = interpreter
 
     def _warm_up(self) -> float:
-        """Run once on zeros and forget it; return what the run took, milliseconds."""
+        """Run once on zeros and reset the state; return the duration of the run, milliseconds."""
         self.write(_clear)
         began_ns = self._now_ns()
         self.invoke()
@@ -208,7 +207,7 @@ class LiteRt:
 
 
 def plan_of(interpreter: Any) -> tuple[PlanNode, ...]:  # Any: the runtimes ship no types
-    """Return the execution plan, DELEGATE nodes last; () where this runtime no longer shows it."""
+    """Return the execution plan, DELEGATE nodes last; () if this runtime does not show it."""
     native = interpreter._interpreter  # noqa: SLF001 - the public way costs five times as much (3 ms for MobileNet V2)
     try:
         return tuple(

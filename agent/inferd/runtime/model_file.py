@@ -1,6 +1,6 @@
-"""Opens a model file and refuses what is no TensorFlow Lite file before native code reads it.
+"""Opens a model file, and refuses files of another format before native code reads them.
 
-tflite-runtime 2.14 dies of a root offset beyond the end of the file, so this is more than politeness.
+tflite-runtime 2.14 crashes if the root offset is beyond the end of the file.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def open_file(name: str, path: str) -> FileIO:
         file = FileIO(path)
     except OSError as exc:
         fact = f"cannot be opened ({exc.strerror})"
-        raise EngineError(name, f"{fact}; see that {path} is a file and may be read") from exc
+        raise EngineError(name, f"{fact}; check that {path} is a file and readable") from exc
     if not os.fstat(file.fileno()).st_size:
         file.close()
         raise EngineError(name, "is empty; copy or download it again")
@@ -59,5 +59,5 @@ def _not_a_model(header: bytes) -> str:
     if header.startswith(b"version "):
         return "is a Git LFS pointer and not the model itself; run `git lfs pull` where it came from"
     start = header.decode("latin-1")
-    told = f"begins with {start!r}" if start.isprintable() else f"is marked {start[4:]!r} and not 'TFL3'"
-    return f"is not a TensorFlow Lite model (it {told}); download it again"
+    fact = f"begins with {start!r}" if start.isprintable() else f"is marked {start[4:]!r} and not 'TFL3'"
+    return f"is not a TensorFlow Lite model (it {fact}); download it again"

@@ -1,7 +1,6 @@
-"""ONNX models, by onnxruntime: the only file that imports it, and only when a model is loaded.
+"""ONNX models by onnxruntime. The only module that imports it, and only when a model is loaded.
 
-It is not among what a seed imports: its import alone starts two threads (1.31.1), and a process with threads is no place
-to fork from.
+The fork server does not import it: the import starts two threads (1.31.1), and a process with threads must not fork.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ CPU_PROVIDER = "CPUExecutionProvider"
 PROVIDER_SUFFIX = "ExecutionProvider"
 PREAMBLE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from \S+ failed:)?")
 NS_PER_MS = 1e6
-LOG_NOTHING = 4  # all there is to say comes with an exception
+LOG_NOTHING = 4  # exceptions hold all messages
 DTYPES = {
     "float": "float32",
     "float16": "float16",
@@ -62,9 +61,9 @@ class Onnx:
 
         Args:
             path: the file; "/proc/self/fd/N" is fine, and N may be closed afterwards.
-            options: threads of an inference, execution providers and what they are told.
+            options: threads of an inference, execution providers and their options.
             clock: times the load and the warm-up.
-            name: the model's name, for what goes wrong.
+            name: the model's name, for errors.
 
         Raises:
             EngineError: the file, its operators, the runtime or a provider do not allow it; one sentence says which.
@@ -103,7 +102,7 @@ class Onnx:
         try:
             self._session.run_with_iobinding(self._binding)
         except self._faults as exc:
-            reason = f"{DISTRIBUTION} {self._ort.__version__} failed while running it ({_said(exc)})"
+            reason = f"{DISTRIBUTION} {self._ort.__version__} failed while running it ({_message(exc)})"
             raise EngineError(self._name, f"{reason}; use another version of the model") from exc
         self._collect()
 
@@ -115,7 +114,7 @@ class Onnx:
         """Do nothing: an ONNX model remembers nothing between two runs."""
 
     def close(self) -> None:
-        """Free the model. Twice is fine."""
+        """Free the model. Idempotent."""
         self._lend_inputs = self._lend_outputs = (closed,)
         self._session = self._binding = None
         self._fed, self._made = [], []
@@ -139,22 +138,20 @@ class Onnx:
         return made
 
     def _require_providers(self, providers: Sequence[str]) -> None:
-        there = self._ort.get_available_providers()
+        available = self._ort.get_available_providers()
         for provider in providers:
-            if provider not in there:
+            if provider not in available:
                 fact = f"asks for {provider}, which this {DISTRIBUTION} {self._ort.__version__} does not have"
-                mend = "install the build of onnxruntime that has it, or name another under providers"
-                raise EngineError(self._name, f"{fact} (it has {', '.join(there)}); {mend}")
+                remedy = "install the build of onnxruntime that has it, or name another under providers"
+                raise EngineError(self._name, f"{fact} (it has {', '.join(available)}); {remedy}")
 
     def _load_refusal(self, exc: Exception) -> str:
         kind, runtime = type(exc).__name__, f"{DISTRIBUTION} {self._ort.__version__}"
         if kind in ("InvalidProtobuf", "NoModel"):
-            return f"is no ONNX model, or a damaged one ({_said(exc)}); copy or download it again"
+            return f"is not an ONNX model, or is damaged ({_message(exc)}); copy or download it again"
         if "external" in str(exc).lower():
-            return (
-                f"keeps its weights in another file, which inferd does not follow ({_said(exc)}); save it as one file"
-            )
-        return f"cannot be loaded by {runtime} ({_said(exc)}); convert it again, for an older opset if need be"
+            return f"keeps its weights in another file, which inferd does not follow ({_message(exc)}); save it as one file"
+        return f"cannot be loaded by {runtime} ({_message(exc)}); convert it again, for an older opset if need be"
 
     def _spec(self, tensor: Any) -> TensorSpec:  # Any: see _load
         kind = str(tensor.type).removeprefix("tensor(").removesuffix(")")
@@ -165,7 +162,7 @@ class Onnx:
         return TensorSpec(tensor.name, tuple(abs(size) for size in signature), DTYPES[kind], signature)
 
     def _bind(self) -> None:
-        """Give the runtime a place for each input and output; an open dimension of an input is 1."""
+        """Bind an array to each input and output; an open dimension of an input is 1."""
         self._binding = self._session.io_binding()
         self._fed = [np.zeros(spec.shape, spec.dtype) for spec in self._inputs]
         self._made = [np.zeros(spec.shape, spec.dtype) for spec in self._outputs]
@@ -175,8 +172,7 @@ class Onnx:
             if _is_open(spec):
                 self._binding.bind_output(spec.name)
             else:
-                place = array.ctypes.data
-                self._binding.bind_output(spec.name, "cpu", 0, array.dtype, array.shape, place)
+                self._binding.bind_output(spec.name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
         self._lend_inputs = tuple(array.view for array in self._fed)
         self._lend_outputs = tuple(partial(self._view, index) for index in range(len(self._made)))
 
@@ -184,7 +180,7 @@ class Onnx:
         return self._made[index].view()
 
     def _collect(self) -> None:
-        """Take what the runtime made in places of its own."""
+        """Copy the outputs of open shapes, which the runtime allocates itself."""
         if any(map(_is_open, self._outputs)):
             made = self._binding.get_outputs()
             for index, spec in enumerate(self._outputs):
@@ -193,7 +189,7 @@ class Onnx:
             self._unlent = self._references()
 
     def _references(self) -> tuple[int, ...]:
-        """Count who holds the tensors' memory: a view, and every slice of it, is one more."""
+        """Count references to the tensors' memory: each view and slice adds one."""
         return tuple(sys.getrefcount(array) for array in (*self._fed, *self._made))
 
     def _describe(self, options: settings.EngineConfig, load_ms: float, warmup_ms: float) -> EngineInfo:
@@ -217,10 +213,10 @@ class Onnx:
         )
 
     def _assigned(self) -> tuple[int, int | None]:
-        """Return how many nodes there are, and how many a provider other than the CPU's runs; None where it is not told."""
+        """Return the number of nodes, and how many a provider other than the CPU's runs; None if that is not reported."""
         try:
             parts = self._session.get_provider_graph_assignment_info()
-        except self._faults:  # older versions and some providers do not tell
+        except self._faults:  # older versions and some providers do not report it
             return 0, 0 if self._session.get_providers() == [CPU_PROVIDER] else None
         counts = [(part.ep_name, len(part.get_nodes())) for part in parts]
         return sum(count for _, count in counts), sum(count for name, count in counts if name != CPU_PROVIDER)
@@ -235,7 +231,7 @@ def _import_runtime(name: str) -> Any:  # Any: it ships no types
 
 
 def _errors_of_runtime() -> tuple[type[Exception], ...]:
-    """Return what the runtime raises: its errors have no base class but Exception."""
+    """Return the runtime's exceptions; they have no common base class but Exception."""
     native = vars(import_module("onnxruntime.capi.onnxruntime_pybind11_state")).values()
     return (
         RuntimeError,
@@ -244,8 +240,8 @@ def _errors_of_runtime() -> tuple[type[Exception], ...]:
     )
 
 
-def _said(exc: Exception) -> str:
-    """Return what the runtime has to say, without its own preamble."""
+def _message(exc: Exception) -> str:
+    """Return the runtime's message without its preamble."""
     return quoted(RuntimeError(PREAMBLE.sub("", str(exc))))
 
 
@@ -264,7 +260,7 @@ def _accelerator(provider: str) -> str:
 
 def _warning(unused: Sequence[str], asked: Sequence[str], accelerator: str) -> str:
     if unused:
-        return f"{', '.join(unused)} was asked for and does not start here; {accelerator} runs the model"
+        return f"{', '.join(unused)} is configured and does not start here; {accelerator} runs the model"
     if accelerator == CPU and asked[0] != CPU_PROVIDER:
         return f"{asked[0]} takes none of its operators; all of it runs on the CPU"
     return ""

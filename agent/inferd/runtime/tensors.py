@@ -1,4 +1,4 @@
-"""The tensors of a loaded interpreter: what they are, and views of their memory that can be lent."""
+"""The tensors of a loaded interpreter: their specifications, and temporary views of their memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inferd.records import Array, TensorSpec
 T = TypeVar("T")
 
 Lend = Callable[[], Array]
-Details = Mapping[str, Any]  # what the runtime tells of one tensor; it ships no types
+Details = Mapping[str, Any]  # the runtime's description of one tensor; it ships no types
 
 # Views of these crash the process in both runtimes (strings) or show raw pointers (resources, variants).
 NOT_NUMBERS = {"S": "text", "U": "text", "O": "references"}
@@ -33,7 +33,7 @@ def check_numbers(name: str, details: Sequence[Details]) -> None:
 
 
 def spec_of(tensor: Details) -> TensorSpec:
-    """Return what the runtime tells of a tensor as our record."""
+    """Convert the runtime's description of a tensor."""
     dtype = np.dtype(tensor["dtype"])
     scale, zero_point = _per_tensor(tensor) if dtype.kind in "iu" else (0.0, 0)
     return TensorSpec(
@@ -47,15 +47,15 @@ def spec_of(tensor: Details) -> TensorSpec:
 
 
 def quantized(tensor: Details) -> bool:
-    """Whether a tensor's whole numbers stand for real ones, per tensor or per channel."""
+    """Whether a tensor's integers represent real numbers, per tensor or per channel."""
     return np.dtype(tensor["dtype"]).kind in "iu" and len(tensor["quantization_parameters"]["scales"]) > 0
 
 
 def lender(interpreter: Any, tensor: Details) -> Lend:  # Any: the runtimes ship no types
-    """Return a function that gives a fresh view of a tensor, or an array of its own where the runtime has no view.
+    """Return a function that returns a new view of a tensor, or a new array if the runtime has no view.
 
-    The runtime gives a scalar as a number, not as an array, and refuses a tensor without elements: the function then
-    returns a () copy, or an empty array of the present shape.
+    The runtime returns a scalar as a number, not as an array, and refuses a tensor without elements: the function then
+    returns a () copy, or an empty array of the current shape.
     """
     fresh = interpreter.tensor(tensor["index"])
 
@@ -69,7 +69,7 @@ def lender(interpreter: Any, tensor: Details) -> Lend:  # Any: the runtimes ship
 
 
 def lend(lenders: Sequence[Lend], callback: Callable[[Sequence[Array]], T]) -> T:
-    """Call `callback` with fresh views that are gone when it returns, even where it raises."""
+    """Call `callback` with new views, which are released when it returns or raises."""
     views = [fresh() for fresh in lenders]
     try:
         return callback(views)
@@ -81,7 +81,7 @@ def lend(lenders: Sequence[Lend], callback: Callable[[Sequence[Array]], T]) -> T
 
 
 def closed() -> NoReturn:
-    """Stand in for the views and the invoke of an engine that was closed.
+    """Replace the views and the invoke of a closed engine.
 
     Raises:
         AssertionError: always; using a closed engine is our own fault.
@@ -90,10 +90,10 @@ def closed() -> NoReturn:
 
 
 def forget_views(exc: BaseException | None) -> None:
-    """Empty the frames that an exception holds: a view in one of them would make the next invoke refuse.
+    """Clear the stack frames of an exception: a view in one of them would make the next invoke refuse.
 
     Args:
-        exc: what came out of a callback; the exceptions it was raised from or during are emptied with it.
+        exc: raised by a callback; the exceptions that it was raised from are cleared too.
     """
     seen: set[int] = set()
     pending = [exc]
@@ -111,7 +111,7 @@ def _per_tensor(tensor: Details) -> tuple[float, int]:
 
 
 def _empty(interpreter: Any, tensor: Details) -> Array:  # Any: the runtimes ship no types
-    """Return an empty array of the tensor's present shape.
+    """Return an empty array of the tensor's current shape.
 
     Raises:
         RuntimeError: the tensor should have elements; it was read before the first invoke.

@@ -19,7 +19,7 @@ FIXTURES = TESTS / "fixtures" / "agents"
 
 
 @pytest.fixture
-def seed(monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkServer]:
+def fork_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkServer]:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FIXTURES), *sys.path]))
     with ForkServer(("children",)) as started:
         yield started
@@ -50,72 +50,75 @@ def gone_within(pid: int, seconds: float) -> bool:
     return False
 
 
-def test_a_child_gets_its_descriptors_and_its_exit_code_is_told(seed: ForkServer, pipe: tuple[int, int]) -> None:
-    child = seed.fork("fork_children:answer", "child", [pipe[1]])
-    ended = seed.wait_exit(child, 5)
+def test_a_child_gets_its_descriptors_and_its_exit_code_is_told(fork_server: ForkServer, pipe: tuple[int, int]) -> None:
+    child = fork_server.fork("fork_children:answer", "child", [pipe[1]])
+    ended = fork_server.wait_exit(child, 5)
     assert ended is not None
     assert (ended.sentence, os.read(pipe[0], 10)) == ("ended with exit code 3", b"hello")
 
 
-def test_a_child_that_crashes_is_told_by_its_signal(seed: ForkServer, pipe: tuple[int, int]) -> None:
-    ended = seed.wait_exit(seed.fork("fork_children:crash", "child", [pipe[1]]), 5)
+def test_a_child_that_crashes_is_told_by_its_signal(fork_server: ForkServer, pipe: tuple[int, int]) -> None:
+    ended = fork_server.wait_exit(fork_server.fork("fork_children:crash", "child", [pipe[1]]), 5)
     assert ended is not None
     assert ended.sentence == "was killed by SIGSEGV"
 
 
-def test_a_child_that_hangs_is_told_as_still_running_and_can_be_killed(seed: ForkServer, pipe: tuple[int, int]) -> None:
-    child = seed.fork("fork_children:hang", "child", [pipe[1]])
-    assert seed.wait_exit(child, 0.05) is None
+def test_a_child_that_hangs_is_told_as_still_running_and_can_be_killed(
+    fork_server: ForkServer, pipe: tuple[int, int]
+) -> None:
+    child = fork_server.fork("fork_children:hang", "child", [pipe[1]])
+    assert fork_server.wait_exit(child, 0.05) is None
     child.kill()
-    ended = seed.wait_exit(child, 5)
+    ended = fork_server.wait_exit(child, 5)
     assert ended is not None
     assert ended.sentence == "was killed by SIGKILL"
 
 
-def test_a_child_runs_within_its_limits(seed: ForkServer, pipe: tuple[int, int]) -> None:
+def test_a_child_runs_within_its_limits(fork_server: ForkServer, pipe: tuple[int, int]) -> None:
     own = os.nice(0)
-    child = seed.fork("fork_children:limits", "child", [pipe[1]], Limits(nice=5, oom_score_adj=321))
-    seed.wait_exit(child, 5)
+    child = fork_server.fork("fork_children:limits", "child", [pipe[1]], Limits(nice=5, oom_score_adj=321))
+    fork_server.wait_exit(child, 5)
     assert os.read(pipe[0], 20).decode() == f"{min(own + 5, 19)} 321"
 
 
-def test_the_seed_has_one_thread_even_with_everything_imported() -> None:
-    with ForkServer(PRELOAD, ENVIRONMENT) as seed:
-        seed.wait_ready()
-        assert len(list(Path(f"/proc/{seed.pid}/task").iterdir())) == 1
+def test_the_fork_server_has_one_thread_even_with_everything_imported() -> None:
+    with ForkServer(PRELOAD, ENVIRONMENT) as fork_server:
+        fork_server.wait_ready()
+        assert len(list(Path(f"/proc/{fork_server.pid}/task").iterdir())) == 1
 
 
 def test_a_module_that_is_not_installed_is_told_and_does_no_harm() -> None:
-    with ForkServer(("no_such_module",)) as seed:
-        seed.wait_ready()
-        assert seed.missing == ("no_such_module: No module named 'no_such_module'",)
+    with ForkServer(("no_such_module",)) as fork_server:
+        fork_server.wait_ready()
+        assert fork_server.missing == ("no_such_module: No module named 'no_such_module'",)
 
 
-def test_children_die_with_the_seed(seed: ForkServer, pipe: tuple[int, int]) -> None:
-    child = seed.fork("fork_children:hang", "child", [pipe[1]])
-    seed.close()
+def test_children_die_with_the_fork_server(fork_server: ForkServer, pipe: tuple[int, int]) -> None:
+    child = fork_server.fork("fork_children:hang", "child", [pipe[1]])
+    fork_server.close()
     assert gone_within(child.pid, 5)
 
 
-def test_a_dead_seed_is_a_named_error(seed: ForkServer, pipe: tuple[int, int]) -> None:
-    seed.wait_ready()
-    os.kill(seed.pid, 9)
-    with pytest.raises(WorkerError, match="seed: the process that workers are forked from was killed by SIGKILL"):
-        seed.fork("fork_children:answer", "child", [pipe[1]])
+def test_a_dead_fork_server_is_a_named_error(fork_server: ForkServer, pipe: tuple[int, int]) -> None:
+    fork_server.wait_ready()
+    os.kill(fork_server.pid, 9)
+    with pytest.raises(WorkerError, match="fork server: it was killed by SIGKILL"):
+        fork_server.fork("fork_children:answer", "child", [pipe[1]])
 
 
-def test_a_seed_that_died_long_ago_is_named_as_well(seed: ForkServer, pipe: tuple[int, int]) -> None:
-    seed.wait_ready()
-    os.kill(seed.pid, 9)
-    assert gone_within(seed.pid, 5)
-    with pytest.raises(WorkerError, match="seed: the process that workers are forked from was killed by SIGKILL"):
-        seed.fork("fork_children:answer", "child", [pipe[1]])
+def test_a_fork_server_that_died_long_ago_is_named_as_well(fork_server: ForkServer, pipe: tuple[int, int]) -> None:
+    fork_server.wait_ready()
+    os.kill(fork_server.pid, 9)
+    assert gone_within(fork_server.pid, 5)
+    with pytest.raises(WorkerError, match="fork server: it was killed by SIGKILL"):
+        fork_server.fork("fork_children:answer", "child", [pipe[1]])
 
 
-def test_seed_and_children_die_when_whoever_started_them_is_killed() -> None:
+def test_fork_server_and_children_die_when_whoever_started_them_is_killed() -> None:
     program = (
-        "import os, sys, time; from inferd.system.processes.fork_server import ForkServer; seed = ForkServer(('children',));"
-        "child = seed.fork('children:hang', 'child', [1]); print(seed.pid, child.pid, flush=True); time.sleep(60)"
+        "import os, sys, time; from inferd.system.processes.fork_server import ForkServer;"
+        "fork_server = ForkServer(('children',));"
+        "child = fork_server.fork('children:hang', 'child', [1]); print(fork_server.pid, child.pid, flush=True); time.sleep(60)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(FIXTURES), *sys.path])}
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment) as parent:

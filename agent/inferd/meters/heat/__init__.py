@@ -1,1 +1,1 @@
-"""Temperature, and what it leads to: fan speed, clock frequency, throttling."""
+"""Temperature, fan speed, clock frequency, throttling."""

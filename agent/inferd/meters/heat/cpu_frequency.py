@@ -1,4 +1,4 @@
-"""How fast the processor's clock runs. Format: the kernel's Documentation/admin-guide/pm/cpufreq.rst, in kHz."""
+"""Clock frequency of the processor. Format: the kernel's Documentation/admin-guide/pm/cpufreq.rst, in kHz."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from inferd.records import Unavailable
 
 
 class FrequencyMeter:
-    """Measures the fastest core's clock. One thread uses it; `close` lets go of the descriptors."""
+    """Measures the fastest core's clock. Owned by one thread; `close` closes the descriptors."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         policies = sorted((root / "sys/devices/system/cpu/cpufreq").glob("policy*"))
@@ -22,10 +22,10 @@ class FrequencyMeter:
         if known:
             return max(known)
         told = next((reading for reading in readings if isinstance(reading, Unavailable)), None)
-        return told or Unavailable("the kernel scales no clock here (a virtual machine has none)")
+        return told or Unavailable("the kernel reports no clock frequency (a virtual machine has none)")
 
     def close(self) -> None:
-        """Let go of the descriptors. Twice is fine."""
+        """Close the descriptors. Idempotent."""
         for held in self._held:
             held.close()
 

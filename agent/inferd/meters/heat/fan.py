@@ -1,4 +1,4 @@
-"""How fast the fan turns. Format: the kernel's Documentation/hwmon/sysfs-interface.rst (rpm; pwm 0..255)."""
+"""Speed of the fan. Format: the kernel's Documentation/hwmon/sysfs-interface.rst (rpm; pwm 0..255)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FULL_PWM = 255
 
 
 class FanMeter:
-    """Measures the first fan that has a tachometer or a drive. One thread uses it; `close` lets go of the descriptors."""
+    """Measures the first fan that has a tachometer or is controlled. Owned by one thread; `close` closes the descriptors."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         folder = root / "sys/class/hwmon"
@@ -21,19 +21,19 @@ class FanMeter:
     def sample(self) -> dict[str, float | Unavailable | None]:
         """Return fan_rpm and fan_pct."""
         return {
-            "fan_rpm": self._rpm.parsed(int) if self._rpm else Unavailable("no fan tells how fast it turns"),
-            "fan_pct": self._pwm.parsed(parse_pct) if self._pwm else Unavailable("no fan is driven by the kernel"),
+            "fan_rpm": self._rpm.parsed(int) if self._rpm else Unavailable("no fan reports its speed"),
+            "fan_pct": self._pwm.parsed(parse_pct) if self._pwm else Unavailable("the kernel controls no fan"),
         }
 
     def close(self) -> None:
-        """Let go of the descriptors. Twice is fine."""
+        """Close the descriptors. Idempotent."""
         for held in (self._rpm, self._pwm):
             if held is not None:
                 held.close()
 
 
 def parse_pct(pwm: bytes) -> float:
-    """Return how far a fan is turned up, 0..100.
+    """Return the fan's duty cycle, 0..100.
 
     Raises:
         ValueError: no number, or one out of range.

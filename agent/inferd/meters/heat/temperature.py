@@ -1,4 +1,4 @@
-"""How hot the processor is.
+"""Temperature of the processor.
 
 Formats: the kernel's Documentation/driver-api/thermal/sysfs-api.rst and Documentation/hwmon/sysfs-interface.rst; both
 tell thousandths of a degree.
@@ -17,11 +17,11 @@ ZONES = ("cpu-thermal", "soc-thermal", "cpu-therm", "x86-pkg-temp")
 HWMON = {"coretemp": "Package id 0", "k10temp": "Tctl", "zenpower": "Tdie", "cpu_thermal": ""}
 """Drivers of processor sensors, and the label of the sensor that stands for all; "" for the first."""
 
-COLDEST_C, HOTTEST_C = -40.0, 150.0  # beyond what these sensors are specified for: a value out of it is none
+COLDEST_C, HOTTEST_C = -40.0, 150.0  # beyond the specification of these sensors: values outside are invalid
 
 
 class ThermalMeter:
-    """Measures the processor's temperature. One thread uses it; `close` lets go of the descriptor."""
+    """Measures the processor's temperature. Owned by one thread; `close` closes the descriptor."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         """Find the sensor below `root`."""
@@ -36,13 +36,13 @@ class ThermalMeter:
         return self._held.parsed(parse_celsius)
 
     def close(self) -> None:
-        """Let go of the descriptor. Twice is fine."""
+        """Close the descriptor. Idempotent."""
         if self._held is not None:
             self._held.close()
 
 
 def find_sensor(root: Path) -> Path | Unavailable:
-    """Return the file that tells the processor's temperature."""
+    """Return the file that holds the processor's temperature."""
     return (
         _zone(root / "sys/class/thermal")
         or _hwmon(root / "sys/class/hwmon")
@@ -60,7 +60,7 @@ def parse_celsius(text: bytes) -> float:
     """
     celsius = int(text) / 1000
     if not COLDEST_C <= celsius <= HOTTEST_C:
-        raise ValueError(f"{celsius} °C is no temperature of a processor")
+        raise ValueError(f"{celsius} °C is not a processor temperature")
     return celsius
 
 

@@ -1,4 +1,4 @@
-"""For how long something slowed the processor down, and what.
+"""Time for which the processor was throttled, by reason.
 
 Formats: `vcgencmd get_throttled` (raspberrypi.com/documentation/computers/os.html, "get_throttled") and the file of the
 same name that the Raspberry Pi kernel's drivers/firmware/raspberrypi.c has; hwmon's `in0_lcrit_alarm` of raspberrypi-hwmon
@@ -24,7 +24,7 @@ Reason = Literal["under_voltage", "frequency_capped", "throttled", "soft_tempera
 Flags = Mapping[Reason, bool]
 
 REASONS: tuple[Reason, ...] = ("under_voltage", "frequency_capped", "throttled", "soft_temperature_limit")
-"""Bits 0 to 3 of the firmware's word: what is so now."""
+"""Bits 0 to 3 of the firmware's word: the current state."""
 
 _WORD = re.compile(r"throttled=0x([0-9a-fA-F]+)")
 _COOLING = ("thermal-cpufreq", "cpufreq-cpu", "Processor")
@@ -32,12 +32,12 @@ _KERNEL_WORD = "sys/devices/platform/soc/soc:firmware/get_throttled"
 
 
 class ThrottleMeter:
-    """Adds up seconds by reason. `tick` comes about once a second; one thread uses it; `close` lets go of everything."""
+    """Adds up seconds by reason. `tick` comes about once a second; owned by one thread; `close` closes everything."""
 
     def __init__(
         self, clock: Clock, root: Path = Path("/"), slow_s: float = 5.0, slowly: ReaderFactory = BackgroundReader
     ) -> None:
-        """Find out what can be asked below `root`; the firmware is asked every `slow_s` seconds."""
+        """Find the sources below `root`; the firmware is queried every `slow_s` seconds."""
         self._clock = clock
         self._firmware = _firmware(clock, root, slow_s, slowly)
         self._kernel = KernelFlags(root)
@@ -48,7 +48,7 @@ class ThrottleMeter:
         self._slowed_s = 0.0
 
     def tick(self) -> None:
-        """Look, and count the time since the last look for whatever is so now."""
+        """Read the state, and count the time since the last tick for each current reason."""
         now_ns = self._clock.monotonic_ns()
         passed_s, self._before_ns = (now_ns - self._before_ns) / 1e9, now_ns
         self._flags = flags = self._look()
@@ -57,16 +57,16 @@ class ThrottleMeter:
         self._covered_s += passed_s
         for reason, so in flags.items():
             self._seconds[reason] = self._seconds.get(reason, 0.0) + passed_s * so
-        # Too low a voltage alone slows nothing: the firmware then also caps the frequency, and says so.
+        # Low voltage alone slows nothing: the firmware then also caps the frequency, and reports that.
         self._slowed_s += passed_s * any(so for reason, so in flags.items() if reason != "under_voltage")
 
     def sample(self) -> dict[str, float | Mapping[str, float] | Unavailable | None]:
-        """Return throttled_s and throttled_by_s, of the time since the sample before; reasons nobody tells are left out."""
+        """Return throttled_s and throttled_by_s since the previous sample; reasons that are not reported are left out."""
         if not self._covered_s:
             why = self._flags if isinstance(self._flags, Unavailable) else None
             return {"throttled_s": why, "throttled_by_s": why}
         slows = set(self._seconds) - {"under_voltage"}
-        told = self._slowed_s if slows else Unavailable("only the voltage is watched here")
+        told = self._slowed_s if slows else Unavailable("this device reports only low voltage, not throttling")
         by: Mapping[str, float] = {reason: seconds for reason, seconds in self._seconds.items()}  # noqa: C416 - widens the key
         self._covered_s = self._slowed_s = 0.0
         self._seconds = {}
@@ -74,16 +74,16 @@ class ThrottleMeter:
 
     @property
     def now(self) -> bool | None:
-        """Whether something slows the processor, or the voltage is too low, at this moment; None where nobody knows."""
+        """Whether the processor is throttled or the voltage is too low now; None if unknown."""
         return any(self._flags.values()) if isinstance(self._flags, Mapping) else None
 
     @property
     def why(self) -> Unavailable | None:
-        """Why nothing is known; None where something is."""
+        """Why nothing is known; None if something is."""
         return self._flags if isinstance(self._flags, Unavailable) else None
 
     def close(self) -> None:
-        """Let go of everything. Twice is fine."""
+        """Close everything. Idempotent."""
         self._kernel.close()
         if self._firmware is not None:
             self._firmware.close()
@@ -96,12 +96,12 @@ class ThrottleMeter:
         if kernel:
             return kernel
         if self._firmware is None:
-            return Unavailable("neither the firmware nor the kernel tells whether the processor is slowed down")
+            return Unavailable("neither the firmware nor the kernel reports throttling")
         return firmware
 
 
 class KernelFlags:
-    """What files of the kernel tell. One thread uses it."""
+    """Throttling by files of the kernel. Owned by one thread."""
 
     def __init__(self, root: Path) -> None:
         self._voltage = _voltage_alarm(root)
@@ -110,7 +110,7 @@ class KernelFlags:
         self._before = self._count()
 
     def read(self) -> Flags:
-        """Return what is known now; empty where the kernel tells nothing."""
+        """Return the current state; empty if the kernel reports nothing."""
         flags: dict[Reason, bool] = {}
         alarm = self._voltage.parsed(int) if self._voltage is not None else None
         if isinstance(alarm, int):
@@ -124,7 +124,7 @@ class KernelFlags:
         return flags
 
     def close(self) -> None:
-        """Let go of the descriptors. Twice is fine."""
+        """Close the descriptors. Idempotent."""
         for held in [*self._cooling, *self._counters, *([self._voltage] if self._voltage else [])]:
             held.close()
 
@@ -143,12 +143,12 @@ def parse_throttled(answer: str) -> Flags:
     """
     found = _WORD.search(answer)
     if found is None:
-        raise ValueError(f"{answer!r} has no word of bits")
+        raise ValueError(f"{answer!r} is not a word of bits")
     return flags_of(int(found[1], 16))
 
 
 def flags_of(word: int) -> Flags:
-    """Return what the firmware's word says of now."""
+    """Return the current state in the firmware's word."""
     return {reason: bool(word >> bit & 1) for bit, reason in enumerate(REASONS)}
 
 
@@ -156,7 +156,7 @@ def _firmware(clock: Clock, root: Path, slow_s: float, slowly: ReaderFactory) ->
     program, word = Vcgencmd(root), root / _KERNEL_WORD
     if program.present:
         return slowly("vcgencmd get_throttled", lambda: _ask(program), slow_s, clock)
-    if word.exists():  # a question to the firmware as well
+    if word.exists():  # this reads the firmware too
         held = HeldFile(word)
         return slowly("get_throttled", lambda: held.parsed(lambda told: flags_of(int(told, 16))), slow_s, clock)
     return None

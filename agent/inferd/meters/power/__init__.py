@@ -1,1 +1,1 @@
-"""Power in watts: measured where there is a meter, else estimated, and always said which."""
+"""Power in watts: measured if there is a meter, else estimated; the reading says which."""

@@ -1,4 +1,4 @@
-"""Power where there is no meter: what a board is known to draw idle and with all cores busy, by processor time between.
+"""Power without a meter: interpolated by processor time between the known idle and full load of a board.
 
 An estimate for comparing settings on one board, no measurement: it does not see a camera, a radio, a USB accelerator.
 """
@@ -47,29 +47,29 @@ BOARDS = (
         " (andrejacobs.org), which PiDramble has at 1.2 W",
     ),
 )
-"""The first that fits; a Pi 5, a Jetson have meters, and for the Coral Dev Board nobody told idle and busy cores apart."""
+"""The first match counts. A Pi 5 and a Jetson have meters; no published figures split the Coral Dev Board into idle and cores."""
 
-GIVEN_ERROR = 0.1  # of coefficients that somebody measured on this very board
+GIVEN_ERROR = 0.1  # of coefficients that the user measured
 
 
 def find_coefficients(board: str, idle_w: float = 0.0, core_w: float = 0.0) -> Coefficients | Unavailable:
-    """Return what is known of a board; what was configured for it (both above 0) comes first."""
+    """Return the coefficients of a board; configured ones (both above 0) come first."""
     if idle_w > 0 and core_w > 0:
         return Coefficients(board, idle_w, core_w, GIVEN_ERROR, "configuration")
     known = next((row for row in BOARDS if board.startswith(row.board)), None)
     return known or Unavailable(
-        f"there is no power meter, and nothing is known of {board or 'this machine'};"
+        f"there is no power meter, and no known figures for {board or 'this machine'};"
         " measure it and set metrics.idle_w and metrics.core_w"
     )
 
 
 def estimate_w(known: Coefficients, busy_cores: float) -> float:
-    """Return watts with so many cores busy."""
+    """Return watts for this many busy cores."""
     return known.idle_w + busy_cores * known.core_w
 
 
 class PowerModel:
-    """Watts since the reading before. One thread uses it; `close` lets go of the descriptor."""
+    """Watts since the previous reading. Owned by one thread; `close` closes the descriptor."""
 
     def __init__(self, known: Coefficients, root: Path) -> None:
         self._known = known
@@ -77,7 +77,7 @@ class PowerModel:
         self._before = self._stat.parsed(parse_load)
 
     def watts(self) -> float | Unavailable | None:
-        """Return the estimate since the reading before; None where that is too soon."""
+        """Return the estimate since the previous reading; None if that is too soon."""
         before, now = self._before, self._stat.parsed(parse_load)
         if isinstance(now, Unavailable):
             return now
@@ -90,7 +90,7 @@ class PowerModel:
         return estimate_w(self._known, busy_cores(before.ticks, now))
 
     def close(self) -> None:
-        """Let go of the descriptor. Twice is fine."""
+        """Close the descriptor. Idempotent."""
         self._stat.close()
 
 

@@ -15,7 +15,7 @@ _LINE = re.compile(r"^\s*(\w+)_([AV]) (?:current|volt)\(\d+\)=(-?[0-9.]+|-?nan)[
 
 
 def read_pmic(program: Vcgencmd) -> float | Unavailable:
-    """Return what all rails together draw, in watts."""
+    """Return the sum of all rails, in watts."""
     answer = program.ask("pmic_read_adc")
     if isinstance(answer, Unavailable):
         return answer
@@ -26,7 +26,7 @@ def read_pmic(program: Vcgencmd) -> float | Unavailable:
 
 
 def parse_pmic(answer: str) -> float:
-    """Return the sum of current times voltage over all rails that tell both; EXT5V and BATT tell no current.
+    """Return the sum of current times voltage over all rails that report both; EXT5V and BATT report no current.
 
     Raises:
         ValueError: no rail tells both.

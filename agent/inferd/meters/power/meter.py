@@ -1,4 +1,4 @@
-"""What the device draws: by a meter where there is one, else by an estimate, and always saying which.
+"""Power of the device: by a meter if there is one, else by an estimate; the reading says which.
 
 Meters are tried in this order: a sensor on the board (it sees everything), the Pi 5's power chip, a battery that
 discharges, an x86 processor's own counters, the model of the board.
@@ -28,7 +28,7 @@ BASES: tuple[Basis, ...] = ("measured", "estimated")
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """What was drawn over some time.
+    """Energy over some time.
 
     Attributes:
         basis: "measured" or "estimated"; figures of different bases are never added or compared.
@@ -53,13 +53,13 @@ class Energy:
 
     @property
     def above_idle_j(self) -> float | None:
-        """What was drawn beyond what the idle device would have; None where nobody knows that."""
+        """The energy beyond that of the idle device; None if unknown."""
         return None if self.idle_w is None else self.energy_j - self.idle_w * self.covered_s
 
 
 @dataclass(frozen=True, slots=True)
 class PowerSource:
-    """Where watts come from: how they are read, since the reading before, and how the reading ends."""
+    """A source of watts: how to read them (since the previous reading), and how to close it."""
 
     basis: Basis
     name: str
@@ -70,7 +70,7 @@ class PowerSource:
 
 
 class PowerMeter:
-    """Adds up energy. `tick` comes about once a second; one thread uses it; `close` lets go of everything."""
+    """Adds up energy. `tick` comes about once a second; owned by one thread; `close` closes everything."""
 
     def __init__(
         self,
@@ -88,17 +88,17 @@ class PowerMeter:
 
     @property
     def now_w(self) -> float | None:
-        """Watts at the last tick; None where they are not known."""
+        """Watts at the last tick; None if unknown."""
         return self._now if isinstance(self._now, float) else None
 
     @property
     def basis(self) -> str:
-        """Whether watts are "measured" or "estimated"; "" where there are none."""
+        """Whether watts are "measured" or "estimated"; "" if there are none."""
         return self._source.basis if isinstance(self._source, PowerSource) else ""
 
     @property
     def why(self) -> Unavailable | None:
-        """Why nothing is known; None where something is."""
+        """Why nothing is known; None if something is."""
         return self._now if isinstance(self._now, Unavailable) else None
 
     def tick(self) -> None:
@@ -113,7 +113,7 @@ class PowerMeter:
             self._energy_j += self._now * passed_s
 
     def sample(self) -> Energy | Unavailable | None:
-        """Return what was drawn since the sample before; None where that is too soon."""
+        """Return the energy since the previous sample; None if that is too soon."""
         if isinstance(self._source, Unavailable) or not self._covered_s:
             return self.why
         source = self._source
@@ -122,7 +122,7 @@ class PowerMeter:
         return told
 
     def close(self) -> None:
-        """Let go of everything. Twice is fine."""
+        """Close everything. Idempotent."""
         if isinstance(self._source, PowerSource):
             self._source.close()
 
@@ -130,7 +130,7 @@ class PowerMeter:
 def find_source(
     clock: Clock, metrics: settings.MetricsConfig, root: Path, slowly: ReaderFactory
 ) -> PowerSource | Unavailable:
-    """Return the meter that is wanted, or the first that is there."""
+    """Return the configured meter, or the first that exists."""
     idle_w = metrics.idle_w or None
 
     def slow(found: PowerSensor | None) -> PowerSource | None:
@@ -152,7 +152,7 @@ def find_source(
         found = find()
         if isinstance(found, PowerSource):
             return found
-    return found or Unavailable(f'there is no such meter here as metrics.power = "{metrics.power}" wants')
+    return found or Unavailable(f'this device has no meter for metrics.power = "{metrics.power}"; use "auto"')
 
 
 def _pmic(root: Path) -> PowerSensor | None:

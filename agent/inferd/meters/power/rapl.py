@@ -16,14 +16,14 @@ from inferd.system.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class RaplZone:
-    """A counter, and the value after which it begins again at 0."""
+    """A counter, and the value after which it wraps to 0."""
 
     held: HeldFile
     range_uj: int
 
 
 class Rapl:
-    """Watts since the reading before. One thread uses it; `close` lets go of the descriptors."""
+    """Watts since the previous reading. Owned by one thread; `close` closes the descriptors."""
 
     def __init__(self, zones: list[RaplZone], clock: Clock) -> None:
         self._zones = zones
@@ -32,14 +32,14 @@ class Rapl:
         self._before_ns = 0
 
     def watts(self) -> float | Unavailable | None:
-        """Return the mean since the reading before; None at the first."""
+        """Return the mean since the previous reading; None at the first."""
         now_ns = self._clock.monotonic_ns()
         counters = []
         for zone in self._zones:
             counter = zone.held.parsed(int)
             if isinstance(counter, Unavailable):
                 self._before = []
-                return Unavailable(f"{counter.why}; only root may, since CVE-2020-8694")
+                return Unavailable(f"{counter.why}; only root may read it, since CVE-2020-8694")
             counters.append(counter)
         before, before_ns = self._before, self._before_ns
         self._before, self._before_ns = counters, now_ns
@@ -50,7 +50,7 @@ class Rapl:
         return used_uj * 1e3 / (now_ns - before_ns)
 
     def close(self) -> None:
-        """Let go of the descriptors. Twice is fine."""
+        """Close the descriptors. Idempotent."""
         for zone in self._zones:
             zone.held.close()
 

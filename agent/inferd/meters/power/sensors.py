@@ -1,4 +1,4 @@
-"""Power by a sensor on the board, or by what supplies it.
+"""Power by a sensor on the board, or by its supply.
 
 Formats: the kernel's Documentation/hwmon/{ina2xx,ina238,ina3221}.rst and sysfs-interface.rst (µW, mV, mA);
 Documentation/ABI/testing/sysfs-bus-iio (mW) and sysfs-class-power (µW, µV, µA); NVIDIA Jetson Linux Developer Guide,
@@ -17,24 +17,24 @@ from inferd.records import Unavailable
 
 CHIPS = ("ina209", "ina219", "ina220", "ina226", "ina228", "ina230", "ina231", "ina233", "ina237", "ina238", "ina260")
 WHOLE_BOARD = ("VDD_IN", "POM_5V_IN", "VIN_SYS_5V0", "VDD_INPUT")
-"""Rails through which everything goes; the others of the same chip are parts of them."""
+"""Names of the rail of the whole board; the chip's other rails are parts of it."""
 
 NEGOTIATED = ("ucsi-source-psy", "tcpm-source-psy")
-"""Supplies that tell what was agreed upon with the charger, which is no measurement."""
+"""Supplies that report what was negotiated with the charger, which is not a measurement."""
 
 COUNTED_CHANNELS = 3  # of an INA3221; what it calls in4 to in6 are the shunts of the same three
 
 
 @dataclass(frozen=True, slots=True)
 class PowerSensor:
-    """A meter that is there: what it is called, and how it is read, in watts."""
+    """A meter: its name, and how to read it, in watts."""
 
     name: str
     read: Callable[[], float | Unavailable]
 
 
 def find_sensor(root: Path) -> PowerSensor | None:
-    """Return the board's power sensor, None where there is none."""
+    """Return the board's power sensor; None if there is none."""
     for chip in sorted((root / "sys/class/hwmon").glob("hwmon*")):
         name = text(chip / "name")
         if name in CHIPS:
@@ -51,7 +51,7 @@ def find_sensor(root: Path) -> PowerSensor | None:
 
 
 def find_supply(root: Path) -> PowerSensor | None:
-    """Return a battery, or a USB supply that measures; None where there is none."""
+    """Return a battery, or a USB supply that measures; None if there is none."""
     for supply in sorted((root / "sys/class/power_supply").glob("*")):
         kind = text(supply / "type")
         if kind not in ("Battery", "USB") or supply.name.startswith(NEGOTIATED) or not _measures(supply):
@@ -66,7 +66,7 @@ def _read(read: Callable[[], float | Unavailable], where: Path) -> float | Unava
     except OSError as exc:
         return Unavailable(f"{where} cannot be read ({exc.strerror})")
     except ValueError:
-        return Unavailable(f"{where} does not look as expected")
+        return Unavailable(f"{where} has an unexpected format")
 
 
 def _number(path: Path) -> int:
@@ -84,7 +84,7 @@ def _iio(power: Path) -> float:
 
 
 def _triple(chip: Path) -> float:
-    """Return the whole board's rail where one is named so, else the sum of the three."""
+    """Return the rail of the whole board if one has such a name, else the sum of the three."""
     channels = [n for n in range(1, COUNTED_CHANNELS + 1) if _is_on(chip, n)]
     if not channels:
         raise ValueError("no channel is on")
@@ -114,7 +114,7 @@ def _measures(supply: Path) -> bool:
 
 def _supply(supply: Path) -> float | Unavailable:
     if text(supply / "type") == "Battery" and text(supply / "status") != "Discharging":
-        return Unavailable(f"{supply.name} is not discharging, so it does not tell what the device draws")
+        return Unavailable(f"{supply.name} is not discharging, so it does not measure the device")
     power = supply / "power_now"
     if power.exists():
         return abs(_number(power)) / 1e6

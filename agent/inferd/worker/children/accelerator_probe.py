@@ -1,4 +1,4 @@
-"""The probing child: tries whether an accelerator takes a model, because a wrong pair of delegate and runtime kills."""
+"""The probe child: tries a model on an accelerator, because a wrong pair of delegate and runtime crashes."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def main(channel_fd: int) -> int:
         channel_fd: the socket to control.
 
     Returns:
-        0 when it was told what came of it.
+        0 once the result is sent.
     """
     channel: Channel[ipc.Probe, ipc.Probed] = Channel(socket.socket(fileno=channel_fd), ipc.Probe)
     received = channel.receive(None)
     assert received is not None  # noqa: S101 - without a timeout there is a message or an exception
     request, (fd,) = received
     try:
-        told = _run(request, f"/proc/self/fd/{fd}")
+        result = _run(request, f"/proc/self/fd/{fd}")
     except InferdError as exc:
-        told = ipc.Probed("", str(exc))
-    gc.collect()  # what is freed here must not crash either
+        result = ipc.Probed("", str(exc))
+    gc.collect()  # freeing must not crash either
     os.close(fd)
-    channel.send(told)
+    channel.send(result)
     return 0
 
 
@@ -45,7 +45,7 @@ def _run(request: ipc.Probe, path: str) -> ipc.Probed:
     """Load and run the model on zeros.
 
     Raises:
-        InferdError: the accelerator does not take it.
+        InferdError: the accelerator refuses it.
     """
     make = find("engine", ENGINES, request.engine.kind)
     engine: Engine
