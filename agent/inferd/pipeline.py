@@ -177,6 +177,11 @@ class Counters:
         with self._lock:
             self._dropped[cause] += 1
 
+    def boxes_ignored(self, count: int) -> None:
+        """Count boxes that an "ignore" mask dropped."""
+        with self._lock:
+            self._boxes_ignored += count
+
     def source_restarted(self) -> None:
         """Count a failed source that will be reopened."""
         with self._lock:
@@ -206,6 +211,7 @@ class Counters:
                 results_reported=self._reported,
                 results_suppressed=self._inferred - self._reported,
                 source_restarts=self._source_restarts,
+                boxes_ignored=self._boxes_ignored,
                 latency={stage: histogram.drain() for stage, histogram in self._latency.items()},
             )
             self._reset()
@@ -219,7 +225,7 @@ class Counters:
 
     def _reset(self) -> None:
         self._noted: list[StageTimes] = []
-        self._frames_in = self._inferred = self._reported = self._source_restarts = 0
+        self._frames_in = self._inferred = self._reported = self._source_restarts = self._boxes_ignored = 0
         self._dropped: Counter[str] = Counter()
         self._flawed: Counter[str] = Counter()
         self._latency = {stage: Histogram() for stage in STAGES}

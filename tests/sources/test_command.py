@@ -100,6 +100,16 @@ def test_no_shell_reads_the_arguments() -> None:
         assert bytes(np.asarray(source.read(PATIENT_S).data)) == b"$(id);7"
 
 
+def test_presets_of_ffmpeg_read_the_input_and_write_raw_pictures_of_the_size_that_is_asked_for() -> None:
+    for name in ("ffmpeg", "ffmpeg-h264"):
+        command = PRESETS[name].command
+        assert command[command.index("-i") + 1] == "{input}"
+        assert command[-6:] == ("scale={width}:{height}", "-f", "rawvideo", "-pix_fmt", "bgr24", "pipe:1")
+    hardware = PRESETS["ffmpeg-h264"].command
+    assert hardware.index("-c:v") < hardware.index("-i")  # behind the input it would name an encoder
+    assert hardware[hardware.index("-c:v") + 1] == "h264_v4l2m2m"
+
+
 def test_rpicam_is_asked_only_for_widths_that_it_writes_without_padding() -> None:
     assert PRESETS["rpicam"].width_multiple == 64
     assert "{width}" in PRESETS["rpicam"].command

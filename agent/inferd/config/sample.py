@@ -25,6 +25,7 @@ REPEATED = {"alert": settings.Alert(name="hot", when="temperature_c", above=80.0
 RULES = {
     "zone": settings.ZoneConfig(name="door", points=((0.2, 0.1), (0.2, 0.4), (0.9, 0.4), (0.9, 0.1))),
     "line": settings.LineConfig(name="gate", start=(0.5, 0.0), end=(0.5, 1.0)),
+    "mask": settings.MaskConfig(points=((0.0, 0.6), (0.0, 1.0), (0.4, 1.0), (0.4, 0.6))),
     "schedule": settings.Schedule(days=("mon", "fri"), begins="07:30", ends="19:00"),
 }
 

@@ -28,7 +28,7 @@ from inferd.config.sources import (
     kind_of,
 )
 from inferd.config.telemetry import Alert, HomeAssistant, Http, MetricsConfig
-from inferd.config.zones import DAYS, LineConfig, Samples, Schedule, TrackConfig, ZoneConfig
+from inferd.config.zones import DAYS, LineConfig, MaskConfig, Samples, Schedule, TrackConfig, ZoneConfig
 from inferd.wire.bounds import (
     DAY_S,
     HOUR_S,
@@ -56,6 +56,7 @@ __all__ = [
     "ImagesSource",
     "LineConfig",
     "LinesSource",
+    "MaskConfig",
     "MetricsConfig",
     "Mqtt",
     "NpzSource",
@@ -240,7 +241,8 @@ class Pipeline(ConfigTable, frozen=True):
         track: whether objects keep a number.
         zone: where objects are counted.
         line: whose crossing is counted.
-        schedule: when results count.
+        mask: which parts of the picture are covered or do not count.
+        schedule: when the pipeline runs.
         samples: which frames are kept for whoever improves the model.
         image: pictures that leave the device.
     """
@@ -257,6 +259,7 @@ class Pipeline(ConfigTable, frozen=True):
     track: TrackConfig = TrackConfig()
     zone: tuple[ZoneConfig, ...] = ()
     line: tuple[LineConfig, ...] = ()
+    mask: tuple[MaskConfig, ...] = ()
     schedule: tuple[Schedule, ...] = ()
     samples: Samples = Samples()
     image: ImageConfig = ImageConfig()

@@ -22,6 +22,8 @@ from inferd.wire.bounds import (
     Url,
 )
 
+Rotation = Literal[0, 90, 180, 270]
+Flip = Literal["none", "horizontal", "vertical"]
 FourCC = Annotated[str, Meta(pattern=r"\A([ -~]{4})?\Z", description='four letters such as "MJPG", or ""')]
 
 
@@ -60,9 +62,13 @@ class VideoSource(ConfigTable, frozen=True, tag_field="kind", tag="video"):
 
     Attributes:
         path: the file.
+        rotate: degrees clockwise that each picture is turned: 0, 90, 180 or 270.
+        flip: mirrors it after that: "horizontal" swaps left and right, "vertical" top and bottom.
     """
 
     path: FilePath
+    rotate: Rotation = 0
+    flip: Flip = "none"
 
 
 class NpzSource(ConfigTable, frozen=True, tag_field="kind", tag="npz"):
@@ -83,7 +89,7 @@ class CommandSource(ConfigTable, frozen=True, tag_field="kind", tag="command"):
 
     Attributes:
         command: the program and each of its arguments; no shell reads them.
-        preset: "rpicam", "ffmpeg" or "arecord" instead of a command; docs/parts.md shows what they run.
+        preset: "rpicam", "ffmpeg", "ffmpeg-h264" or "arecord" instead of a command; docs/parts.md shows what they run.
         input: what {input} stands for: a file, an address, a sound card.
         format: "bgr", "rgb", "gray", "yuv420" or "mjpeg" for pictures; "s16", "s32" or "f32" (little-endian) for sound.
         width: pixels.
@@ -95,10 +101,12 @@ class CommandSource(ConfigTable, frozen=True, tag_field="kind", tag="command"):
         window: samples in a frame of sound.
         hop: samples from the start of a window to the start of the next.
         finite: whether exit code 0 means that the input is through; else the program is started again.
+        rotate: degrees clockwise that each picture is turned: 0, 90, 180 or 270.
+        flip: mirrors it after that: "horizontal" swaps left and right, "vertical" top and bottom.
     """
 
     command: tuple[Argument, ...] = ()
-    preset: Literal["rpicam", "ffmpeg", "arecord"] | None = None
+    preset: Literal["rpicam", "ffmpeg", "ffmpeg-h264", "arecord"] | None = None
     input: Text = ""
     format: Literal["bgr", "rgb", "gray", "yuv420", "mjpeg", "s16", "s32", "f32"] | None = None
     width: Pixels = 0
@@ -110,6 +118,8 @@ class CommandSource(ConfigTable, frozen=True, tag_field="kind", tag="command"):
     window: Samples = 0
     hop: Samples = 0
     finite: bool = False
+    rotate: Rotation = 0
+    flip: Flip = "none"
 
 
 class V4l2Source(ConfigTable, frozen=True, tag_field="kind", tag="v4l2"):
@@ -121,6 +131,8 @@ class V4l2Source(ConfigTable, frozen=True, tag_field="kind", tag="v4l2"):
         height: see `width`.
         fps: frames per second at least; 0 leaves it to the camera.
         fourcc: pixel format such as "MJPG" or "YUYV"; "" takes the one that costs least.
+        rotate: degrees clockwise that each picture is turned: 0, 90, 180 or 270.
+        flip: mirrors it after that: "horizontal" swaps left and right, "vertical" top and bottom.
     """
 
     path: FilePath = "/dev/video0"
@@ -128,6 +140,8 @@ class V4l2Source(ConfigTable, frozen=True, tag_field="kind", tag="v4l2"):
     height: Pixels = 0
     fps: FrameRate = 0.0
     fourcc: FourCC = ""
+    rotate: Rotation = 0
+    flip: Flip = "none"
 
 
 class StreamSource(ConfigTable, frozen=True, tag_field="kind", tag="stream"):
@@ -140,6 +154,8 @@ class StreamSource(ConfigTable, frozen=True, tag_field="kind", tag="stream"):
         open_timeout_s: how long connecting may take.
         read_timeout_s: how long the camera may be silent before it is connected anew.
         fps: how often a second a camera is asked that gives one picture for each request; others give what they give.
+        rotate: degrees clockwise that each picture is turned: 0, 90, 180 or 270.
+        flip: mirrors it after that: "horizontal" swaps left and right, "vertical" top and bottom.
     """
 
     url: Url
@@ -148,6 +164,8 @@ class StreamSource(ConfigTable, frozen=True, tag_field="kind", tag="stream"):
     open_timeout_s: Annotated[float, Meta(ge=0.1, le=HOUR_S)] = 5.0
     read_timeout_s: Annotated[float, Meta(ge=0.1, le=HOUR_S)] = 5.0
     fps: Annotated[float, Meta(ge=0.001, le=1000)] = 1.0
+    rotate: Rotation = 0
+    flip: Flip = "none"
 
 
 class WavSource(ConfigTable, frozen=True, tag_field="kind", tag="wav"):

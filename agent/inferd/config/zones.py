@@ -73,6 +73,23 @@ class LineConfig(ConfigTable, frozen=True):
     anchor: Anchor = "bottom"
 
 
+class MaskConfig(ConfigTable, frozen=True):
+    """A part of the picture that is covered or does not count.
+
+    Attributes:
+        points: the corners of a polygon, y, x each, in order.
+        use: "privacy" (filled with grey before the model, samples and snapshots), "ignore" (boxes that stand in it are dropped
+            and counted), or "change" (kept for change detection, which this version does not have: no effect).
+        labels: which objects "ignore" drops; none is all.
+        anchor: the point of a box that "ignore" looks at, as of a zone.
+    """
+
+    points: Annotated[tuple[Point, ...], Meta(min_length=3, max_length=1000)]
+    use: Literal["privacy", "ignore", "change"] = "privacy"
+    labels: tuple[Text, ...] = ()
+    anchor: Anchor = "bottom"
+
+
 class Schedule(ConfigTable, frozen=True):
     """When results count, in the device's own time zone; several add up. Without any, and while the clock is unset: always.
 

@@ -192,6 +192,7 @@ class PipelineCounts(msgspec.Struct, frozen=True):
     source_restarts: int
     latency: dict[Stage, HistogramData]
     frames_flawed: dict[str, int] = {}
+    boxes_ignored: int = 0
 
 
 class Counts(IpcMessage, frozen=True):

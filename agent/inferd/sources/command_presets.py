@@ -48,6 +48,26 @@ PRESETS: Mapping[str, Preset] = {
         format="bgr",
         package="ffmpeg",
     ),
+    # The H.264 decoder of a Raspberry Pi up to 4 (V4L2 memory to memory); a Pi 5 has none. Never run on one here.
+    "ffmpeg-h264": Preset(
+        command=(
+            *(
+                "ffmpeg",
+                "-nostdin",
+                "-loglevel",
+                "error",
+                "-rtsp_transport",
+                "tcp",
+                "-c:v",
+                "h264_v4l2m2m",
+                "-i",
+                "{input}",
+            ),
+            *("-an", "-vf", "scale={width}:{height}", "-f", "rawvideo", "-pix_fmt", "bgr24", "pipe:1"),
+        ),
+        format="bgr",
+        package="ffmpeg",
+    ),
     "arecord": Preset(
         command=("arecord", "-q", "-D", "{input}", "-t", "raw", "-f", "S16_LE", "-r", "{rate}", "-c", "{channels}"),
         format="s16",

@@ -133,6 +133,7 @@ METRICS = (
     Metric("pipelines", "results_reported", "", "counter", "Results that the report rules let out."),
     Metric("pipelines", "results_suppressed", "", "counter", "Results that the report rules held back."),
     Metric("pipelines", "engine_swaps", "", "counter", "Engines that took the place of another between two ticks."),
+    Metric("pipelines", "boxes_ignored", "", "counter", "Boxes that a mask with use = ignore dropped."),
     Metric("pipelines", "source_restarts", "", "counter", "Times the source was opened again after a fault."),
     Metric("pipelines", "fps", "1/s", "gauge", "Results a second, reported or not."),
     Metric("pipelines", "latency_ms", "ms", "histogram", "What a frame cost, by stage.", by="stage"),

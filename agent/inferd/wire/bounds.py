@@ -28,7 +28,7 @@ WholeMegabytes = Annotated[int, Meta(ge=0, le=10_000_000)]
 Watts = Annotated[float, Meta(ge=0, le=1000)]
 
 Text = Annotated[str, Meta(max_length=LONGEST_TEXT, pattern=PLAIN, description="a text without control characters")]
-Argument = Annotated[str, Meta(max_length=65_536, pattern=r"\A[^\x00]*\Z", description="a text without NUL")]
+Argument = Annotated[str, Meta(max_length=LONGEST_TEXT, pattern=r"\A[^\x00]*\Z", description="a text without NUL")]
 """Of a program; line feeds are welcome, as in a script."""
 FilePath = Annotated[
     str,

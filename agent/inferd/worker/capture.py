@@ -16,6 +16,7 @@ from inferd.records import Frame, PipelineState, Wanted
 from inferd.sources.pacing import Pacer
 from inferd.system.clock import Clock
 from inferd.system.threads import Event
+from inferd.worker.adjustment import adjustment
 from inferd.worker.cascade import CascadeExchange
 from inferd.worker.opened_source import OpenedSource
 
@@ -24,6 +25,8 @@ SILENT_S = 10.0  # a live source without a frame for so long is reopened
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 MODEL_S = 0.1  # how often a source that waits for its model checks for it
+SIDEWAYS = (90, 270)  # degrees at which a camera's width becomes the height of its pictures
+SWAPPED = {"width": "height", "height": "width"}
 WANTED = {"width": "width", "height": "height", "rate_hz": "rate_hz", "to_hz": "rate_hz", "window": "window"}
 """Options whose 0 means "as the model wants", and the field of `Wanted` that fills each."""
 
@@ -36,6 +39,8 @@ def leaves_to_model(options: settings.Source) -> bool:
 def settle(options: settings.Source, wanted: Wanted) -> settings.Source:
     """Return the options with what is 0 as the model wants it; a hop belongs to its window and goes with it."""
     left = {name: wish for name, wish in WANTED.items() if getattr(options, name, 1) == 0}
+    if getattr(options, "rotate", 0) in SIDEWAYS:
+        left = {name: SWAPPED.get(wish, wish) for name, wish in left.items()}
     if getattr(options, "hop", 0) == 0 and "window" in left:
         left["hop"] = "hop"
     return msgspec.structs.replace(options, **{name: getattr(wanted, wish) for name, wish in left.items()})
@@ -90,7 +95,7 @@ class Capture:
                 continue
             try:
                 self._opening += 1
-                with closing(OpenedSource(options, self._clock)) as source:
+                with closing(OpenedSource(options, self._clock, adjustment(self._queue.pipeline))) as source:
                     self._exchange.join(source.inner, self._queue.pipeline.name, self._queue.counters)
                     self._read_frames(source)
             except EndOfInput:

@@ -18,6 +18,7 @@ from inferd.records import Frame, LabelSummary, ModelRef, Result, Tick
 from inferd.system.clock import Clock
 from inferd.system.processes.heartbeats import HeartbeatSlot
 from inferd.system.threads import Condition, Event, Latest
+from inferd.tasks.rules.masks import without_ignored
 from inferd.tasks.rules.schedule import is_open
 from inferd.worker.cascade import CascadeExchange, PendingResult, ResultQueue
 from inferd.worker.loaded_engine import LoadedEngine
@@ -214,7 +215,10 @@ class Loop:
         except ModelError as exc:
             self._drop_frame(queue, "decode_error", exc)
         else:
-            result = queue.tracker.follow(turn.result, scene_ns(frame))
+            counted, ignored = without_ignored(turn.result, queue.pipeline.mask)
+            if ignored:
+                queue.counters.boxes_ignored(ignored)
+            result = queue.tracker.follow(counted, scene_ns(frame))
             seen = ObservedFrame(
                 frame, turn if result is turn.result else replace(turn, result=result), serving.ref, None
             )

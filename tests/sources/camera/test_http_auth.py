@@ -23,9 +23,9 @@ Open = Callable[..., Source]
 def opened(tmp_path: Path) -> Open:
     """Return what opens a camera with the right login in a file."""
 
-    def connect(url: str, password: str = PASSWORD, clock: Clock | None = None, **options: float) -> Source:
+    def connect(url: str, password: str = PASSWORD, clock: Clock | None = None, fps: float = 1.0) -> Source:
         (tmp_path / "password").write_text(f"{password}\n")
-        told = settings.StreamSource(url=url, username=NAME, password_file=str(tmp_path / "password"), **options)
+        told = settings.StreamSource(url=url, username=NAME, password_file=str(tmp_path / "password"), fps=fps)
         return open_stream(told, clock or SystemClock())
 
     return connect

@@ -27,7 +27,14 @@ from inferd.wire.telemetry import Metrics
 
 RECENT_S = 10.0  # what "now" is for alerts: long enough for a percentile, short enough to be about now
 MAX_RECENT = 60  # counts kept for that; the worker sends one a second
-COUNTERS = ("frames_in", "frames_inferred", "results_reported", "results_suppressed", "source_restarts")
+COUNTERS = (
+    "frames_in",
+    "frames_inferred",
+    "results_reported",
+    "results_suppressed",
+    "source_restarts",
+    "boxes_ignored",
+)
 
 
 @dataclass(slots=True)
