@@ -94,5 +94,6 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(key: Key, tmp_path: Path) 
 
 @pytest.mark.parametrize("key", TEXTS, ids=lambda key: key.title)
 def test_a_text_with_a_null_or_of_5000_characters_is_refused_by_name(key: Key, tmp_path: Path) -> None:
-    for value in ("a\0b", "a\nb", "a" * 5_000):
+    scripts = "source.command" in key.title  # an argument of a program may have several lines
+    for value in ("a\0b", "a" * 5_000, *(() if scripts else ("a\nb",))):
         assert key.name in outcome(tmp_path, key, value)
