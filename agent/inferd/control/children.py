@@ -285,6 +285,7 @@ class ChildProcesses:
         self._events.lifecycle(self._models.state.new_log_lines())
         if changed := self._models.pop_changed():
             self.plan_and_offer(changed)
+            self._events.check_labels()
         for request, fds in self._models.pop_replays():
             self._supervisor.replay(request, fds)
 

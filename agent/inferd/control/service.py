@@ -245,6 +245,7 @@ class Service:
         self._events.configure(config)
         self._config = config
         self._children.plan_and_offer(changed)
+        self._events.check_labels()
 
     def _stop(self) -> None:
         """End the worker, report its last messages, and disconnect; within 2 s, whatever hangs."""

@@ -15,6 +15,7 @@ from inferd.control.models.vetting import Concluded
 from inferd.control.processes.supervisor import Death
 from inferd.control.processes.vet_job import Accepted
 from inferd.control.processes.watchdog import Teller, Watchdog
+from inferd.control.reporting.label_names import unknown_labels
 from inferd.control.reporting.metrics import MetricsReporter
 from inferd.control.reporting.publisher import Publisher
 from inferd.records import PipelineState
@@ -84,6 +85,7 @@ class EventReporter:
         self._logged: dict[str, tuple[PipelineState, str]] = {}
         self._kept: frozenset[str] = frozenset()
         self._reported_without: set[str] = set()
+        self._reported_labels: set[tuple[str, str]] = set()
         self._runtime: telemetry.RuntimeInfo | None = None
         self._budget = DayBudget()
         self._budgeted_bytes = 0
@@ -162,6 +164,19 @@ class EventReporter:
                 if self._states.get(name) == "waiting" and name not in self._reported_without:
                     self._reported_without.add(name)
                     self._set_state(name, "waiting", "there is no model for it yet; copy one into the drop folder")
+
+    def check_labels(self) -> None:
+        """Report names in the configuration that are no labels of the models that serve now, each once."""
+        served = {
+            name: one.selected.description for one in self._models.keys.selected() if one.selected for name in one.names
+        }
+        labels = {name: description.labels for name, description in served.items() if description.labels}
+        unknown = unknown_labels(self._config, labels)
+        for name, why in unknown:
+            if (name, why) not in self._reported_labels:
+                log.warning("%s: %s", name or "configuration", why)
+                self._publisher.event("model.doubtful", "warning", why, name, served[name].ref.title if name else "")
+        self._reported_labels = set(unknown)
 
     def accelerator(self, event: AcceleratorEvent) -> None:
         """Report what happened to the accelerator of an engine key."""
