@@ -125,8 +125,8 @@ def test_a_fork_that_the_kernel_refuses_leaves_the_worker_running(tmp_path: Path
         pytest.skip("root may fork as it likes; run the tests as a user")
     with program(tmp_path, SYNTHETIC) as running:
         running.result()
-        seed = running.children()["inferd-forksrv"]
-        resource.prlimit(seed, resource.RLIMIT_NPROC, (1, 1))
+        fork_server = running.children()["inferd-forksrv"]
+        resource.prlimit(fork_server, resource.RLIMIT_NPROC, (1, 1))
         file = tmp_path / "inferd.toml"
         file.write_text(file.read_text().replace('model = "fake"', 'model = "other"'))
         running.process.send_signal(signal.SIGHUP)
@@ -134,11 +134,11 @@ def test_a_fork_that_the_kernel_refuses_leaves_the_worker_running(tmp_path: Path
         running.result()
 
 
-def test_a_seed_that_is_killed_is_told_as_that_and_its_worker_is_not_called_unkillable(tmp_path: Path) -> None:
+def test_a_fork_server_that_is_killed_is_named_and_its_worker_is_not_called_unkillable(tmp_path: Path) -> None:
     with program(tmp_path, SYNTHETIC) as running:
         running.result()
         os.kill(running.children()["inferd-forksrv"], signal.SIGKILL)
-        assert wait_for(lambda: "workers are forked from was killed by SIGKILL" in running.log())
+        assert wait_for(lambda: "fork server: it was killed by SIGKILL" in running.log())
         assert wait_for(lambda: running.result()["frame"] == 0)
         assert "does not let it go" not in running.log()
 
