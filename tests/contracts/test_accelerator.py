@@ -43,6 +43,7 @@ from inferd.system.processes.fork_server import ForkServer
 # Accelerator → what the names of its library's functions for version and devices begin with.
 ROWS = {"edgetpu": "edgetpu", "fakenpu": "fakenpu"}
 LIBRARY = "/usr/lib/x86_64-linux-gnu"
+FOLLOWS_BIRD = '[mqtt]\nenabled = false\n[[pipeline]]\nname = "cam"\nmodel = "bird"\nsource = { kind = "synthetic" }\n'
 SOURCES = Path(inferd.__file__).parents[2]  # the project, or the scratch copy that these tests are run in
 
 
@@ -205,6 +206,18 @@ def test_the_doctor_names_a_missing_library(accelerator: Accelerator, machine: B
     assert findings(machine) == {
         "accelerator.library": f"the {accelerator.title} is there, but no {accelerator.library}"
     }
+
+
+def test_the_doctor_names_the_pipeline_of_a_dropped_model_without_a_device(
+    accelerator: Accelerator, machine: Board, bundle: Path
+) -> None:
+    (device,) = find_devices(accelerator, machine.root)
+    bus = "usb" if accelerator.usb_ready else "pci"
+    machine.remove(f"/sys/bus/{bus}/devices/{device.port}")
+    for file in bundle.parent.iterdir():
+        copy(file, machine.root / "var/lib/inferd/models" / file.name.replace("digits", "bird"))
+    machine.configure(FOLLOWS_BIRD)
+    assert findings(machine) == {"accelerator.device": f"there is no {accelerator.title} for pipeline cam"}
 
 
 def test_the_doctor_names_a_device_node_that_the_service_may_not_use(accelerator: Accelerator, machine: Board) -> None:

@@ -9,6 +9,7 @@ from inferd.accelerators.accelerator import Accelerator
 from inferd.accelerators.devices import USB3_MBPS, AcceleratorDevice, find_devices
 from inferd.accelerators.table import ACCELERATORS
 from inferd.doctor.check import Check, Problem
+from inferd.doctor.checks.followed_models import pipelines_with_models
 from inferd.doctor.readers.hardware import Holder, has_usb3, holders, may_use
 from inferd.doctor.readers.probe_client import ProbeStep, ProbeSteps, ask
 from inferd.doctor.readers.requirements import accelerator_of
@@ -80,7 +81,7 @@ def _read(world: World, accelerator: Accelerator) -> AcceleratorFacts:
     others = {node: [one for one in holders(world, node) if not one.ours] for node in nodes}
     return AcceleratorFacts(
         accelerator=accelerator,
-        wanted=tuple(one.name for one in world.pipelines if accelerator_of(one) is accelerator),
+        wanted=tuple(one.name for one in pipelines_with_models(world) if accelerator_of(one) is accelerator),
         devices=devices,
         library=find_library(world, accelerator.library),
         architecture=world.python.architecture,
