@@ -44,6 +44,22 @@ def test_a_picture_without_loss_comes_as_it_was(tmp_path: Path, suffix: str) -> 
     assert np.array_equal(decode(file), noise(48, 64))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_picture_of_16_bits_comes_in_8(tmp_path: Path, channels: int) -> None:
+    file = tmp_path / "deep.png"
+    full = np.linspace(0, 65535, 48 * 64 * channels).reshape(48, 64, channels).astype(np.uint16)
+    file.write_bytes(encoded(".png", full))
+    assert np.array_equal(decode(file), np.broadcast_to(full >> 8, (48, 64, 3)))
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_a_picture_of_fewer_bits_in_16_is_refused_where_it_would_be_almost_black(tmp_path: Path, bits: int) -> None:
+    file = tmp_path / "camera.png"
+    file.write_bytes(encoded(".png", np.full((8, 8), (1 << bits) - 1, np.uint16)))
+    with pytest.raises(FrameError, match=f"has 16 bits a pixel, of which {bits} are used, .* scale it to 8 bits"):
+        decode(file)
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_every_known_format_is_read(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"a{suffix}"

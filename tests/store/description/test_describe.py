@@ -107,6 +107,24 @@ def test_an_8_bit_picture_spans_the_tensors_own_range(
     assert (found.manifest.input.mean, found.manifest.input.std, told) == ((mean,), (std,), "assumed from quantisation")
 
 
+@pytest.mark.parametrize(("low", "high"), [(-2.12, 2.64), (0.0, 0.5), (-103.9, 151.1), (0.0, 6.2)])
+def test_a_quantisation_that_is_no_usual_range_of_pixels_asks_what_pixels_become(
+    tmp_path: Path, low: float, high: float
+) -> None:
+    scale = (high - low) / 255
+    odd = classifier(picture=TensorMade((1, 16, 16, 3), UINT8, scale, round(-low / scale)))
+    (missing,) = described(tmp_path, odd).missing
+    assert "no usual range of pixels; say what pixels 0 to 255 become" in missing
+    assert described(tmp_path, odd, manifest="[input]\nmean = [123.7]\nstd = [58.4]").missing == ()
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 0.96), (-0.98, 1.0), (0.0, 250.0), (-1.0, 0.992), (-0.5, 0.5)])
+def test_a_quantisation_that_a_calibration_cut_short_is_usual(tmp_path: Path, low: float, high: float) -> None:
+    scale = (high - low) / 255
+    model = classifier(picture=TensorMade((1, 16, 16, 3), UINT8, scale, round(-low / scale)))
+    assert described(tmp_path, model).missing == ()
+
+
 @pytest.mark.parametrize(
     ("shape", "layout", "color_order"),
     [((1, 16, 16, 3), "nhwc", "rgb"), ((1, 3, 16, 16), "nchw", "rgb"), ((1, 8, 8, 1), "nhwc", "gray")],

@@ -15,6 +15,7 @@ from inferd.doctor.support_bundle import pack, parts
 from inferd.errors import InferdError
 from inferd.system.files.atomic import write_atomic
 
+PRIVATE = 0o600  # it tells much of the device; who packs it decides who reads it
 PACK_S = 10.0  # for logs and listings, after the examination
 
 
@@ -39,7 +40,7 @@ def support_bundle(file: Path | None, output: Path | None) -> None:
     folder = f"inferd-support-{device_id(world.configured)}-{today:%Y%m%d-%H%M%S}"
     bundle = (output or Path(f"{folder}.tar.gz")).absolute()
     try:
-        write_atomic(bundle, pack(packed, folder, world.clock.wall_s()))
+        write_atomic(bundle, pack(packed, folder, world.clock.wall_s()), mode=PRIVATE)
     except OSError as exc:
         raise InferdError(str(bundle), f"cannot be written ({exc.strerror}); name another place with --output") from exc
     for part in packed:

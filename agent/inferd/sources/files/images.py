@@ -16,6 +16,7 @@ from inferd.sources.decoding.image_header import SUFFIXES, ImageHeader, read_hea
 from inferd.sources.decoding.picture_limit import check_pixels, most_pixels
 from inferd.system.clock import Clock
 
+FULL_BITS = 14  # a 16-bit picture in which no value reaches this many is of a camera with fewer
 LARGEST_FILE_BYTES = 512 * 1024 * 1024
 
 
@@ -88,12 +89,28 @@ def decode(file: Path) -> Array:
         raise FrameError(printable(file), f"is no picture that inferd can read ({formats}); convert it to one of these")
     _check(file, header)
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error:  # its text is a line of C++ source; the header told all that a person can use
         picture = None
     if picture is None:
         raise FrameError(printable(file), f"is a damaged {header.format} that cannot be decoded; copy it again")
-    return picture
+    return picture if picture.dtype == np.uint8 else _eight_bits(file, picture)
+
+
+def _eight_bits(file: Path, picture: Array) -> Array:
+    """Return a picture of 16 bits in 8: the upper half of each value.
+
+    Raises:
+        FrameError: its upper bits are empty. Cameras of 10, 12 and 14 bits write such files, and they would be almost black.
+    """
+    if picture.dtype != np.uint16:
+        raise FrameError(printable(file), f"has {picture.dtype} pixels; convert it to 8 bits")
+    brightest = int(picture.max())
+    if 0 < brightest < 1 << FULL_BITS:
+        fact = f"has 16 bits a pixel, of which {brightest.bit_length()} are used, as of a camera of 10, 12 or 14 bits"
+        raise FrameError(printable(file), f"{fact}; scale it to 8 bits, or to all 16")
+    upper: Array = (picture >> 8).astype(np.uint8)
+    return upper
 
 
 def _read_bytes(file: Path) -> bytes:

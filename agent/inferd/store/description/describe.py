@@ -178,7 +178,7 @@ def _fill(known: KnownDescriptions, labels: ParsedLabels | None, answers: Preced
     output = describe_output(known, task, decoder, labels, answers)
     model = msgspec.structs.replace(said.model, task=task)
     filled = msgspec.structs.replace(said, model=model, input=section, signal=signal, output=output)
-    return filled, [] if task == "raw" else missing_input(picture, section) + missing_output(task, decoder)
+    return filled, [] if task == "raw" else missing_input(picture, section, answers) + missing_output(task, decoder)
 
 
 def _identify(

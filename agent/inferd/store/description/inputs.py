@@ -32,6 +32,8 @@ LETTERBOXED: tuple[Decoder, ...] = ("blazeface", "yolov5", "yolov8")  # trained 
 LOWEST = {"uint8": 0, "int8": -128}
 PIXEL_MAX = 255
 HALF = PIXEL_MAX / 2
+USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (-0.5, 0.5), (0.0, 255.0), (-128.0, 127.0))
+CALIBRATED = 0.1  # of the range: pictures that a quantiser was shown need not reach black and white
 ONE_STEP = 1.01  # mean 127.5 and std 127.5 on a scale of 1/128 end exactly one step beyond the tensor's range
 
 NORMALIZATION_HINT = (
@@ -104,17 +106,21 @@ def describe_signal(known: KnownDescriptions, answers: Precedence) -> SignalSect
     )
 
 
-def missing_input(picture: Picture | None, section: InputSection) -> list[str]:
+def missing_input(picture: Picture | None, section: InputSection, answers: Precedence) -> list[str]:
     """Return one sentence for each value that must be given before pictures can be fed."""
     if picture is None:
         return []
     if picture.open_sides:
         fact = f"input {picture.spec.name!r} leaves its height or width open, and inferd runs models of one size"
         return [f"{fact}; export it with a fixed input size"]
-    if section.mean is not None:
-        return []
     tensor = f"input {picture.spec.name!r} takes {picture.spec.dtype}"
-    return [f"{tensor}, and nothing says what pixels 0 to 255 become; give it with {NORMALIZATION_HINT}"]
+    if section.mean is None:
+        return [f"{tensor}, and nothing says what pixels 0 to 255 become; give it with {NORMALIZATION_HINT}"]
+    if answers.told_by.get("input.mean") == OWN_RANGE and not _is_usual(picture.spec):
+        low, high = _range(picture.spec)
+        fact = f"{tensor} that stands for {low:.3g} to {high:.3g}, no usual range of pixels"
+        return [f"{fact}; say what pixels 0 to 255 become in training with {NORMALIZATION_HINT}"]
+    return []
 
 
 def find_picture(part: str, facts: ModelFileFacts, said: Layout | None) -> Picture | None:
@@ -144,6 +150,20 @@ def own_range(spec: TensorSpec) -> Normalization | None:
     scale, zero_point = (spec.scale, spec.zero_point) if spec.quantized else (1.0, 0)
     mean = zero_point - LOWEST[spec.dtype] if spec.quantized else -LOWEST[spec.dtype]
     return (float(mean),), (1.0 / scale,)
+
+
+def _range(spec: TensorSpec) -> tuple[float, float]:
+    """Return the real values that the ends of a quantised 8-bit tensor stand for."""
+    lowest = LOWEST[spec.dtype]
+    return (lowest - spec.zero_point) * spec.scale, (lowest + PIXEL_MAX - spec.zero_point) * spec.scale
+
+
+def _is_usual(spec: TensorSpec) -> bool:
+    """Whether an 8-bit tensor's quantisation is that of pixels as models take them, but for what a calibration left out."""
+    if not spec.quantized:
+        return True
+    low, high = _range(spec)
+    return any(max(abs(low - begin), abs(high - end)) <= CALIBRATED * (end - begin) for begin, end in USUAL_RANGES)
 
 
 def _picture(spec: TensorSpec, said: Layout | None) -> Picture | None:
