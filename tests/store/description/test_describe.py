@@ -107,7 +107,7 @@ def test_an_8_bit_picture_spans_the_tensors_own_range(
     assert (found.manifest.input.mean, found.manifest.input.std, told) == ((mean,), (std,), "assumed from quantisation")
 
 
-@pytest.mark.parametrize(("low", "high"), [(-2.12, 2.64), (0.0, 0.5), (-103.9, 151.1), (0.0, 6.2)])
+@pytest.mark.parametrize(("low", "high"), [(-2.12, 2.64), (0.0, 0.5), (0.0, 6.2)])
 def test_a_quantisation_that_is_no_usual_range_of_pixels_asks_what_pixels_become(
     tmp_path: Path, low: float, high: float
 ) -> None:
