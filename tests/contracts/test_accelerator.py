@@ -35,7 +35,7 @@ from inferd.install import layout
 from inferd.runtime.delegates import delegation
 from inferd.runtime.litert import LiteRt
 from inferd.store.description.bundle import find_bundle
-from inferd.store.description.cpu_fallback import find_twin
+from inferd.store.description.cpu_fallback import find_cpu_version
 from inferd.store.drop_folder.items import FolderEntry, find_items
 from inferd.system.clock import CountingClock
 from inferd.system.processes.fork_server import ForkServer
@@ -180,7 +180,7 @@ def test_a_dropped_compiled_model_and_its_cpu_version_are_one_item(accelerator: 
 def test_a_compiled_model_shares_manifest_and_labels_with_its_cpu_version(bundle: Path) -> None:
     found = find_bundle(bundle)
     assert (found.manifest, found.labels) == (bundle.with_name("digits.toml"), (bundle.with_name("digits.txt"),))
-    assert find_twin(bundle) == bundle.with_name("digits.tflite")
+    assert find_cpu_version(bundle) == bundle.with_name("digits.tflite")
 
 
 def test_its_recovery_begins_with_a_plain_attempt_and_ends_with_an_alert(accelerator: Accelerator) -> None:

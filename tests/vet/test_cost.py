@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from inferd.vet.cost import BY_TWIN, NO_COEFFICIENT, CostLimits, TimingPair, judge_cost, slowdown
+from inferd.vet.cost import BY_CPU_VERSION, NO_COEFFICIENT, CostLimits, TimingPair, judge_cost, slowdown
 from inferd.wire.manifest import BudgetSection
 
 
@@ -43,11 +43,11 @@ def test_without_a_coefficient_energy_is_not_judged_and_why_is_told() -> None:
     assert found(ALIKE, CostLimits(BudgetSection(), 4.0)) == ("pass", "")
 
 
-def test_what_an_accelerator_is_to_run_is_not_judged_by_how_slow_its_twin_is() -> None:
+def test_what_an_accelerator_is_to_run_is_not_judged_by_how_slow_its_cpu_version_is() -> None:
     slow = TimingPair([200.0] * 15, [2.0] * 15, cpu_ms=200.0)
     budget = BudgetSection(latency_p95_ms=10.0, energy_mj=1.0)
-    gate = judge_cost(5.0, slow, CostLimits(budget, 4.0, core_w=1.0, by_twin=True))
-    assert (gate.finding, gate.why) == ("not judged", BY_TWIN)
+    gate = judge_cost(5.0, slow, CostLimits(budget, 4.0, core_w=1.0, by_cpu_version=True))
+    assert (gate.finding, gate.why) == ("not judged", BY_CPU_VERSION)
     assert found(slow, CostLimits(budget, 4.0, core_w=1.0)) == ("fail", "over_budget")
 
 

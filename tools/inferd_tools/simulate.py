@@ -66,7 +66,7 @@ class SimulatedDevice:
         model = telemetry.Model(
             self.model, "1.2", "5d1e0c77", "84d89877", self.task, "active", "cpu", self.state == "degraded"
         )
-        why = {"degraded": "the CPU twin serves", "waiting": "its source gives nothing", "failed": "no such camera"}
+        why = {"degraded": "the CPU version serves", "waiting": "its source gives nothing", "failed": "no such camera"}
         yield self._message(topics.INFO, info)
         yield self._message(topics.MODEL, model)
         yield self._message(

@@ -247,7 +247,7 @@ class ChildProcesses:
         events = self._accelerators.fell(message.engine_key, message.why)
         for one in events:
             self._events.accelerator(one)
-        if events and not (isinstance(message, ipc.FellBack) and message.twin_serves):
+        if events and not (isinstance(message, ipc.FellBack) and message.fallback_serves):
             self.plan_and_offer({message.engine_key})
         return bool(events)
 

@@ -65,7 +65,7 @@ class Examined(IpcMessage, frozen=True):
         root: the described path below the bundle's folder in the store; "" if nothing was stored.
         size_bytes: of all its files.
         verified: whether a digest or golden samples confirmed it.
-        twin: its CPU version, by which it was judged; its descriptor is attached second. None if it has none.
+        fallback: its CPU version, by which it was judged; its descriptor is attached second. None if it has none.
         private_mb: the memory that it took.
     """
 
@@ -74,7 +74,7 @@ class Examined(IpcMessage, frozen=True):
     root: str = ""
     size_bytes: int = 0
     verified: bool = False
-    twin: ModelDescription | None = None
+    fallback: ModelDescription | None = None
     private_mb: float = 0.0
 
 

@@ -38,7 +38,7 @@ class Offer(IpcMessage, frozen=True):
     """Control → worker: a vetted model to load, warm and take between two ticks; the blob's descriptor comes beside.
 
     Attributes:
-        twin: to be kept warm beside it; None where there is none, or no memory for it.
+        fallback: to be kept warm beside it; None where there is none, or no memory for it.
         degraded: why it serves in place of another; "" where it is what was meant.
         needs_mb: what the vet child saw it take; 0 where it was not seen.
         replay_mb: what frames of its trial may take, to be shown to the model before; 0 keeps none.
@@ -47,7 +47,7 @@ class Offer(IpcMessage, frozen=True):
     engine_key: str
     description: ModelDescription
     engine: EngineConfig
-    twin: FallbackOffer | None = None
+    fallback: FallbackOffer | None = None
     degraded: str = ""
     needs_mb: float = 0.0
     replay_mb: float = 0.0
@@ -108,11 +108,11 @@ class OfferTaken(IpcMessage, frozen=True):
 
 
 class FellBack(IpcMessage, frozen=True):
-    """Worker → control: the accelerator of an engine failed; its warm twin serves now, or nothing where there is none."""
+    """Worker → control: the accelerator of an engine failed; its CPU version serves now, if there is one."""
 
     engine_key: str
     why: str
-    twin_serves: bool
+    fallback_serves: bool
 
 
 class OfferRefused(IpcMessage, frozen=True):

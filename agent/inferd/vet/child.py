@@ -22,7 +22,7 @@ from inferd.foreign_text import printable
 from inferd.records import ModelRef
 from inferd.runtime.fake import read_fake
 from inferd.store.description.bundle import PICTURE_SUFFIXES, Bundle, find_bundle, golden_files
-from inferd.store.description.cpu_fallback import find_twin
+from inferd.store.description.cpu_fallback import find_cpu_version
 from inferd.store.description.describe import describe
 from inferd.store.description.label_formats import LABEL_SUFFIXES
 from inferd.store.description.manifest_file import MANIFEST_MAX_BYTES, parse_manifest
@@ -30,7 +30,7 @@ from inferd.store.formats.bounded_file import ModelFile, read_small
 from inferd.store.storage.bundle_store import BundleStore, StagedBundle
 from inferd.system.clock import SystemClock
 from inferd.system.processes.channel import Channel
-from inferd.vet.cpu_fallback import on_cpu, open_twin
+from inferd.vet.cpu_fallback import on_cpu, open_cpu_version
 from inferd.vet.gates import NO_MEMORY, Gates
 from inferd.vet.side_by_side import ExaminedModel, SideBySide
 from inferd.wire.manifest import InputSection, Manifest, ModelDescription, ModelFileFacts, OutputSection
@@ -98,11 +98,11 @@ def _examine(request: ipc.Examine, path: Path, copied: StagedBundle | None, chan
     if digest in request.stop_at:
         channel.send(ipc.ExamineFailed(path.name, "is known already", description, code="known"))
         return
-    twin = open_twin(path, request, description)
+    fallback = open_cpu_version(path, request, description)
     with ExitStack() as held:
         subject = ExaminedModel(description, path, f"/proc/self/fd/{fd}" if fd is not None else request.path)
-        if twin is not None:
-            subject = ExaminedModel(twin.description, path, f"/proc/self/fd/{twin.fd}", by_twin=True)
+        if fallback is not None:
+            subject = ExaminedModel(fallback.description, path, f"/proc/self/fd/{fallback.fd}", by_cpu_version=True)
             request = msgspec.structs.replace(request, engine=on_cpu(request.engine))
         wanted = request.gates and digest not in request.trusted
         models = SideBySide(subject, _against(request, held) if wanted else None, request, SystemClock(), held)
@@ -117,9 +117,9 @@ def _examine(request: ipc.Examine, path: Path, copied: StagedBundle | None, chan
     if copied is not None:
         BundleStore(Path(request.store_dir)).put(copied, digest)
     root, size_bytes = (copied.root, copied.size_bytes) if copied else ("", 0)
-    fds = [each for each in (fd, twin.fd if twin else None) if each is not None]
-    by_twin = twin.description if twin else None
-    channel.send(ipc.Examined(description, info, root, size_bytes, verified, by_twin, private_mb), fds)
+    fds = [each for each in (fd, fallback.fd if fallback else None) if each is not None]
+    by_cpu_version = fallback.description if fallback else None
+    channel.send(ipc.Examined(description, info, root, size_bytes, verified, by_cpu_version, private_mb), fds)
 
 
 def _try(gates: Gates, description: ModelDescription, channel: ToAsker) -> ipc.ExamineFailed | None:
@@ -168,11 +168,11 @@ def identify(path: Path, request: ipc.Examine) -> tuple[ModelDescription, int | 
 def _prove(description: ModelDescription, bundle: Bundle) -> ModelDescription:
     """Return the description with a digest that also covers golden files and the CPU version, so that fixed ones are new."""
     named = golden_files(description.manifest)
-    twin = find_twin(bundle.model)
+    fallback = find_cpu_version(bundle.model)
     golden = [bundle.model.parent / name for name in named]
     others = [
         *filter(Path.exists, golden),
-        *([twin] if twin is not None else []),
+        *([fallback] if fallback is not None else []),
     ]  # what is missing is refused when it is read
     if not others:
         return description
@@ -196,9 +196,9 @@ def _against(request: ipc.Examine, held: ExitStack) -> ExaminedModel | None:
     if fd is None:
         return None
     held.callback(os.close, fd)
-    if (twin := open_twin(path, request, description)) is not None:
-        held.callback(os.close, twin.fd)
-        return ExaminedModel(twin.description, path, f"/proc/self/fd/{twin.fd}")
+    if (fallback := open_cpu_version(path, request, description)) is not None:
+        held.callback(os.close, fallback.fd)
+        return ExaminedModel(fallback.description, path, f"/proc/self/fd/{fallback.fd}")
     return ExaminedModel(description, path, f"/proc/self/fd/{fd}")
 
 

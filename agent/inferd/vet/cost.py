@@ -13,8 +13,8 @@ NO_RIVAL = "there is no model to compare it with; its budget is judged in the tr
 NO_COEFFICIENT = (
     "nobody knows what a busy core of this board draws, so not its energy: set metrics.core_w and metrics.idle_w"
 )
-BY_TWIN = (
-    "an accelerator runs it, which the worker holds: only its CPU twin was measured; its budget is judged in the trial"
+BY_CPU_VERSION = (
+    "only its CPU version was measured, as the worker uses the accelerator; its budget is judged in the trial"
 )
 
 
@@ -41,13 +41,13 @@ class CostLimits:
         budget: as its manifest or a person says.
         slower_max: so many times as long as the one that serves; 0 is without limit.
         core_w: what a busy core of this board draws; 0 where nobody knows.
-        by_twin: whether it was a CPU twin that ran, in place of a model for an accelerator.
+        by_cpu_version: whether its CPU version ran, in place of a model for an accelerator.
     """
 
     budget: BudgetSection
     slower_max: float
     core_w: float = 0.0
-    by_twin: bool = False
+    by_cpu_version: bool = False
 
 
 def judge_cost(private_mb: float, race: TimingPair, rules: CostLimits) -> GateResult:
@@ -58,8 +58,8 @@ def judge_cost(private_mb: float, race: TimingPair, rules: CostLimits) -> GateRe
         "invoke_ms": round(statistics.median(mine), 3),
         "invoke_min_ms": round(min(mine), 3),
     }
-    if rules.by_twin:
-        return not_judged("cost", BY_TWIN, **figures)
+    if rules.by_cpu_version:
+        return not_judged("cost", BY_CPU_VERSION, **figures)
     if budget.latency_p95_ms is not None and min(mine) > budget.latency_p95_ms:
         why = f"its fastest invoke took {min(mine):.1f} ms, its budget is {budget.latency_p95_ms:g} ms"
         return failed("cost", "over_budget", why, **figures)
@@ -83,6 +83,6 @@ def slowdown(mine: Sequence[float], theirs: Sequence[float]) -> float:
     """Return how many times as long one model takes as another.
 
     By the median or by the fastest invoke, whichever says less: a slow model is slow each time, a busy machine is not.
-    Under load, a model of 0.02 ms whose twin it was took 4.9 times as long by the median (x86, November 2026).
+    Under load, a model of 0.02 ms whose CPU version it was took 4.9 times as long by the median (x86, November 2026).
     """
     return min(statistics.median(mine) / statistics.median(theirs), min(mine) / min(theirs))

@@ -1,6 +1,6 @@
 """The CPU side of a model that is meant for an accelerator, as a vet child finds it.
 
-A vet child cannot open an Edge TPU that the worker holds, so such a model is judged by its twin; whether the accelerator
+A vet child cannot open an Edge TPU that the worker holds, so such a model is judged by its CPU version; whether the accelerator
 takes it is asked apart (`accelerator_probe.py`), as often as needed.
 """
 
@@ -17,7 +17,7 @@ from inferd.accelerators.table import by_operators
 from inferd.config import settings
 from inferd.engine_choice import fitting_engine
 from inferd.store.description.bundle import find_bundle
-from inferd.store.description.cpu_fallback import find_twin
+from inferd.store.description.cpu_fallback import find_cpu_version
 from inferd.store.description.describe import describe
 from inferd.wire.manifest import ModelDescription
 
@@ -29,17 +29,17 @@ class CpuFallback(NamedTuple):
     fd: int
 
 
-def open_twin(path: Path, request: ipc.Examine, description: ModelDescription) -> CpuFallback | None:
+def open_cpu_version(path: Path, request: ipc.Examine, description: ModelDescription) -> CpuFallback | None:
     """Return what the CPU runs instead of a model on an accelerator; None where it needs none, or has none.
 
-    That is the twin beside a model compiled for an Edge TPU. Any other model that a delegate runs is its own twin.
+    That is the CPU version beside a model compiled for an Edge TPU. Any other model that a delegate runs is its own CPU version.
 
     Raises:
-        ModelError: the twin, its manifest or its labels are wrong.
+        ModelError: the CPU version, its manifest or its labels are wrong.
     """
     if not fitting_engine(description, request.engine).delegate:
         return None
-    file = find_twin(path)
+    file = find_cpu_version(path)
     if file is None:
         if by_operators(description.facts.custom_ops):
             return None
@@ -49,7 +49,7 @@ def open_twin(path: Path, request: ipc.Examine, description: ModelDescription) -
 
 
 def on_cpu(engine: settings.EngineConfig) -> settings.EngineConfig:
-    """Return how the twin of a model is run."""
+    """Return how the CPU version of a model is run."""
     return msgspec.structs.replace(engine, delegate="", delegate_options={})
 
 

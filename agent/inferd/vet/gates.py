@@ -118,7 +118,7 @@ class Gates:
         return judge_cost(
             candidate.private_mb,
             self._models.fair_race(inputs),
-            CostLimits(budget, slower_max, asked.core_w, self._models.subject.by_twin),
+            CostLimits(budget, slower_max, asked.core_w, self._models.subject.by_cpu_version),
         )
 
     def _known_refusal(self) -> GateResult | None:

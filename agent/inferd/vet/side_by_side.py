@@ -40,13 +40,13 @@ class ExaminedModel:
         description: what it is.
         root: what `describe` was given.
         path: what the runtime opens.
-        by_twin: whether that is the CPU version of a model that an accelerator is to run.
+        by_cpu_version: whether that is the CPU version of a model that an accelerator is to run.
     """
 
     description: ModelDescription
     root: Path
     path: str
-    by_twin: bool = False
+    by_cpu_version: bool = False
 
     @property
     def folder(self) -> Path:

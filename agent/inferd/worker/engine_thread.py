@@ -94,9 +94,9 @@ class EngineThread:
         """
         self._make_room(offer)
         serving = self._serving(offer, path)
-        if offer.twin is not None:
+        if offer.fallback is not None:
             alone = msgspec.structs.replace(
-                offer, description=offer.twin.description, engine=offer.twin.engine, twin=None
+                offer, description=offer.fallback.description, engine=offer.fallback.engine, fallback=None
             )
             try:
                 serving = dataclasses.replace(serving, standby=self._serving(alone, fallback_path))

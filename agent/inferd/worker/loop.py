@@ -35,7 +35,7 @@ class LoopObserver(Protocol):
     def engine_taken(self, serving: LoadedEngine, old: LoadedEngine | None, pause_ms: float) -> None:
         """A new engine serves; the observer closes the old one."""
 
-    def fell_back(self, old: LoadedEngine, twin: LoadedEngine | None, why: str) -> None:
+    def fell_back(self, old: LoadedEngine, fallback: LoadedEngine | None, why: str) -> None:
         """An accelerator failed: its CPU fallback serves, or nothing; the observer closes the old engine."""
 
     def engine_released(self, old: LoadedEngine) -> None:
@@ -253,11 +253,11 @@ class Loop:
         if on_cpu or (serving.standby is None and self._failed_in_a_row < GIVE_UP_AFTER):
             self._drop_frame(queue, "engine_error", error)
             return None
-        twin = serving.standby and dataclasses.replace(serving.standby, degraded=str(error))
-        self._serving, self._failed_in_a_row = twin, 0
-        self._observer.fell_back(serving, twin, str(error))
-        if twin is not None:
-            return self._infer_frame(twin, queue, frame)
+        fallback = serving.standby and dataclasses.replace(serving.standby, degraded=str(error))
+        self._serving, self._failed_in_a_row = fallback, 0
+        self._observer.fell_back(serving, fallback, str(error))
+        if fallback is not None:
+            return self._infer_frame(fallback, queue, frame)
         self._drop_frame(queue, "engine_error", error)
         return None
 

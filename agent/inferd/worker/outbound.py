@@ -134,14 +134,14 @@ class LoopOutbound:
             status.set_engine("waiting", "its model is being changed, and there is no memory for two at a time")
         self.retired += old.engines
 
-    def fell_back(self, old: LoadedEngine, twin: LoadedEngine | None, why: str) -> None:
+    def fell_back(self, old: LoadedEngine, fallback: LoadedEngine | None, why: str) -> None:
         """Report that an accelerator failed and whether a fallback serves."""
-        self._outbound.send(("fell back", self._key), ipc.FellBack(self._key, why, twin is not None))
+        self._outbound.send(("fell back", self._key), ipc.FellBack(self._key, why, fallback is not None))
         self.retired += old.own
-        if twin is not None:
-            self.engine_taken(twin, None, 0.0)
+        if fallback is not None:
+            self.engine_taken(fallback, None, 0.0)
         for status in self._statuses.values():
-            status.set_engine("degraded" if twin else "failed", why)
+            status.set_engine("degraded" if fallback else "failed", why)
 
     def result_reported(self, queue: PipelineQueue, ref: ModelRef, turn: Tick) -> None:
         """Send a result."""

@@ -114,8 +114,8 @@ class Worker:
         self._end_replay(offer.engine_key)  # the trial restarts or is over
         self._own_slot.begin(Busy.LOADING)
         try:
-            own, twin = (f"/proc/self/fd/{fds[index]}" if fds else "" for index in (0, -1))
-            engine_thread.load(offer, own, twin)
+            own, fallback = (f"/proc/self/fd/{fds[index]}" if fds else "" for index in (0, -1))
+            engine_thread.load(offer, own, fallback)
         except InferdError as exc:
             engine_thread.report_refused(str(exc))
             refused = ipc.OfferRefused(offer.engine_key, offer.description.ref, str(exc))

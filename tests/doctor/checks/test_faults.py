@@ -150,7 +150,7 @@ def no_driver(board: Board) -> None:
     board.remove("/dev/apex_0")
 
 
-def no_twin(board: Board) -> None:
+def no_cpu_version(board: Board) -> None:
     model = ModelMade([PICTURE], [TensorMade((1, 3))], CUSTOM, "edgetpu-custom-op")
     board.write("/var/lib/inferd/models/birds_edgetpu.tflite", "").write_bytes(model.content())
     board.configure(
@@ -158,7 +158,7 @@ def no_twin(board: Board) -> None:
     )
 
 
-def no_twin_for_a_model_of_another_name(board: Board) -> None:
+def no_cpu_version_for_a_model_of_another_name(board: Board) -> None:
     model = ModelMade([PICTURE], [TensorMade((1, 3))], CUSTOM, "edgetpu-custom-op")
     board.write("/var/lib/inferd/models/birds.tflite", "").write_bytes(model.content())
     board.configure(CONFIG.replace(DIGITS, "/var/lib/inferd/models/birds.tflite", 1) + 'overrides = { task = "raw" }\n')
@@ -406,8 +406,8 @@ FAULTS: list[tuple[Callable[[Path], Board], Inject, str, str]] = [
     (pi4, busy_device, "accelerator.busy", "kill 4711"),
     (pi4, slow_port, "accelerator.usb2", "USB 3 port"),
     (coral, no_driver, "accelerator.driver", "gasket-dkms"),
-    (coral, no_twin, "models.twin", "birds.tflite"),
-    (coral, no_twin_for_a_model_of_another_name, "models.twin", 'write twin = "cpu.tflite" under [model]'),
+    (coral, no_cpu_version, "models.twin", "birds.tflite"),
+    (coral, no_cpu_version_for_a_model_of_another_name, "models.twin", 'write twin = "cpu.tflite" under [model]'),
     (pi5, camera_missing, "sources.camera-missing", "/dev/v4l/by-id/usb-046d_HD_Pro_Webcam_C920-video-index0"),
     (pc, camera_closed, "sources.camera-permission", "sudo usermod --append --groups video inferd"),
     (pc, camera_busy, "sources.camera-busy", "kill 1234"),

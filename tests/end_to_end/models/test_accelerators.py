@@ -34,15 +34,15 @@ def tpu(tmp_path: Path) -> FakeTpu:
     return build_fake_tpu(folder)
 
 
-def bundle(folder: Path, *, twin: bool = True) -> Path:
-    """Lay our digits model down as one for the Edge TPU, with or without its CPU twin."""
+def bundle(folder: Path, *, cpu_version: bool = True) -> Path:
+    """Lay our digits model down as one for the Edge TPU, with or without its CPU version."""
     folder.mkdir()
     model = folder / "digits_edgetpu.tflite"
     copy(COMPILED, model)
     copy(DIGITS / "labels.txt", folder / "digits.txt")
     said = (DIGITS / "model.toml").read_text().replace("labels.txt", "digits.txt").partition("[golden]")[0]
     (folder / "digits.toml").write_text(said)
-    if twin:
+    if cpu_version:
         copy(DIGITS / "model.tflite", folder / "digits.tflite")
     return model
 
@@ -67,13 +67,13 @@ def run(
     tpu: FakeTpu,
     until: Callable[[Whole], object],
     *,
-    twin: bool = True,
+    cpu_version: bool = True,
     compiled: bool = True,
     patience_s: float = 10.0,
     deadline_s: float = DEADLINE_S,
 ) -> Whole:
     """Run the agent until something was heard."""
-    model = bundle(tmp_path / "models", twin=twin)
+    model = bundle(tmp_path / "models", cpu_version=cpu_version)
     cam = pipeline(tpu, str(model if compiled else model.with_name("digits.tflite")))
     return run_whole(tmp_path / "state", cam, until=until, patience_s=patience_s, deadline_s=deadline_s)
 
@@ -94,7 +94,7 @@ def active(whole: Whole) -> list[tuple[str, bool]]:
     return [one for index, one in enumerate(told) if index == 0 or told[index - 1] != one]
 
 
-def twin_serves(whole: Whole) -> bool:
+def fallback_serves(whole: Whole) -> bool:
     return results(whole, of_tpu=False) > 2
 
 
@@ -123,11 +123,11 @@ def test_a_working_accelerator_serves(tmp_path: Path, tpu: FakeTpu) -> None:
         ("hanging", "the accelerator does not answer"),
     ],
 )
-def test_an_accelerator_that_does_not_work_leaves_the_twin_serving_and_says_why(
+def test_an_accelerator_that_does_not_work_leaves_the_cpu_version_serving_and_says_why(
     tmp_path: Path, tpu: FakeTpu, mode: str, why: str
 ) -> None:
     tpu.behave(mode)
-    whole = run(tmp_path, tpu, twin_serves, deadline_s=DEADLINE_S if mode == "hanging" else LONG_S)
+    whole = run(tmp_path, tpu, fallback_serves, deadline_s=DEADLINE_S if mode == "hanging" else LONG_S)
     assert active(whole) == [("cpu", True)]
     assert why in reason(whole)
     assert "accelerator.failed" in whole.events()
@@ -135,14 +135,14 @@ def test_an_accelerator_that_does_not_work_leaves_the_twin_serving_and_says_why(
 
 
 @pytest.mark.parametrize("mode", ["absent", "erring", "hanging", "crashing"])
-def test_an_accelerator_that_fails_in_service_hands_over_to_the_twin_and_returns(
+def test_an_accelerator_that_fails_in_service_hands_over_to_the_cpu_version_and_returns(
     tmp_path: Path, tpu: FakeTpu, mode: str
 ) -> None:
     behaviours = [mode, "good"]
 
     def until(whole: Whole) -> bool:
-        """Take the accelerator away once it serves, and give it back once the twin does."""
-        if behaviours and (twin_serves if behaviours == ["good"] else tpu_serves)(whole):
+        """Take the accelerator away once it serves, and give it back once the CPU version does."""
+        if behaviours and (fallback_serves if behaviours == ["good"] else tpu_serves)(whole):
             tpu.behave(behaviours.pop(0))
         return active(whole) == [("edgetpu", False), ("cpu", True), ("edgetpu", False)]
 
@@ -156,16 +156,16 @@ def test_an_error_of_the_accelerator_costs_no_frame(tmp_path: Path, tpu: FakeTpu
     def until(whole: Whole) -> bool:
         if tpu_serves(whole):
             tpu.behave("erring")
-        return twin_serves(whole)
+        return fallback_serves(whole)
 
     whole = run(tmp_path, tpu, until)
     frames = [result["frame"] for result in whole.bodies("cam/result")]
     assert frames == list(range(frames[0], frames[0] + len(frames)))
 
 
-def test_without_a_twin_an_absent_accelerator_is_a_named_refusal(tmp_path: Path, tpu: FakeTpu) -> None:
+def test_without_a_cpu_version_an_absent_accelerator_is_a_named_refusal(tmp_path: Path, tpu: FakeTpu) -> None:
     tpu.behave("absent")
-    whole = run(tmp_path, tpu, lambda so_far: "model.refused" in so_far.events(), twin=False)
+    whole = run(tmp_path, tpu, lambda so_far: "model.refused" in so_far.events(), cpu_version=False)
     refused = next(event for event in whole.bodies("event") if event["kind"] == "model.refused")
     assert "there is no Edge TPU" in refused["message"]
     assert whole.bodies("cam/model")[-1]["state"] == "refused"
@@ -188,36 +188,36 @@ class Plugged:
         return tpu_serves(whole)
 
 
-def test_a_model_without_a_twin_serves_once_its_accelerator_is_plugged_in(tmp_path: Path, tpu: FakeTpu) -> None:
+def test_a_model_without_a_fallback_serves_once_its_accelerator_is_plugged_in(tmp_path: Path, tpu: FakeTpu) -> None:
     tpu.behave("absent")
-    whole = run(tmp_path, tpu, Plugged(tpu, look_again=True), twin=False)
+    whole = run(tmp_path, tpu, Plugged(tpu, look_again=True), cpu_version=False)
     assert active(whole) == [("edgetpu", False)]
     assert whole.bodies("cam/status")[-1]["status"] == "running"
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("where", ["by its path", "in the drop folder"])
-def test_a_model_without_a_twin_serves_within_half_a_minute_after_its_accelerator_is_plugged_in(
+def test_a_model_without_a_fallback_serves_within_half_a_minute_after_its_accelerator_is_plugged_in(
     tmp_path: Path, tpu: FakeTpu, where: str
 ) -> None:
     tpu.behave("absent")
     dropped = where == "in the drop folder"
     (tmp_path / "state").mkdir()
-    model = bundle(tmp_path / ("state/models" if dropped else "models"), twin=False)
+    model = bundle(tmp_path / ("state/models" if dropped else "models"), cpu_version=False)
     cam = pipeline(tpu, "digits_edgetpu" if dropped else str(model))
     whole = run_whole(tmp_path / "state", cam, until=Plugged(tpu, look_again=False), patience_s=45, deadline_s=1.0)
     assert active(whole) == [("edgetpu", False)]
     assert whole.events().count("model.refused") == 1
 
 
-def test_an_accelerator_that_serves_another_process_leaves_the_twin_serving_until_it_is_free(
+def test_an_accelerator_that_serves_another_process_leaves_the_cpu_version_serving_until_it_is_free(
     tmp_path: Path, tpu: FakeTpu
 ) -> None:
     held = [tpu.hold()]
 
     def until(whole: Whole) -> bool:
-        """Let go of it once the twin serves."""
-        if held and twin_serves(whole):
+        """Let go of it once the CPU version serves."""
+        if held and fallback_serves(whole):
             held.pop().close()
         return active(whole) == [("cpu", True), ("edgetpu", False)]
 
@@ -226,11 +226,11 @@ def test_an_accelerator_that_serves_another_process_leaves_the_twin_serving_unti
     assert "serves another process; an accelerator belongs to one at a time" in reason(whole)
 
 
-def test_a_second_model_without_a_twin_is_refused_while_the_first_holds_the_accelerator_and_serves_after_that(
+def test_a_second_model_without_a_cpu_version_is_refused_while_the_first_holds_the_accelerator_and_serves_after_that(
     tmp_path: Path, tpu: FakeTpu
 ) -> None:
     first = pipeline(tpu, str(bundle(tmp_path / "first")), "first")
-    second = pipeline(tpu, str(bundle(tmp_path / "second", twin=False)), "cam")
+    second = pipeline(tpu, str(bundle(tmp_path / "second", cpu_version=False)), "cam")
     asked = [True]
     pipelines = [(first, second), (second,)]
 
@@ -268,7 +268,7 @@ def test_a_delegate_for_an_ordinary_model_leaves_that_model_on_the_cpu_when_it_f
 ) -> None:
     tpu.behave("refusing")
     other = tpu._replace(library=tpu.library.rename(tpu.library.with_name("libneural.so")))
-    whole = run(tmp_path, other, twin_serves, compiled=False)
+    whole = run(tmp_path, other, fallback_serves, compiled=False)
     assert active(whole) == [("cpu", True)]
 
 

@@ -44,7 +44,7 @@ def test_a_file_belongs_to_the_model_whose_name_it_begins_with() -> None:
     assert [path for path, _ in items["cat_v2"].files] == ["cat_v2.tflite", "cat_v2.toml"]
 
 
-def test_a_model_for_the_edge_tpu_goes_before_its_twin() -> None:
+def test_a_model_for_the_edge_tpu_goes_before_its_cpu_version() -> None:
     item = find_items({path: file() for path in ("cat.tflite", "cat_edgetpu.tflite", "cat.txt")}).items["cat"]
     assert (item.path, len(item.files)) == ("cat_edgetpu.tflite", 3)
 

@@ -21,7 +21,7 @@ from inferd.control.processes.vet_job import LOAD_S, Accepted, Rejected, examine
 from inferd.engine_choice import fitting_engine
 from inferd.errors import ModelError, WorkerError
 from inferd.records import Tick
-from inferd.store.description.cpu_fallback import find_twin
+from inferd.store.description.cpu_fallback import find_cpu_version
 from inferd.system.processes.channel import Channel, ChannelClosed, channel_pair
 from inferd.system.processes.fork_server import Child, ForkServer
 from inferd.wire.manifest import Activation, Decoder, ModelDescription, Task
@@ -136,9 +136,9 @@ def _accepted(
     if isinstance(verdict, Rejected):
         raise verdict.error
     accelerator = by_operators(verdict.description.facts.custom_ops)
-    if accelerator is not None and verdict.twin is not None:
+    if accelerator is not None and verdict.fallback is not None:
         why = f"is compiled for the {accelerator.title}, which `inferd infer` does not use; run its CPU version"
-        raise ModelError(path.name, f"{why}: inferd infer {find_twin(path)}")
+        raise ModelError(path.name, f"{why}: inferd infer {find_cpu_version(path)}")
     return verdict
 
 

@@ -101,7 +101,7 @@ class AcceleratedModel:
     @property
     def has_fallback(self) -> bool:
         """Whether there is a CPU version."""
-        return self.accepted.twin is not None
+        return self.accepted.fallback is not None
 
     @property
     def can_serve(self) -> bool:
@@ -110,15 +110,17 @@ class AcceleratedModel:
 
     def offer(self, key: str) -> tuple[ipc.Offer, list[int]]:
         """Return the offer of what is to serve, and its file descriptors."""
-        accepted, fallback = self.accepted, self.accepted.twin
+        accepted, fallback = self.accepted, self.accepted.fallback
         self.worker_on_cpu = self.status.down
         if self.status.down:
             assert fallback is not None  # noqa: S101 - see `can_serve`
-            return ipc.Offer(key, fallback, on_cpu(self.configured), degraded=self.status.why), _fds(accepted.twin_fd)
+            return ipc.Offer(key, fallback, on_cpu(self.configured), degraded=self.status.why), _fds(
+                accepted.fallback_fd
+            )
         if fallback is None or available_bytes() < WARM_FACTOR * fallback.facts.size_bytes + SPARE_BYTES:
             return ipc.Offer(key, accepted.description, self.engine), _fds(accepted.blob_fd)
         warm = ipc.FallbackOffer(fallback, on_cpu(self.configured))
-        return ipc.Offer(key, accepted.description, self.engine, warm), _fds(accepted.blob_fd, accepted.twin_fd)
+        return ipc.Offer(key, accepted.description, self.engine, warm), _fds(accepted.blob_fd, accepted.fallback_fd)
 
     def fall(self, why: str, now_ns: int) -> None:
         """Record that the accelerator failed."""

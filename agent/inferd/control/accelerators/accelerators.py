@@ -29,13 +29,13 @@ class AcceleratorEvent:
         key: the engine key.
         kind: "ready" (the first probe succeeded), "failed", "mending", "wedged" or "back".
         why: the sentence.
-        twin_serves: whether a CPU version serves meanwhile.
+        fallback_serves: whether a CPU version serves meanwhile.
     """
 
     key: str
     kind: Literal["ready", "failed", "mending", "wedged", "back"]
     why: str
-    twin_serves: bool
+    fallback_serves: bool
 
 
 class Accelerators:

@@ -235,7 +235,7 @@ class EngineKeys:
 
 def release(accepted: Accepted) -> None:
     """Close an accepted model's file, and that of its CPU fallback."""
-    for fd in (accepted.blob_fd, accepted.twin_fd):
+    for fd in (accepted.blob_fd, accepted.fallback_fd):
         if fd is not None:
             os.close(fd)
 

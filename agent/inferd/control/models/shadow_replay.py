@@ -31,10 +31,10 @@ def request_replay(one: EngineKey, now: KeySlots, now_ns: int) -> tuple[ipc.Shad
     An accelerator belongs to the model that serves: the previous one runs as its CPU fallback, and is not timed.
     """
     before, engine = one.held.get(now.active), on_cpu(one.first.engine)
-    if before is None or (fitting_engine(before.description, one.first.engine).delegate and before.twin is None):
+    if before is None or (fitting_engine(before.description, one.first.engine).delegate and before.fallback is None):
         return ipc.ShadowReplay(one.key, now.serving, None, engine), []
     slow = one.trial.counts is not None and isinstance(one.trial.counts.verdict(now_ns), TrialFailed)
-    timed = slow and before.twin is None
+    timed = slow and before.fallback is None
     before = before.on_cpu()
     engine = fitting_engine(before.description, engine)
     request = ipc.ShadowReplay(one.key, now.serving, before.description, engine, before.private_mb, timed)

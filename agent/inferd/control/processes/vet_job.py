@@ -76,8 +76,8 @@ class Accepted:
         root: where it lies below its bundle's folder in the store; "" where it was not stored.
         size_bytes: of all its files in the store.
         report: what the gates found.
-        twin: what the CPU runs where its accelerator fails; None where it has none, or needs none.
-        twin_fd: a read-only descriptor of the twin's file, the holder's to close.
+        fallback: what the CPU runs where its accelerator fails; None where it has none, or needs none.
+        fallback_fd: a read-only descriptor of that file, the holder's to close.
         private_mb: what it took in the vet child, beyond what children share.
     """
 
@@ -87,13 +87,13 @@ class Accepted:
     root: str = ""
     size_bytes: int = 0
     report: VetReport | None = None
-    twin: ModelDescription | None = None
-    twin_fd: int | None = None
+    fallback: ModelDescription | None = None
+    fallback_fd: int | None = None
     private_mb: float = 0.0
 
     def on_cpu(self) -> Accepted:
-        """Return what the CPU runs: the twin where there is one. Descriptors stay the holder's of both."""
-        return self if self.twin is None else replace(self, description=self.twin, blob_fd=self.twin_fd)
+        """Return what the CPU runs: the CPU version if there is one. The holder keeps both descriptors."""
+        return self if self.fallback is None else replace(self, description=self.fallback, blob_fd=self.fallback_fd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ class VetJob:
         report = self._report(
             answer.description, f"{answer.info.runtime} {answer.info.runtime_version}", verified=answer.verified
         )
-        fd, twin_fd = (*fds, None, None)[:2]
+        fd, fallback_fd = (*fds, None, None)[:2]
         return Accepted(
             answer.description,
             answer.info,
@@ -174,8 +174,8 @@ class VetJob:
             answer.root,
             answer.size_bytes,
             report,
-            answer.twin,
-            twin_fd,
+            answer.fallback,
+            fallback_fd,
             answer.private_mb,
         )
 

@@ -184,12 +184,12 @@ class EventReporter:
         if one is None or event.kind == "ready":
             return
         kind, severity, told = ACCELERATOR[event.kind]
-        serves = "" if event.kind == "back" else FALLBACK_SERVES if event.twin_serves else NOTHING_SERVES
+        serves = "" if event.kind == "back" else FALLBACK_SERVES if event.fallback_serves else NOTHING_SERVES
         sentence = "; ".join(filter(None, (event.why, told, serves)))
         log.log(LEVELS[severity], "%s: %s", kind, sentence)
         for name in one.names:
             self._publisher.event(kind, severity, sentence, name, self._title(event.key))
-            if event.kind == "failed" and not event.twin_serves:
+            if event.kind == "failed" and not event.fallback_serves:
                 self._publisher.send(topics.MODEL, telemetry.idle_model("refused", event.why), name)
                 self._set_state(name, "failed", event.why, "worker")
 

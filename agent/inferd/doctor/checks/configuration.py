@@ -17,7 +17,7 @@ from inferd.doctor.readers.world import World
 from inferd.errors import ConfigError, InferdError, ModelError
 from inferd.records import Unavailable
 from inferd.store.description.bundle import find_bundle
-from inferd.store.description.cpu_fallback import find_twin
+from inferd.store.description.cpu_fallback import find_cpu_version
 from inferd.store.description.describe import describe
 
 LABEL_COUNT = re.compile(r"has [\d,]+ labels for ")
@@ -150,7 +150,7 @@ def _model_facts(world: World, pipeline: settings.Pipeline) -> ModelFacts:
         path=pipeline.model,
         missing=described.missing,
         compiled_for=by_operators(described.facts.custom_ops),
-        has_fallback=find_twin(path) is not None,
+        has_fallback=find_cpu_version(path) is not None,
         fallback=f"{plain}{model.suffix}" if plain != model.stem else "",
     )
 

@@ -47,7 +47,7 @@ class Bundle:
         version: of `name/<version>/model.tflite`; "" elsewhere.
         manifest: the TOML file; None where there is none.
         labels: label files that could be its own. More than one is an error only if a label file is needed.
-        twin: the same model for the CPU, where this one is `name_edgetpu.tflite`; None where there is none.
+        fallback: the same model for the CPU, where this one is `name_edgetpu.tflite`; None where there is none.
         variant: of `name+variant.tflite` or `name+variant/model.tflite`; "" elsewhere.
     """
 
@@ -56,7 +56,7 @@ class Bundle:
     version: str
     manifest: Path | None
     labels: tuple[Path, ...]
-    twin: Path | None = None
+    fallback: Path | None = None
     variant: str = ""
 
 
@@ -111,7 +111,7 @@ def _in_folder(folder: Path) -> Path:
 
 def _bundle(model: Path) -> Bundle:
     plain = cpu_stem(model.stem)
-    twin = model.with_name(f"{plain}{SUFFIX}")
+    fallback = model.with_name(f"{plain}{SUFFIX}")
     stems = [model.stem, *(one for one in (plain, *compiled_stems(plain)) if one != model.stem)]
     stems += [base for stem in stems if (base := base_of(stem)) not in stems]
     manifests = [one for stem in stems if (one := model.with_name(f"{stem}.toml")).exists()]
@@ -119,9 +119,9 @@ def _bundle(model: Path) -> Bundle:
     if _is_alone(model):
         common = (model.with_name(name) for name in COMMON_LABELS)
         labels = (*labels, *(file for file in common if file not in labels and file.is_file()))
-    has_twin = twin != model and model.suffix == SUFFIX and twin.exists()
+    has_fallback = fallback != model and model.suffix == SUFFIX and fallback.exists()
     return Bundle(
-        model, *_title(model), next(iter(manifests), None), labels, twin if has_twin else None, _variant(model)
+        model, *_title(model), next(iter(manifests), None), labels, fallback if has_fallback else None, _variant(model)
     )
 
 

@@ -10,8 +10,8 @@ from inferd.store.description.manifest_file import MANIFEST_MAX_BYTES, parse_man
 from inferd.store.formats.bounded_file import read_small
 
 
-def find_twin(path: Path) -> Path | None:
-    """Return the twin of the model at `path`: the one its manifest names, else `x.tflite` beside `x_edgetpu.tflite`.
+def find_cpu_version(path: Path) -> Path | None:
+    """Return the CPU version of the model at `path`: the one its manifest names, else `x.tflite` beside `x_edgetpu.tflite`.
 
     None where there is none, and where the model cannot be looked at: describing it will say why.
     """
@@ -21,5 +21,5 @@ def find_twin(path: Path) -> Path | None:
         named = parse_manifest(bundle.manifest.name, written).model.twin if bundle.manifest else None
     except ModelError:
         return None
-    twin = bundle.model.with_name(named) if named else bundle.twin
-    return twin if twin is not None and twin != bundle.model and twin.is_file() else None
+    fallback = bundle.model.with_name(named) if named else bundle.fallback
+    return fallback if fallback is not None and fallback != bundle.model and fallback.is_file() else None

@@ -1,7 +1,7 @@
 """Which models lie in a listing of the drop folder, and what is refused by its name. Pure: a listing in, items out.
 
 cat.tflite  cat.toml  cat_labels.txt  cat.npz     the item "cat", and what may belong to it
-cat_edgetpu.tflite                                the item "cat" with cat.tflite as its twin; alone "cat_edgetpu"
+cat_edgetpu.tflite                                the item "cat" with cat.tflite as its CPU version; alone "cat_edgetpu"
 dog/model.tflite  dog/labels.txt                  the item "dog"
 owl/1.2/model.tflite                              the item "owl/1.2", a version of "owl"
 cat+small.tflite, dog+int8/model.tflite           the items "cat+small" and "dog+int8", variants of "cat" and "dog"

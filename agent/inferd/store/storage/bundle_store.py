@@ -207,8 +207,8 @@ def _files(bundle: Bundle, *, no_links: bool) -> list[Path]:
                 raise ModelError(
                     picture, "has no result beside it; write it with `inferd infer --json`, see docs/models.md"
                 )
-    if bundle.twin is not None:
-        files.append(bundle.twin)
+    if bundle.fallback is not None:
+        files.append(bundle.fallback)
     for file in files:
         if not file.exists():
             raise ModelError(file.name, "is named by the manifest but is not there; copy it too")

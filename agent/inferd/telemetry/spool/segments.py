@@ -265,11 +265,11 @@ class Segments:
         kept: list[SpoolSegment] = []
         replaced_through = 0
         for at, segment in enumerate(found):
-            twin = found[at + 1] if at + 1 < len(found) else None
+            successor = found[at + 1] if at + 1 < len(found) else None
             if segment.first <= replaced_through or segment.size_bytes == 0:
                 self._disk.unlink(segment.path)
                 continue
-            if twin is not None and twin.first == segment.first:
+            if successor is not None and successor.first == segment.first:
                 replaced_through = max((record.number for record in segment.read()), default=0)
             kept.append(segment)
         return [segment for segment in kept if segment is not kept[-1] or self._is_worth_keeping(segment)]
