@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,4 +37,4 @@ def test_an_agent_that_does_not_run_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "inferd.toml").write_text(f'state_dir = "{tmp_path}/state"\n{CONFIG}')
     asked = ask(tmp_path)
     assert asked.returncode == 1
-    assert "start it with `inferd run`" in asked.stderr
+    assert re.search("start it with `.*inferd run`", asked.stderr)

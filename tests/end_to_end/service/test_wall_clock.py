@@ -23,6 +23,8 @@ DATES = {
     "control/models/serving.py": "dates the log of models",
     "control/reporting/clock_watch.py": "watches the clock itself",
     "control/models/vetting.py": "dates the log of models",
+    "control/models/sleeping.py": "compares with schedules",
+    "control/service.py": "dates labels",
     "doctor/checks/broker.py": "compares with a certificate",
     "doctor/checks/system.py": "judges the clock itself",
     "selftest/runner.py": "dates the report",
