@@ -282,7 +282,9 @@ class ChildProcesses:
         if self._fork_server.ready:
             self._models.turn(self._fork_server)
             self._events.without_model(self._models.without_model())
+            self._events.waiting(self._models.waiting())
         self._events.lifecycle(self._models.state.new_log_lines())
+        self._events.disk(self._models.state.pop_disk_events())
         if changed := self._models.pop_changed():
             self.plan_and_offer(changed)
             self._events.check_labels()

@@ -39,6 +39,8 @@ EventKind = Literal[
     "clock.synchronised",
     "config.reloaded",
     "config.refused",
+    "disk.failed",
+    "disk.recovered",
     "link.denied",
     "link.limited",
     "link.lossy",

@@ -175,6 +175,12 @@ def test_a_refused_model_stays_a_named_state_for_ever(systemd: Systemd) -> None:
     assert "WATCHDOG=1" in systemd.turn(1_000_000)
 
 
+def test_a_pipeline_that_waits_for_a_person_is_fed_for(systemd: Systemd) -> None:
+    systemd.watchdog.said("cam", "waiting", "there is no model for it yet", "person")
+    assert "READY=1" in systemd.turn()
+    assert "WATCHDOG=1" in systemd.turn(1_000_000)
+
+
 def test_a_pipeline_that_is_gone_owes_nothing(systemd: Systemd) -> None:
     systemd.serve()
     systemd.watchdog.forget("cam")

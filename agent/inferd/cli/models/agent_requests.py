@@ -12,7 +12,7 @@ import msgspec
 from inferd.cli.running_agent import agent_folder, config_option
 from inferd.control.commands.local_client import ask
 from inferd.control.commands.model_commands import ListedKey, ListedModel
-from inferd.store.lifecycle.state import LogLine
+from inferd.store.lifecycle.state import LogLine, RefusedItem
 
 
 @click.command()
@@ -94,7 +94,8 @@ def _table(keys: list[ListedKey]) -> Iterator[str]:
     for key in keys:
         yield f"{', '.join(key.pipelines)}  follows {key.follows}"
         yield from (f"  {_model(model, key.serves)}" for model in key.models)
-        if not key.models:
+        yield from (f"  {_refused(item)}" for item in key.refused)
+        if not key.models and not key.refused:
             yield "  no model yet; copy one into the drop folder"
 
 
@@ -109,13 +110,18 @@ def _model(model: ListedModel, serves: str) -> str:
         (model.accepted is False and not model.quarantined, f"refused: {model.code}"),
         (model.passed_over, "turned away"),
         (model.accepted and not model.verified, "unverified"),
-        (not model.items, "file gone"),
+        (not model.items and model.accepted is not False, "file gone"),
         (model.variant, f"variant {model.variant}"),
     )
     marks_text = ", ".join(text for holds, text in marks if holds)
     version = f" v{model.version}" if model.version else ""
     why = f"\n      {model.why}" if model.why else ""
     return f"{model.digest[:12]}  {model.name}{version}  {marks_text}{why}"
+
+
+def _refused(item: RefusedItem) -> str:
+    code = f" ({item.code})" if item.code else ""
+    return f"{item.item}  refused{code}\n      {item.why}"
 
 
 def _line(line: LogLine) -> str:

@@ -8,7 +8,7 @@ from inferd.control.models.engine_keys import EngineKey
 from inferd.control.models.models import Models
 from inferd.errors import StoreError
 from inferd.store.lifecycle import operator_commands
-from inferd.store.lifecycle.state import KeySlots, LifecycleState, LogLine, Version
+from inferd.store.lifecycle.state import KeySlots, LifecycleState, LogLine, RefusedItem, Version
 
 SHORTEST = 4  # characters of a digest that are enough, where they name one model only
 
@@ -33,13 +33,14 @@ class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ListedKey(msgspec.Struct, frozen=True):
-    """An engine key: its pipelines, what they follow, what the worker serves, and its models, newest first."""
+    """An engine key: its pipelines, what they follow, what the worker serves, its models, newest first; what was refused."""
 
     key: str
     pipelines: tuple[str, ...]
     follows: str
     serves: str
     models: tuple[ListedModel, ...]
+    refused: tuple[RefusedItem, ...] = ()
 
 
 class ModelCommands:
@@ -140,11 +141,12 @@ class ModelCommands:
             if wish.fits(version) or version.digest in slots.held or version.digest in slots.verdicts
         ]
         models = [self._listed_model(version, slots) for version in relevant]
-        unknown = slots.verdicts.keys() - state.versions.keys()
+        refused = tuple(item for item in state.refused if item.key == one.key or (not item.key and not one.path))
+        unknown = slots.verdicts.keys() - state.versions.keys() - {item.digest for item in refused}
         models += [self._listed_model(Version(digest, digest[:8]), slots) for digest in sorted(unknown)]
         follows = one.path or one.first.model or "the newest that fits"
         order = sorted(models, key=lambda model: -model.arrived)
-        return ListedKey(one.key, tuple(one.names), follows, one.serving, tuple(order))
+        return ListedKey(one.key, tuple(one.names), follows, one.serving, tuple(order), refused)
 
     def _listed_model(self, version: Version, slots: KeySlots) -> ListedModel:
         digest = version.digest

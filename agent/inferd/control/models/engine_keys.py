@@ -53,7 +53,7 @@ class KeyQueue:
         subject: what that child examines.
         due_ns: when it has taken too long.
         killed: what the previous vet child examined, if that was killed; None where it was not.
-        reported: refusals for want of an accelerator that were reported already.
+        reported: refusals that are retried, and were reported already.
     """
 
     waiting: dict[str, Item] = field(default_factory=dict)
@@ -100,6 +100,7 @@ class EngineKey:
         serving: digest of what the worker reported to serve.
         wait_until_ns: no trial starts before, because the disk refused.
         offer_again_ns: when to offer a model again that the worker could not load; 0 for not at all.
+        retry_why: why a model that could serve waits: the disk refuses, or its files still change; "" where none does.
         replay_mb: memory for frames of its trial, to be shown to the previous model; 0 where there is none.
         queue: what waits for a vet child.
         trial: what is counted for its trial.
@@ -113,6 +114,7 @@ class EngineKey:
     serving: str = ""
     wait_until_ns: int = 0
     offer_again_ns: int = 0
+    retry_why: str = ""
     replay_mb: float = 0.0
     queue: KeyQueue = field(default_factory=KeyQueue)
     trial: KeyTrial = field(default_factory=KeyTrial)

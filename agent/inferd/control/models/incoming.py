@@ -10,7 +10,8 @@ from inferd.control.models.serving import ModelEnvironment, ServingModels
 from inferd.foreign_text import printable
 from inferd.store.drop_folder.items import Item
 from inferd.store.lifecycle import slots
-from inferd.store.lifecycle.state import FACTORY
+from inferd.store.lifecycle.refusals import forget_refused_item, note_refused_item
+from inferd.store.lifecycle.state import FACTORY, RefusedItem
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +33,16 @@ class IncomingModels:
         for path, why in changes.refused.items():
             log.warning("model refused: %s %s", printable(path), why)
             self._state.note_refused(printable(path), why)
+            refused = RefusedItem(printable(path), why=why, at=self._state.wall_s())
+            self._state.apply(note_refused_item, refused)
         for name in changes.gone:
             self._state.apply(slots.retire, name, self._state.wall_s())
+            self._state.apply(forget_refused_item, name)
             for one in self._keys:
                 one.queue.waiting.pop(name, None)
                 one.queue.deferred.pop(name, None)
         for item in changes.settled:
+            self._state.apply(forget_refused_item, item.name, "")
             followers = [one for one in self._keys if one.follows(item)]
             if not followers:
                 log.info(

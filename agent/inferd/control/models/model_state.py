@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Concatenate, ParamSpec
 
@@ -30,6 +31,14 @@ READ_ONLY = (
     " remount it writable, or move state_dir (`inferd doctor` says more)"
 )
 RETRY_NS = 10_000_000_000  # after a disk refused
+
+
+@dataclass(frozen=True, slots=True)
+class DiskEvent:
+    """The disk began to refuse what the store writes, or works again."""
+
+    failed: bool
+    why: str
 
 
 class PersistentModelState:
@@ -56,6 +65,8 @@ class PersistentModelState:
             log.warning("store: %s", loaded.healed)
         self.state = loaded.state
         self._unsaved_since_ns = 0
+        self._failing: set[str] = set()
+        self._disk_events: list[DiskEvent] = []
         self._pruned: frozenset[str] | None = None  # the versions there were after the last pruning
         self._last_returned: LogLine | None = self.state.log[-1] if self.state.log else None
         self.apply(wake, boot_id, clock.wall_s())
@@ -74,10 +85,11 @@ class PersistentModelState:
         self.state = rule(before, *given, **named)
         try:
             self._file.save(self.state)
-        except StoreError:
+        except StoreError as exc:
             self.state = before
+            self.disk_failed("state", str(exc))
             raise
-        self._unsaved_since_ns = 0
+        self._saved()
 
     def apply(self, rule: Rule[Arguments], *given: Arguments.args, **named: Arguments.kwargs) -> None:
         """Apply a rule, and write the state to the disk now or later."""
@@ -120,15 +132,35 @@ class PersistentModelState:
             self._last_returned = lines[-1]
         return fresh[::-1]
 
+    def disk_failed(self, what: str, why: str) -> None:
+        """Note that the disk refuses a part of the store: its "state" or its "bundles"."""
+        if not self._failing:
+            self._disk_events.append(DiskEvent(failed=True, why=why))
+        self._failing.add(what)
+
+    def disk_works(self, what: str) -> None:
+        """Note that the disk accepts a part of the store, again or still."""
+        if self._failing == {what}:
+            self._disk_events.append(DiskEvent(failed=False, why="the disk accepts models and their state again"))
+        self._failing.discard(what)
+
+    def pop_disk_events(self) -> list[DiskEvent]:
+        """Return when the disk began to refuse, and when it works again, since the last call."""
+        events, self._disk_events = self._disk_events, []
+        return events
+
     def _save(self) -> None:
         try:
             self._file.save(self.state)
         except StoreError as exc:
-            if not self._unsaved_since_ns:
-                log.error("%s; until then no change of a model is saved", exc)  # noqa: TRY400 - a sentence, no trace
+            self.disk_failed("state", f"{exc}; until then no change of a model is saved")
             self._unsaved_since_ns = self._clock.monotonic_ns()
         else:
-            self._unsaved_since_ns = 0
+            self._saved()
+
+    def _saved(self) -> None:
+        self._unsaved_since_ns = 0
+        self.disk_works("state")
 
 
 def _refused(state: LifecycleState, what: str, why: str, at: float, key: str) -> LifecycleState:

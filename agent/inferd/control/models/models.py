@@ -113,7 +113,11 @@ class Models:
 
     def without_model(self) -> list[EngineKey]:
         """Return the keys that have no model, and none that is examined or waits for it."""
-        return [one for one in self.keys if one.selected is None and one.queue.idle]
+        return [one for one in self.keys if one.selected is None and one.queue.idle and not one.retry_why]
+
+    def waiting(self) -> list[EngineKey]:
+        """Return the keys that have no model, because one that could serve waits for the disk."""
+        return [one for one in self.keys if one.selected is None and one.retry_why]
 
     def lose_children(self) -> None:
         """Examine again what was being vetted: the fork server died, and all vet children with it."""

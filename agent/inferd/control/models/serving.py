@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 from inferd.config import settings
@@ -16,8 +15,6 @@ from inferd.store.lifecycle import slots
 from inferd.store.lifecycle.slots import ModelSelection
 from inferd.store.lifecycle.state import FACTORY, KeySlots
 from inferd.system.clock import Clock
-
-log = logging.getLogger(__name__)
 
 RETRY_NS = 30_000_000_000  # before what was not the model's fault is tried again
 
@@ -80,9 +77,10 @@ class ServingModels:
         try:
             self._state.apply_durably(slots.begin, one.key, digest, self._state.boot_id, self._state.wall_s())
         except StoreError as exc:
-            log.warning("%s; %s waits until that is fixed", exc, self._state.state.title(digest))
+            one.retry_why = f"{exc}; {self._state.state.title(digest)} waits until that is fixed"
             one.wait_until_ns = self._clock.monotonic_ns() + RETRY_NS
             return
+        one.retry_why = ""
         self.select(one)
 
     def select(self, one: EngineKey) -> None:

@@ -17,7 +17,8 @@ from inferd.control.processes.vet_job import KILLED, LIMITS, Accepted, Rejected,
 from inferd.errors import ModelRefused
 from inferd.store.drop_folder.items import Item
 from inferd.store.lifecycle import slots
-from inferd.store.lifecycle.state import FACTORY, Measurements, Version, VetVerdict
+from inferd.store.lifecycle.refusals import forget_refused_item, note_refused_item
+from inferd.store.lifecycle.state import FACTORY, Measurements, RefusedItem, Version, VetVerdict
 from inferd.store.lifecycle.variants import told, version_of
 from inferd.system.processes.fork_server import ForkServer
 from inferd.system.processes.process import Exit
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 VET_DEATHS = 2
 CUT_OFF = "cut_off"  # the code of a model whose file ends too early: its copy may have stalled
+STORE = "store"  # the code where the disk refused a copy of the model
 WRONG_ACCELERATOR = "wrong_accelerator"  # the code of a model that needs one which does not work here
 
 
@@ -167,6 +169,8 @@ class VetQueue:
                 f"the device went down {deaths} times while it was vetted; it is not tried again until its bytes change"
             )
             self._state.note_refused(item.name, why)
+            refused = RefusedItem(item.name, code="box_down", why=why, at=self._state.wall_s())
+            self._state.apply(note_refused_item, refused)
         else:
             self._state.apply(slots.start_vetting, item.fingerprint, self._state.boot_id)
         return deaths >= VET_DEATHS
@@ -205,6 +209,8 @@ class VetQueue:
         """Store a model that passed, and select it, start its trial, or only keep it."""
         ref = verdict.description.ref
         one.queue.reported.clear()
+        one.retry_why = ""
+        self._state.disk_works("bundles")
         if one.unstored:
             self._serving.select_unstored(one, verdict)
             return
@@ -225,6 +231,7 @@ class VetQueue:
         at = self._state.wall_s()
         if subject.item:
             self._state.apply(slots.arrive, _version(verdict), subject.item, at)
+            self._state.apply(forget_refused_item, subject.item, one.key)
         if verdict.report is not None and verdict.report.gates:
             accepting = _accepting(verdict, verdict.report, self._serving.verdict_key(one), at)
             self._state.apply(slots.judge, one.key, verdict.description.ref.digest, accepting)
@@ -239,8 +246,7 @@ class VetQueue:
         if verdict.code == CUT_OFF and verdict.again:
             log.info("model waits: %s; its copy may go on", error)
         elif verdict.again:
-            log.warning("%s; it is tried again", error)
-            self._retry(one, subject)
+            self._retry(one, subject, verdict)
         elif subject.digest:
             self._lost(one, subject.digest, str(error))
         elif verdict.code == WRONG_ACCELERATOR:
@@ -256,8 +262,19 @@ class VetQueue:
             self._state.apply(slots.judge, one.key, digest, refusal, verdict.description.ref.title)
         else:
             self._state.note_refused(error.part, error.message, one.key)
+        if subject.item and not verdict.again:
+            self._note_item(one, subject.item, verdict)
         if subject.dropped is not None and not verdict.again:
             self._state.apply(slots.retire, subject.item, self._state.wall_s())  # its previous content is gone
+
+    def _note_item(self, one: EngineKey, item: str, verdict: Rejected) -> None:
+        """Record the refusal by the item's name, for `inferd models status`."""
+        digest = verdict.description.ref.digest if verdict.description else ""
+        before = self._state.state.quarantine.get(digest) or self._serving.slots_of(one).verdicts.get(digest)
+        code = before.code if verdict.code == "known" and before else verdict.code
+        why = before.why if verdict.code == "known" and before else verdict.error.message
+        refused = RefusedItem(item, one.key, code, why, digest, self._state.wall_s())
+        self._state.apply(note_refused_item, refused)
 
     def _note_known(self, one: EngineKey, verdict: Rejected) -> None:
         """Record why bytes that were refused before are not tried again."""
@@ -266,11 +283,23 @@ class VetQueue:
         why = f"was refused before: {before.why}" if before else "was refused before"
         self._state.note_refused(verdict.error.part, why, one.key)
 
-    def _retry(self, one: EngineKey, subject: VetSubject) -> None:
-        if subject.dropped is not None:
+    def _retry(self, one: EngineKey, subject: VetSubject, verdict: Rejected) -> None:
+        """Examine it again: at once where it changed meanwhile, later where the disk refused. Logged once."""
+        one.retry_why = f"{verdict.error}; retrying"
+        if str(verdict.error) not in one.queue.reported:
+            log.warning("%s", one.retry_why)
+        one.queue.reported.add(str(verdict.error))
+        if verdict.code == STORE:
+            self._state.disk_failed("bundles", str(verdict.error))
+        elif subject.dropped is not None:
             self._drop_folder.again(subject.dropped)
-        elif not subject.digest:
+            return
+        if subject.dropped is not None:
+            one.queue.deferred[subject.item] = subject.dropped
+        if not subject.digest:
             one.queue.look_again_ns = self._clock.monotonic_ns() + RETRY_NS
+        else:
+            one.wait_until_ns = self._clock.monotonic_ns() + RETRY_NS
 
     def _wait_for_accelerator(self, one: EngineKey, subject: VetSubject) -> None:
         if subject.dropped is not None:

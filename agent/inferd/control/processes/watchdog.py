@@ -25,7 +25,7 @@ FIRST_FRAME_S = (
 FEED_S = 1.0
 STATUS_S = 5.0
 TOLD_ONE_BY_ONE = 4  # pipelines that a status names; more are counted
-Teller = Literal["trial", "control", "worker"]
+Teller = Literal["trial", "control", "worker", "person"]
 SUPERSEDED = "superseded"  # the one cause of a lost frame that says nothing of what became of the one before it
 VERDICTS = ("failed", "ended", "sleeping")  # states that last until someone changes something
 
@@ -37,7 +37,8 @@ class PipelineLiveness:
     Attributes:
         state: as it was last said.
         why: the reason that was given for it.
-        by: who said so: control while the model is tried ("trial"), control because the worker ended, or the worker.
+        by: who said so: control while the model is tried ("trial"), control because the worker ended, the worker; or control
+            because it waits for a person: to drop a model, or to make room on the disk.
         said_ns: when.
         taken_ns: when its model began to serve; 0 before.
         heard_ns: when the worker last counted for it.
@@ -59,7 +60,7 @@ class PipelineLiveness:
 
 def answered(account: PipelineLiveness, now_ns: int) -> bool:
     """Whether this pipeline has inferred, or it is known and told why it cannot."""
-    if account.state != "waiting" or account.by == "control":
+    if account.state != "waiting" or account.by in ("control", "person"):
         return True
     return bool(account.taken_ns) and now_ns - account.taken_ns > FIRST_FRAME_S * 1e9
 
@@ -73,7 +74,7 @@ def overdue(account: PipelineLiveness, now_ns: int, deadline_s: float, trial_s: 
         deadline_s: how long the worker may show no sign of it.
         trial_s: how long a model may be tried, or a worker be brought back.
     """
-    if account.state in VERDICTS:
+    if account.state in VERDICTS or account.by == "person":
         return ""
     if account.by != "worker":
         return _late("nothing came of it", now_ns - account.said_ns, trial_s)

@@ -10,6 +10,7 @@ from inferd.config import settings
 from inferd.config.mqtt import at_start
 from inferd.control.accelerators.accelerators import AcceleratorEvent
 from inferd.control.models.engine_keys import EngineKey, names
+from inferd.control.models.model_state import DiskEvent
 from inferd.control.models.models import Models
 from inferd.control.models.vetting import Concluded
 from inferd.control.processes.supervisor import Death
@@ -163,7 +164,9 @@ class EventReporter:
             for name in one.names:
                 if self._states.get(name) == "waiting" and name not in self._reported_without:
                     self._reported_without.add(name)
-                    self._set_state(name, "waiting", "there is no model for it yet; copy one into the drop folder")
+                    self._set_state(
+                        name, "waiting", "there is no model for it yet; copy one into the drop folder", "person"
+                    )
 
     def check_labels(self) -> None:
         """Report names in the configuration that are no labels of the models that serve now, each once."""
@@ -177,6 +180,20 @@ class EventReporter:
                 log.warning("%s: %s", name or "configuration", why)
                 self._publisher.event("model.doubtful", "warning", why, name, served[name].ref.title if name else "")
         self._reported_labels = set(unknown)
+
+    def waiting(self, keys: Sequence[EngineKey]) -> None:
+        """Report which pipelines wait because the disk refuses a model, and why."""
+        for one in keys:
+            for name in one.names:
+                if self._logged.get(name) != ("waiting", one.retry_why):
+                    self._set_state(name, "waiting", one.retry_why, "person")
+
+    def disk(self, events: Sequence[DiskEvent]) -> None:
+        """Report that the disk refuses what the store writes, and that it works again."""
+        for event in events:
+            severity: telemetry.Severity = "error" if event.failed else "info"
+            log.log(LEVELS[severity], "store: %s", event.why)
+            self._publisher.event("disk.failed" if event.failed else "disk.recovered", severity, event.why)
 
     def accelerator(self, event: AcceleratorEvent) -> None:
         """Report what happened to the accelerator of an engine key."""

@@ -157,6 +157,26 @@ class Quarantined(msgspec.Struct, frozen=True, omit_defaults=True):
     at: float = 0.0
 
 
+class RefusedItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An item of the drop folder, or a configured path, that was refused.
+
+    Attributes:
+        item: its name.
+        key: the engine key that refused it; "" where none could look at it.
+        code: why, in a word.
+        why: why, in a sentence.
+        digest: of its bundle; "" where that was not known.
+        at: when.
+    """
+
+    item: str
+    key: str = ""
+    code: str = ""
+    why: str = ""
+    digest: str = ""
+    at: float = 0.0
+
+
 class LogLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """A step in a model's life; `key` is "" where it is about no engine key."""
 
@@ -181,6 +201,7 @@ class LifecycleState(msgspec.Struct, frozen=True, omit_defaults=True):
         vetting: the item a vet child is at, "" for none; how often the device went down over it stands in `vet_deaths`.
         vetting_boot: the kernel's boot id at that time.
         vet_deaths: item fingerprint → how often.
+        refused: what was refused and still lies there, the oldest first.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -193,6 +214,7 @@ class LifecycleState(msgspec.Struct, frozen=True, omit_defaults=True):
     vetting: str = ""
     vetting_boot: str = ""
     vet_deaths: dict[str, int] = {}
+    refused: tuple[RefusedItem, ...] = ()
 
     def of(self, key: str) -> KeySlots:
         """Return the slots of an engine key; empty ones where it is new."""
