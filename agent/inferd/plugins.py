@@ -149,7 +149,7 @@ SOURCES = {
     "stream": "inferd.sources.camera.network:open_stream",
     "wav": "inferd.sources.files.wav:Wav",
     "iio": "inferd.sources.iio.source:open_iio",
-    "lines": "inferd.sources.text:TextLines",
+    "lines": "inferd.sources.lines.source:TextLines",
 }
 
 ENGINES = {

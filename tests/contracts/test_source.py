@@ -27,8 +27,8 @@ from inferd.sources.files.npz import Npz
 from inferd.sources.files.video import Video
 from inferd.sources.files.wav import Wav
 from inferd.sources.iio.source import open_iio
+from inferd.sources.lines.source import TextLines
 from inferd.sources.synthetic import Synthetic
-from inferd.sources.text import TextLines
 from inferd.system.clock import Clock, CountingClock
 
 Opener = Callable[[Path, Clock], Source]

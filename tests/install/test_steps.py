@@ -148,7 +148,7 @@ def test_purging_removes_the_groups_that_were_made_and_no_others(image: Image, e
     install(image.host(), environment, start=True)
     uninstall(image.host(), environment, purge=True)
     removed = [command[-1] for command in image.commands if command[0] == "groupdel"]
-    assert removed == ["gpio", "i2c", "inferd-view"]
+    assert removed == ["dialout", "gpio", "i2c", "inferd-view"]
 
 
 def test_uninstalling_where_nothing_is_installed_changes_nothing(image: Image, environment: Environment) -> None:

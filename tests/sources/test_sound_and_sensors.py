@@ -10,16 +10,14 @@ import numpy as np
 import pytest
 
 from fixtures.media.sounds import write_wav
-from fixtures.network.cameras import ACCELEROMETER, iio_device, printing
+from fixtures.network.cameras import ACCELEROMETER, iio_device
 from inferd.config import settings
-from inferd.errors import EndOfInput, FrameError, FrameUnfinished, SourceError
+from inferd.errors import EndOfInput, FrameUnfinished, SourceError
 from inferd.plugins import Source
 from inferd.records import Array
-from inferd.sources.decoding.text_rows import RowReader
 from inferd.sources.files.wav import Wav
 from inferd.sources.iio.source import open_iio
-from inferd.sources.text import TextLines
-from inferd.system.clock import CountingClock, SystemClock
+from inferd.system.clock import CountingClock
 
 PATIENT_S = 10.0
 
@@ -139,73 +137,3 @@ def test_a_channel_that_is_not_there_is_told_with_those_that_are(tmp_path: Path)
     iio_device(tmp_path, "bmi160", ACCELEROMETER)
     with pytest.raises(SourceError, match="has no channel gyro_x; there is accel_x, accel_y, accel_z, temp"):
         iio(tmp_path, channels=("gyro_x",))
-
-
-def lines(**options: object) -> TextLines:
-    return TextLines(settings.LinesSource(**options), SystemClock())  # type: ignore[arg-type]  # right keys
-
-
-def test_columns_are_found_by_the_names_of_the_first_line(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("time,x,y\n0,1,2\n1,3,4\n")
-    windows = all_of(lines(path=str(tmp_path / "a.csv"), columns=("y", "x"), window=2))
-    assert [window.tolist() for window in windows] == [[[2, 1], [4, 3]]]
-
-
-def test_json_lines_are_read_by_their_keys(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"x": 1, "y": null}\n\n{"y": 4}\n')
-    windows = all_of(lines(path=str(tmp_path / "a.jsonl"), format="jsonl", columns=("x", "y")))
-    assert np.array_equal(np.concatenate(windows), [[1, np.nan], [np.nan, 4]], equal_nan=True)
-
-
-def test_what_is_missing_stays_missing_and_shifts_nothing(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("a,b,c\n1,,3\n1,2\n1,oops,3\n")
-    source = lines(path=str(tmp_path / "a.csv"))
-    with closing(source):
-        assert np.isnan(np.asarray(source.read(1).data)).tolist() == [[False, True, False]]
-        with pytest.raises(FrameError, match="line 3 has 2 values, not 3"):
-            source.read(1)
-        assert np.isnan(np.asarray(source.read(1).data)).tolist() == [[False, True, False]]
-
-
-def test_the_end_of_a_last_window_of_readings_is_missing(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("1\n2\n3\n")
-    windows = all_of(lines(path=str(tmp_path / "a.csv"), window=2))
-    assert np.isnan(windows[1]).tolist() == [[False], [True]]
-
-
-def test_a_file_that_is_something_else_is_a_lost_source(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_bytes(b"\xff\xfe not json\n" * 200)
-    source = lines(path=str(tmp_path / "a.jsonl"), format="jsonl")
-    with closing(source):
-        for _ in range(99):
-            with pytest.raises(FrameError):
-                source.read(1)
-        with pytest.raises(SourceError, match="100 in a row; check its format"):
-            source.read(1)
-
-
-def test_a_column_that_does_not_exist_is_named_with_those_that_do() -> None:
-    rows = RowReader("a.csv", "csv", ("z",))
-    assert rows.parse("x,y") is None
-    with pytest.raises(SourceError, match="has no column 'z'; there are x, y"):
-        rows.parse("1,2")
-
-
-def test_lines_that_a_program_prints_become_windows() -> None:
-    source = lines(command=printing("for i in range(6): out(b'%d,%d\\n' % (i, -i))"), window=3, hop=3, finite=True)
-    assert [window[:, 0].tolist() for window in all_of(source)] == [[0, 1, 2], [3, 4, 5]]
-
-
-def test_a_program_of_lines_that_dies_is_told() -> None:
-    with closing(lines(command=printing("out(b'1\\n'); err('i2c: no answer'); sys.exit(1)"))) as source:
-        source.read(PATIENT_S)
-        with pytest.raises(SourceError, match="exit code 1; its last output: i2c: no answer"):
-            source.read(PATIENT_S)
-
-
-def test_slow_lines_keep_a_source_alive() -> None:
-    with (
-        closing(lines(command=printing("out(b'1\\n'); sleep(60)"), window=5)) as source,
-        pytest.raises(FrameUnfinished),
-    ):
-        source.read(1.0)

@@ -207,10 +207,11 @@ class IioSource(ConfigTable, frozen=True, tag_field="kind", tag="iio"):
 
 
 class LinesSource(ConfigTable, frozen=True, tag_field="kind", tag="lines"):
-    """Readings as text, one a line: a CSV or JSON-lines file, or a program that prints such. What is 0 is what the model wants.
+    """Readings as text, one a line (CSV, JSON), of a file, a serial port, a FIFO or a program. What is 0 is what the model wants.
 
     Attributes:
-        path: the file; "" where a program prints them.
+        path: the file, FIFO or serial port ("/dev/serial/by-id/..." stays the same); "" where a program prints them.
+        baud: symbols a second of a serial port, such as 9600 or 115200; 0 leaves it as it is.
         command: the program and each of its arguments; no shell reads them.
         format: "csv" or "jsonl".
         columns: names of the first line or keys, or numbers from 0; none takes all.
@@ -221,6 +222,7 @@ class LinesSource(ConfigTable, frozen=True, tag_field="kind", tag="lines"):
     """
 
     path: FilePath = ""
+    baud: Annotated[int, Meta(ge=0, le=4_000_000)] = 0
     command: tuple[Argument, ...] = ()
     format: Literal["csv", "jsonl"] = "csv"
     columns: tuple[Text, ...] = ()

@@ -9,8 +9,9 @@ import numpy as np
 
 from inferd.config import settings
 from inferd.records import Array
-from inferd.sources.decoding.orientation import oriented
 
+TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+MIRRORS = {"horizontal": 1, "vertical": 0}
 GREY = 128  # of all channels: a black area would count as a dark picture
 
 
@@ -48,3 +49,10 @@ def adjustment(pipeline: settings.Pipeline) -> Callable[[Array], Array] | None:
     rotate, flip = getattr(pipeline.source, "rotate", 0), getattr(pipeline.source, "flip", "none")
     masks = [mask for mask in pipeline.mask if mask.use == "privacy"]
     return Adjustment(rotate, flip, masks) if rotate or flip != "none" or masks else None
+
+
+def oriented(picture: Array, rotate: int, flip: str) -> Array:
+    """Return a picture (h, w, 3) or (h, w) uint8 turned clockwise by `rotate` degrees, then mirrored."""
+    turned: Array = cv2.rotate(picture, TURNS[rotate]) if rotate else picture
+    mirrored: Array = cv2.flip(turned, MIRRORS[flip]) if flip in MIRRORS else turned
+    return mirrored

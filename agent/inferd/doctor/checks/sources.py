@@ -243,7 +243,9 @@ def judge_files(facts: tuple[SourceFileFacts, ...]) -> Iterator[Problem]:
                 f"pipeline {one.pipeline} reads what is not there", one.path, f"put it there: ls -l {one.path}"
             )
         elif not one.readable:
-            yield Problem(f"user {one.user} may not read it", one.path, f"sudo chmod -R a+rX {one.path}")
+            group = f"sudo usermod --append --groups dialout {one.user}"  # serial ports are its
+            mend = group if one.path.startswith("/dev/") else f"sudo chmod -R a+rX {one.path}"
+            yield Problem(f"user {one.user} may not read it", one.path, mend)
 
 
 def judge_camera_missing(facts: tuple[CameraFacts, ...]) -> Iterator[Problem]:
