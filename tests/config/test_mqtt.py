@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from inferd.config.load import load
-from inferd.config.mqtt import Mqtt, at_start, reconnected
+from inferd.config.mqtt import Mqtt, at_start, reconnected, strangers_may
 from inferd.errors import ConfigError
 
 
@@ -51,3 +51,21 @@ def test_what_a_new_connection_takes_and_what_waits_for_the_next_start() -> None
     assert reconnected(old, new) == Mqtt(host="there", port=8883, tls=True)
     assert at_start(old, new) == ["mqtt.prefix", "mqtt.spool_mb"]
     assert at_start(old, Mqtt(host="there", snapshots=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("mqtt", "allowed"),
+    [
+        (Mqtt(), "read its results, figures and events, publish in its name and ask for its status"),
+        (Mqtt(requests="none"), "read its results, figures and events and publish in its name"),
+        (Mqtt(requests=True, snapshots=True), "fetch pictures, remove models and reload its configuration"),
+        (Mqtt(requests="operate"), "switch its models and pipelines"),
+        (Mqtt(seal_key_file="/k"), "see when it publishes"),
+        (Mqtt(username="pi"), ""),
+        (Mqtt(tls=True, cert_file="/c", key_file="/k"), ""),
+        (Mqtt(enabled=False), ""),
+    ],
+)
+def test_what_a_stranger_may_do_at_an_open_broker(mqtt: Mqtt, allowed: str) -> None:
+    assert allowed in strangers_may(mqtt)
+    assert bool(allowed) == bool(strangers_may(mqtt))

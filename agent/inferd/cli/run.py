@@ -17,6 +17,7 @@ from inferd import __version__
 from inferd.bundled_files import digits_pipeline
 from inferd.config import settings
 from inferd.config.load import LoadedConfig, device_id, load, state_dir
+from inferd.config.mqtt import LOCAL_HOSTS, strangers_may
 from inferd.control.commands.local_socket import folder_of
 from inferd.control.reporting.local_endpoints import LocalEndpoints
 from inferd.control.reporting.publisher import Publisher
@@ -78,6 +79,8 @@ def _service(config: settings.Config, reread: Callable[[], settings.Config], fol
     with applying(config):
         endpoints = LocalEndpoints(clock)
         broker = _broker(config, folder, control_dir) if config.mqtt.enabled else None
+        if config.mqtt.host not in LOCAL_HOSTS and (allowed := strangers_may(config.mqtt)):
+            log.warning("no login for broker %s: anyone who reaches it can %s", config.mqtt.host, allowed)
         links = [*([broker] if broker else []), *(_printing() if prints else []), *endpoints.links]
         publisher = Publisher(device_id(config), links, clock, endpoints.local_links)
         endpoints.open(config.mqtt, device_id(config), folder, clock, publisher.publish)

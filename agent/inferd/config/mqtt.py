@@ -70,6 +70,7 @@ class Mqtt(ConfigTable, frozen=True):
 
 FILES = ("password_file", "ca_file", "cert_file", "key_file", "seal_key_file")
 CREDENTIALS = "$CREDENTIALS_DIRECTORY/"
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 SERVICE_CREDENTIALS = "/run/credentials/inferd.service"  # where systemd has them, for who asks from outside the service
 
 
@@ -87,6 +88,24 @@ def request_access(mqtt: Mqtt) -> Literal["none", "read", "operate", "all"]:
     if mqtt.requests == "auto":
         return "operate" if mqtt.password_file or mqtt.cert_file else "read"
     return mqtt.requests
+
+
+def strangers_may(mqtt: Mqtt) -> str:
+    """Return what anyone who reaches the broker can do to this device; "" if the device logs in or has a certificate."""
+    if not mqtt.enabled or mqtt.username or mqtt.cert_file:
+        return ""
+    if mqtt.seal_key_file:
+        return "see when it publishes, and withhold its messages"
+    access = request_access(mqtt)
+    allowed = [
+        "read its results, figures and events",
+        "publish in its name",
+        *(["ask for its status"] if access != "none" else []),
+        *(["switch its models and pipelines"] if access in ("operate", "all") else []),
+        *(["fetch pictures"] if access in ("operate", "all") and mqtt.snapshots else []),
+        *(["remove models", "reload its configuration"] if access == "all" else []),
+    ]
+    return f"{', '.join(allowed[:-1])} and {allowed[-1]}"
 
 
 def reconnected(old: Mqtt, new: Mqtt) -> Mqtt:

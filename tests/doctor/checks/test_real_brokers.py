@@ -112,6 +112,31 @@ def test_a_broker_that_lets_us_in_is_well(board: Board, mosquitto: brokers.Mosqu
     assert found(board, f'host = "127.0.0.1"\nport = {mosquitto.port}') == {}
 
 
+@pytest.mark.parametrize("address", ["00000000", "5E01A8C0", "00000000000000000000000000000000"])
+def test_a_broker_that_others_reach_without_a_login_is_named(
+    address: str, board: Board, mosquitto: brokers.Mosquitto
+) -> None:
+    row = f"0: {address}:{mosquitto.port:04X} 0:0 0A 0:0 0:0 0 0 0 4711\n"
+    board.write("/proc/net/tcp6" if len(address) > 8 else "/proc/net/tcp", f"head\n{row}")
+    port = f'host = "127.0.0.1"\nport = {mosquitto.port}'
+    assert set(found(board, port)) == {"broker.open"}
+    (finding,) = examine(board.world(), CHECKS).findings
+    assert finding.severity == "note"
+    found(board, f'{port}\nrequests = "all"')
+    (finding,) = examine(board.world(), CHECKS).findings
+    assert finding.severity == "warning"
+    assert "reload its configuration" in finding.what
+
+
+@pytest.mark.parametrize("address", ["0100007F", "00000000000000000000000001000000"])
+def test_an_open_broker_on_the_loopback_interface_is_well(
+    address: str, board: Board, mosquitto: brokers.Mosquitto
+) -> None:
+    row = f"0: {address}:{mosquitto.port:04X} 0:0 0A 0:0 0:0 0 0 0 4711\n"
+    board.write("/proc/net/tcp6" if len(address) > 8 else "/proc/net/tcp", f"head\n{row}")
+    assert found(board, f'host = "127.0.0.1"\nport = {mosquitto.port}') == {}
+
+
 def test_the_right_login_is_well(board: Board, closed: brokers.Mosquitto) -> None:
     board.write("/etc/inferd/password", "right\n", 0o600)
     board.own("/etc/inferd/password", board.user)

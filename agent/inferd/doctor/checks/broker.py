@@ -7,7 +7,9 @@ from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 
 from inferd.config.load import device_id
+from inferd.config.mqtt import LOCAL_HOSTS, request_access, strangers_may
 from inferd.doctor.check import Check, Problem
+from inferd.doctor.readers.listening_ports import is_reachable
 from inferd.doctor.readers.mqtt_handshake import Handshake, Outcome, greet
 from inferd.doctor.readers.requirements import BrokerAddress, Tls, tls_of
 from inferd.doctor.readers.world import World
@@ -15,7 +17,6 @@ from inferd.records import Unavailable
 from inferd.system.files.password import read_password
 from inferd.wire.topics import client_id
 
-LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 REPLY_S = 1.0  # a broker that takes longer to say hello is told as not answering
 
 
@@ -27,6 +28,9 @@ class BrokerFacts:
         file: the configuration file.
         mosquitto: whether a broker is installed on this device.
         today: the date that this device believes in.
+        strangers_may: what anyone who reaches the broker can do to this device; "" if the broker asks for a login, or can
+            be reached from this device only.
+        only_read: whether that changes nothing on the device.
     """
 
     broker: BrokerAddress | None
@@ -34,6 +38,8 @@ class BrokerFacts:
     file: str
     mosquitto: bool
     today: str
+    strangers_may: str = ""
+    only_read: bool = True
 
     @property
     def address(self) -> str:
@@ -43,7 +49,7 @@ class BrokerFacts:
     @property
     def local(self) -> bool:
         """Whether the broker is on this device."""
-        return self.broker is not None and self.broker.host in LOCAL
+        return self.broker is not None and self.broker.host in LOCAL_HOSTS
 
 
 def read_broker(world: World) -> BrokerFacts | Unavailable:
@@ -57,6 +63,8 @@ def read_broker(world: World) -> BrokerFacts | Unavailable:
         file=world.config_file,
         mosquitto=world.which("mosquitto") is not None,
         today=datetime.fromtimestamp(world.clock.wall_s(), UTC).strftime("%Y-%m-%d"),
+        strangers_may=_strangers_may(world, broker) if broker else "",
+        only_read=request_access(world.configured.mqtt) in ("none", "read"),
     )
 
 
@@ -134,6 +142,14 @@ def judge_own(facts: BrokerFacts) -> Iterator[Problem]:
     )
 
 
+def judge_open(facts: BrokerFacts) -> Iterator[Problem]:
+    """Yield a warning where the broker lets in clients without a login, and the device may be changed through it."""
+    if facts.strangers_may and facts.greeting.outcome == "welcome":
+        what = f"the broker asks for no login: anyone who reaches it can {facts.strangers_may}"
+        fix = f"give the broker a password file, and set username and password_file under [mqtt] in {facts.file}"
+        yield Problem(what, facts.address, fix, "note" if facts.only_read else "warning")
+
+
 def _when(facts: BrokerFacts, outcomes: Iterable[Outcome], what: str, mend: str) -> Iterator[Problem]:
     if facts.greeting.outcome in outcomes:
         yield Problem(what, facts.address, mend)
@@ -154,6 +170,12 @@ def _configured(world: World) -> BrokerAddress | None:
         return None
     own_id = f"{client_id(mqtt.prefix, device_id(world.configured))}-doctor"
     return BrokerAddress(mqtt.host, mqtt.port, mqtt.username, mqtt.password_file, own_id, tls_of(mqtt))
+
+
+def _strangers_may(world: World, broker: BrokerAddress) -> str:
+    if broker.host in LOCAL_HOSTS and not is_reachable(world, broker.port):
+        return ""
+    return strangers_may(world.configured.mqtt)
 
 
 def _greet(world: World, broker: BrokerAddress) -> Handshake:
@@ -187,6 +209,13 @@ CHECKS = (
         "whether the broker accepts user name and password",
         "nothing reaches a broker that refuses the login",
         judge_login,
+        (read_broker,),
+    ),
+    Check(
+        "broker.open",
+        "whether a broker that other machines reach asks for a login",
+        "an open broker lets anyone on the network read what the device publishes, and request what mqtt.requests allows",
+        judge_open,
         (read_broker,),
     ),
     Check(
