@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -26,13 +26,14 @@ from inferd.ipc import PipelineCounts
 from inferd.plugins import TASKS, Engine, PaintsPixels, Preprocess, Task, WatchesInput, find
 from inferd.preprocess import build as build_preprocess
 from inferd.preprocess import wanted
+from inferd.preprocess.change import ChangeGate
 from inferd.preprocess.quality import Quality, over
 from inferd.records import STAGES, Array, Frame, Geometry, ModelRef, Overlay, Result, StageTimes, Tick, Wanted
 from inferd.system.threads import Condition, Latest, Lock
 from inferd.tasks.rules.hard_samples import HardSamples
 from inferd.tasks.rules.report import Reporter
 from inferd.tasks.rules.tracking import TrackingRules
-from inferd.temporal_state import TemporalState, memory_of
+from inferd.temporal_state import TemporalState, memory_of, remembers
 from inferd.wire.manifest import ModelDescription, QualitySection
 
 CHECKED = 1 << 16  # values of an output that are looked at: 2 µs for 1,001, 30 µs for all these
@@ -51,6 +52,7 @@ class Steps:
     wanted: Wanted = NOTHING_WANTED
     quality: Quality = field(default_factory=lambda: Quality(QualitySection()))
     memory: TemporalState = field(default_factory=TemporalState)
+    change: ChangeGate = field(default_factory=lambda: ChangeGate(settings.ChangeConfig()))
 
 
 def tick(frame: Frame, steps: Steps, now_ns: Callable[[], int]) -> Tick:
@@ -124,6 +126,7 @@ def build_steps(
     engine: Engine,
     roi: tuple[float, float, float, float],
     quality: QualitySection | None = None,
+    change: ChangeGate | None = None,
 ) -> Steps:
     """Build the steps for this model and the part `roi` of the picture (y0, x0, y1, x1, each 0..1).
 
@@ -139,7 +142,8 @@ def build_steps(
     if isinstance(task, WatchesInput):
         preprocess = _Watched(preprocess, task)
     rules = over(description.manifest.quality, quality or QualitySection())
-    return Steps(preprocess, engine, task, wanted(description, engine.info), Quality(rules), memory)
+    steps = Steps(preprocess, engine, task, wanted(description, engine.info), Quality(rules), memory)
+    return replace(steps, change=change) if change is not None and not remembers(description) else steps
 
 
 class _Watched:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fixtures.agents.fake_pipeline import Turning, fake, frame, pipeline, serving
+from inferd.config import settings
 from inferd.pipeline import PipelineQueue
+from inferd.preprocess.change import ChangeGate
 
 
 def test_without_an_engine_a_frame_waits() -> None:
@@ -64,6 +68,21 @@ def test_a_frame_that_the_engine_refuses_is_counted_and_the_next_one_is_inferred
     assert turning.heard.faults == [("cam", "engine_error")]
     assert len(turning.heard.reports) == 1
     assert turning.queues["cam"].counters.drain().frames_dropped == {"engine_error": 1}
+
+
+def test_an_unchanged_frame_is_counted_and_not_inferred_unless_somebody_waits_for_its_result() -> None:
+    turning = Turning()
+    loaded = serving()
+    gate = ChangeGate(settings.ChangeConfig(enabled=True, max_interval_s=3600.0))
+    steps = {"cam": replace(loaded.steps["cam"], change=gate)}
+    turning.loop.offer(replace(loaded, steps=steps))
+    still, answers = frame(), list[object]()
+    for one in (still, still, replace(still, answer=answers.append)):
+        turning.queues["cam"].put(one)
+        turning.turn()
+    assert len(turning.heard.reports) == 2
+    assert len(answers) == 1
+    assert turning.queues["cam"].counters.drain().frames_dropped == {"unchanged": 1}
 
 
 def test_an_engine_that_makes_room_is_handed_back_and_frames_wait_for_the_next() -> None:

@@ -28,7 +28,7 @@ from inferd.config.sources import (
     kind_of,
 )
 from inferd.config.telemetry import Alert, HomeAssistant, Http, MetricsConfig
-from inferd.config.zones import DAYS, LineConfig, MaskConfig, Samples, Schedule, TrackConfig, ZoneConfig
+from inferd.config.zones import DAYS, ChangeConfig, LineConfig, MaskConfig, Samples, Schedule, TrackConfig, ZoneConfig
 from inferd.wire.bounds import (
     DAY_S,
     HOUR_S,
@@ -48,6 +48,7 @@ from inferd.wire.manifest import Activation, Decoder, Filter, QualitySection, Re
 __all__ = [
     "DAYS",
     "Alert",
+    "ChangeConfig",
     "CommandSource",
     "CropsSource",
     "HomeAssistant",
@@ -242,6 +243,7 @@ class Pipeline(ConfigTable, frozen=True):
         zone: where objects are counted.
         line: whose crossing is counted.
         mask: which parts of the picture are covered or do not count.
+        change: whether the model sees frames in which nothing has changed.
         schedule: when the pipeline runs.
         samples: which frames are kept for whoever improves the model.
         image: pictures that leave the device.
@@ -260,6 +262,7 @@ class Pipeline(ConfigTable, frozen=True):
     zone: tuple[ZoneConfig, ...] = ()
     line: tuple[LineConfig, ...] = ()
     mask: tuple[MaskConfig, ...] = ()
+    change: ChangeConfig = ChangeConfig()
     schedule: tuple[Schedule, ...] = ()
     samples: Samples = Samples()
     image: ImageConfig = ImageConfig()

@@ -79,7 +79,7 @@ class MaskConfig(ConfigTable, frozen=True):
     Attributes:
         points: the corners of a polygon, y, x each, in order.
         use: "privacy" (filled with grey before the model, samples and snapshots), "ignore" (boxes that stand in it are dropped
-            and counted), or "change" (kept for change detection, which this version does not have: no effect).
+            and counted), or "change" (not looked at by `[pipeline.change]`).
         labels: which objects "ignore" drops; none is all.
         anchor: the point of a box that "ignore" looks at, as of a zone.
     """
@@ -88,6 +88,22 @@ class MaskConfig(ConfigTable, frozen=True):
     use: Literal["privacy", "ignore", "change"] = "privacy"
     labels: tuple[Text, ...] = ()
     anchor: Anchor = "bottom"
+
+
+class ChangeConfig(ConfigTable, frozen=True):
+    """Frames in which nothing has changed are not shown to the model; they count as `frames_dropped.unchanged`.
+
+    Attributes:
+        enabled: whether frames are compared. A model that remembers earlier frames sees all of them.
+        threshold: grey levels (0..255) by which a tile of the picture must differ on average; noise beyond it is learned.
+        min_interval_s: the model sees no frame sooner than this after the last one.
+        max_interval_s: the model sees a frame at least so often.
+    """
+
+    enabled: bool = False
+    threshold: Annotated[float, Meta(ge=0.1, le=255)] = 6.0
+    min_interval_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+    max_interval_s: Annotated[float, Meta(ge=0.1, le=3600)] = 2.0
 
 
 class Schedule(ConfigTable, frozen=True):

@@ -34,6 +34,7 @@ CAUSES = (
     "stale",
     "unreadable",
     "poor_quality",
+    "unchanged",
     "preprocess_error",
     "engine_error",
     "decode_error",

@@ -15,6 +15,7 @@ from inferd.config import settings
 from inferd.errors import InferdError
 from inferd.pipeline import PipelineQueue, build_steps
 from inferd.plugins import ENGINES, Engine, find
+from inferd.preprocess.change import ChangeGate
 from inferd.system.processes.heartbeats import HeartbeatSlot
 from inferd.system.threads import Condition, Event, join_all, start
 from inferd.temporal_state import remembers
@@ -153,7 +154,13 @@ class EngineThread:
         with ExitStack() as undo:
             engines = [self._engine(offer, path, undo) for _ in range(self._copies(offer))]
             steps = {
-                pipeline.name: build_steps(offer.description, engine, pipeline.roi, pipeline.quality)
+                pipeline.name: build_steps(
+                    offer.description,
+                    engine,
+                    pipeline.roi,
+                    pipeline.quality,
+                    ChangeGate(pipeline.change, pipeline.mask),
+                )
                 for pipeline, engine in zip(self.pipelines, cycle(engines), strict=False)
             }
             undo.pop_all()

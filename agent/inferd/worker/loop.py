@@ -196,7 +196,8 @@ class Loop:
         queue.inferring = True  # set before the frame is taken: waiting for the last frame checks both
         frame = queue.frames.take()
         if frame is not None:
-            result = self._infer_frame(serving, queue, frame) if self._check_quality(serving, queue, frame) else None
+            wanted = self._check_quality(serving, queue, frame) and self._check_change(serving, queue, frame)
+            result = self._infer_frame(serving, queue, frame) if wanted else None
             if frame.answer is not None:
                 frame.answer(result)
         self._release_results(queue, self._clock.monotonic_ns())
@@ -275,6 +276,13 @@ class Loop:
         if kept_out:
             queue.counters.dropped("poor_quality")
         return not kept_out
+
+    def _check_change(self, serving: LoadedEngine, queue: PipelineQueue, frame: Frame) -> bool:
+        """Return False, and count it, where nothing has changed since the last frame that the model saw."""
+        if frame.answer is not None or serving.steps[queue.pipeline.name].change.passes(frame):
+            return True
+        queue.counters.dropped("unchanged")
+        return False
 
     def _report_result(self, queue: PipelineQueue, ref: ModelRef, turn: Tick) -> None:
         counts = is_open(queue.pipeline.schedule, turn.taken_at)
