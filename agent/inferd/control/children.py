@@ -233,7 +233,12 @@ class ChildProcesses:
     def _handle_messages(self) -> None:
         """Handle what the worker reports."""
         for _ in range(MESSAGES_A_TURN):
-            message = self._supervisor.receive()
+            try:
+                message = self._supervisor.receive()
+            except WorkerError as exc:  # not gone, but what it sent cannot be read
+                if not self._killed_ns:
+                    self._kill_worker(exc.message, "died")
+                return
             if message is None:
                 return
             self._events.handle_message(message)
@@ -272,7 +277,7 @@ class ChildProcesses:
         self._supervisor.kill()
 
     def _sleep_and_wake(self) -> None:
-        """Take pipelines out of the worker's plan that fell asleep, and put those back that woke."""
+        """Take pipelines that fell asleep out of the worker's plan, and put those that woke back."""
         if changed := self._models.sleeping.turn():
             self._events.sleeping(changed)
             self.plan_and_offer({one.key for one in self._models.keys if not one.serving})
@@ -305,7 +310,7 @@ class ChildProcesses:
         self._handle_messages()
         self._selector.unregister(self._supervisor)
         lived_ns = self._clock.monotonic_ns() - self._supervisor.started_ns
-        death = self._supervisor.bury(ended, self._killed_why or why, self._cause(ended))
+        death = self._supervisor.conclude(ended, self._killed_why or why, self._cause(ended))
         self._memory.end()
         replacing, self._replacing = self._replacing, ""
         why = f"the worker ended while it was at work: {death.how}"

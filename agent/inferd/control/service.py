@@ -18,6 +18,7 @@ import msgspec
 
 from inferd import ipc
 from inferd.config import settings
+from inferd.config.mqtt import request_access
 from inferd.control.children import ChildProcesses
 from inferd.control.commands.command_table import AgentControl, CommandTable
 from inferd.control.commands.label_log import LabelLog
@@ -141,6 +142,7 @@ class Service:
             with applying(self._config):
                 self._models.configure(self._config.pipeline)
                 self._events.started(self._config)
+                _log_access(self._config.mqtt)
                 self._alerting.follow(self._config)
                 self._images.configure(self._config.pipeline)
                 self._endpoints.configure(self._config, self._metrics.basis)
@@ -273,6 +275,22 @@ def applying(config: settings.Config) -> Iterator[None]:
         raise ConfigError(
             "configuration", f"it cannot be applied ({_named(exc)}); its pipelines are {pipelines}"
         ) from exc
+
+
+def _log_access(mqtt: settings.Mqtt) -> None:
+    """Log what others may do over the broker; a warning where anybody who reaches it could change this device."""
+    access = request_access(mqtt)
+    if not mqtt.enabled or access == "none":
+        return
+    if mqtt.password_file or mqtt.cert_file or access == "read":
+        log.info("requests over MQTT: %s (mqtt.requests)", access)
+    else:
+        log.warning(
+            "requests over MQTT: %s, without password or client certificate: anybody who reaches the broker %s can change what"
+            " this device does; use them, or set mqtt.requests to read",
+            access,
+            mqtt.host,
+        )
 
 
 def _named(error: Exception) -> str:

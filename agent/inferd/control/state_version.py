@@ -22,9 +22,9 @@ class VersionStamp(msgspec.Struct, frozen=True):
 
 
 def claim(state_dir: Path, version: str) -> None:
-    """Take a state folder into use; one that is new, older or unmarked is marked as ours.
+    """Check the format of a state folder; one that is new, older or unmarked is marked with ours.
 
-    A folder that cannot be written (a full disk) is no reason not to infer; whoever needs to write says so.
+    A folder that cannot be written (a full disk) does not keep inferd from inferring; what needs to write reports it.
 
     Raises:
         ConfigError: a newer inferd has written it.

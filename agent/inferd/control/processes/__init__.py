@@ -1,1 +1,1 @@
-"""The worker as a process: started, watched, stopped, and what is told to systemd about it."""
+"""Control's child processes: the worker's supervision, vet jobs, memory and watchdog. Decides nothing about models."""

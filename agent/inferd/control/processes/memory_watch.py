@@ -1,6 +1,6 @@
 """Whether the worker keeps to its memory. It acts before the kernel would, and where the memory cgroup is off, as on a Pi.
 
-The kernel kills when all memory is gone, takes whoever it likes best, and until then the whole board is slow. The pages of
+The kernel kills when all memory is gone, picks the process itself, and until then the whole board is slow. The pages of
 a process are counted as shares (PSS), so that what it shares with the fork server is not held against it. Counting them walks
 them all, so it is done only where the resident set, which costs 3 us to read and is never less, gives reason.
 """
@@ -27,16 +27,16 @@ COUNT_S = 5.0
 class MemoryWatch:
     """Watches one worker after the other. Owned by control's main thread."""
 
-    def __init__(self, clock: Clock, tell_tight: Callable[[float, float], None], root: Path = Path("/")) -> None:
+    def __init__(self, clock: Clock, report_tight: Callable[[float, float], None], root: Path = Path("/")) -> None:
         """Prepare.
 
         Args:
             clock: times the looks.
-            tell_tight: hears, once, that a worker takes so many MB and when it will be replaced.
+            report_tight: called once when a worker nears its limit, with its MB and the limit.
             root: the folder that holds proc/.
         """
         self._clock = clock
-        self._tell_tight = tell_tight
+        self._report_tight = report_tight
         self._root = root
         self._meter: ProcessMeter | None = None
         self._limit_mb = 0.0
@@ -64,7 +64,7 @@ class MemoryWatch:
         if size_mb > self._limit_mb:
             return f"grew to {size_mb:.0f} MB, beyond {self._limit_mb:.0f} MB (watch.memory_max_mb)"
         if self._tight and not before:
-            self._tell_tight(size_mb, self._limit_mb)
+            self._report_tight(size_mb, self._limit_mb)
         return ""
 
     def starved(self, ended: Exit | None) -> bool:
@@ -72,7 +72,7 @@ class MemoryWatch:
         return ended is not None and ended.signal == signal.SIGKILL and self._kernel_kills() > self._kills
 
     def end(self) -> None:
-        """Watch nobody. Twice is fine."""
+        """Stop watching. Idempotent."""
         if self._meter is not None:
             self._meter.close()
         self._meter = None

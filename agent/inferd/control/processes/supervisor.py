@@ -1,4 +1,4 @@
-"""Keeps one worker alive: starts it, sees that it turns, says whose fault a death or a hang was, starts it again.
+"""Supervises one worker: starts it, checks its heartbeats, finds what to blame for a death or a hang.
 
 The rules (`StallClock`, `RestartBackoff`) are values in, verdict out; `Supervisor` reads the world and calls them.
 """
@@ -30,7 +30,7 @@ Cause = Literal["died", "hung", "grown", "starved"]
 class StallClock:
     """How long each slot has not turned, in time that control itself was awake to see.
 
-    A suspended or swapping board stops control as well as the worker; such time is not held against anybody.
+    A suspended or swapping board stops control as well as the worker; such time does not count.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class RestartBackoff:
 class Death:
     """A worker's end: which engines were at work, in words how it ended, and whether the kernel let it go.
 
-    `replaying`: it ran the model before meanwhile, which may have done it as well; then nobody is blamed.
+    `replaying`: it ran the model before meanwhile, which may have done it as well; then no model is blamed.
     `cause` is "hung" where it was killed because it made no progress, "grown" because it took too much memory, "starved"
     where the kernel killed it for want of memory; else it died.
     """
@@ -109,7 +109,7 @@ class Supervisor:
         return self._child.pid if self._child else None
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable when the worker says something, for a selector."""
+        """Return the descriptor that becomes readable when the worker sends something, for a selector."""
         assert self._channel is not None  # noqa: S101 - asked only while running
         return self._channel.fileno()
 
@@ -134,7 +134,7 @@ class Supervisor:
         return self._child.pid
 
     def plan(self, assignments: Sequence[ipc.Assignment]) -> None:
-        """Tell the worker which pipelines there should be."""
+        """Send the worker its plan: the pipelines to run."""
         self._slots = {assignment.engine_key: assignment.slot for assignment in assignments}
         self._send(ipc.Plan(tuple(assignments)))
 
@@ -147,15 +147,19 @@ class Supervisor:
         self._send(question, blob_fds)
 
     def show(self, show: ipc.ShowFrame, connection_fd: int) -> None:
-        """Have the worker answer somebody who wants to see a frame."""
+        """Have the worker send a frame over a connection."""
         self._send(show, [connection_fd])
 
     def ask_to_stop(self) -> None:
-        """Tell the worker to end."""
+        """Ask the worker to end."""
         self._send(ipc.Stop())
 
     def receive(self) -> ipc.FromWorker | None:
-        """Return the next thing the worker said, None where it said nothing more or is gone."""
+        """Return the worker's next message; None where there is none, or the worker is gone.
+
+        Raises:
+            WorkerError: the message cannot be read.
+        """
         if self._channel is None:
             return None
         try:
@@ -185,12 +189,12 @@ class Supervisor:
         return ""
 
     def kill(self) -> None:
-        """Kill the worker; `bury` tells what came of it."""
+        """Kill the worker; `conclude` returns what came of it."""
         if self._child is not None:
             self._child.kill()
 
-    def bury(self, ended: Exit | None, why: str, cause: Cause = "died") -> Death:
-        """Clear away a worker that ended, or that not even SIGKILL ends (`ended` is None), and say whose fault it was.
+    def conclude(self, ended: Exit | None, why: str, cause: Cause = "died") -> Death:
+        """Forget a worker that ended, or that not even SIGKILL ends (`ended` is None); return what was at work.
 
         Args:
             ended: how it ended.

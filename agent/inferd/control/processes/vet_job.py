@@ -21,7 +21,7 @@ from inferd.system.processes.process import Exit, Limits
 from inferd.wire.manifest import ModelDescription
 from inferd.wire.vetting import GATES, GateResult, VetReport
 
-# What a fork server imports once, so that no child has to: whatever is not installed is left out and told.
+# What a fork server imports once, so that no child has to: what is not installed is left out and reported.
 PRELOAD = (
     "numpy",
     "cv2",
@@ -41,8 +41,8 @@ ENVIRONMENT = {
 }
 RUNTIMES = ("ai-edge-litert", "tflite-runtime", "onnxruntime", "pymicro-features")  # the last prepares what models hear
 WRONG_PAIR = "a delegate that was built for another runtime does that; docs/accelerators.md names pairs that work"
-KILLED = "killed"  # the code where a vet child's death may be somebody else's doing
-LOAD_S = 120.0  # what a person at a terminal lets a model take, unless told otherwise
+KILLED = "killed"  # the code where a vet child's death may have another cause
+LOAD_S = 120.0  # what a command line lets a model take by default
 # A vet child must never win against the model that serves, and has nothing to do with a network.
 # Against one busy neighbour on its core, 0.1 s of work took 11.7 s at nice 10, and more than 40 s at nice 19 and under
 # SCHED_IDLE (two x86 cores under load, November 2026): a board that is always busy would never vet a model.
@@ -60,7 +60,7 @@ def circumstances() -> str:
 
 
 def core_w(metrics: MetricsConfig) -> float:
-    """Return what a busy core of this board draws, by configuration or by what is known of it; 0 where nobody knows."""
+    """Return what a busy core of this board draws, by configuration or by what is known of it; 0 where that is not known."""
     known = find_coefficients(machine.describe().board or "", metrics.idle_w, metrics.core_w)
     return 0.0 if isinstance(known, Unavailable) else known.core_w
 
@@ -180,7 +180,7 @@ class VetJob:
         )
 
     def _hear_out(self) -> tuple[ipc.Examined | ipc.ExamineFailed | None, list[int]]:
-        """Return the child's last word and its descriptors; None where it died before it."""
+        """Return the child's last message and its descriptors; None where it died before it."""
         try:
             while (received := self._channel.receive(0)) is not None:
                 message, fds = received
@@ -201,7 +201,7 @@ class VetJob:
         if ended.signal == signal.SIGXCPU:
             return "it took more processor time than it may; see vet_deadline_s under [models]", "hang"
         if ended.signal == signal.SIGKILL:
-            return "the process that tried it was killed by SIGKILL: for want of memory, or by somebody", KILLED
+            return "the process that tried it was killed by SIGKILL: for want of memory, or from outside", KILLED
         asked = self._request.engine.delegate or by_file(self._request.path)
         hint = f"; {WRONG_PAIR}" if asked else ""
         return f"it cannot be loaded safely: the process that tried it {ended.sentence}{hint}", "crash"

@@ -1,6 +1,6 @@
-"""When systemd is told that inferd has started and that it lives: only what control found out, never a bare timer.
+"""READY=1 and WATCHDOG=1 for systemd: sent for what control has observed, never by a bare timer.
 
-Control tells a `Watchdog` what is said of each pipeline, by itself or by the worker, and what the worker counts. Once a
+Control passes each pipeline's states, its own and the worker's, and the worker's counts to a `Watchdog`. Once a
 turn the rules below look at all accounts; `answered` decides READY=1, `overdue` whether WATCHDOG=1 is held back.
 """
 
@@ -24,8 +24,8 @@ FIRST_FRAME_S = (
 )
 FEED_S = 1.0
 STATUS_S = 5.0
-TOLD_ONE_BY_ONE = 4  # pipelines that a status names; more are counted
-Teller = Literal["trial", "control", "worker", "person"]
+NAMED_ONE_BY_ONE = 4  # pipelines that a status names; more are counted
+StateSource = Literal["trial", "control", "worker", "person"]
 SUPERSEDED = "superseded"  # the one cause of a lost frame that says nothing of what became of the one before it
 VERDICTS = ("failed", "ended", "sleeping")  # states that last until someone changes something
 
@@ -49,7 +49,7 @@ class PipelineLiveness:
 
     state: PipelineState = "waiting"
     why: str = ""
-    by: Teller = "trial"
+    by: StateSource = "trial"
     said_ns: int = 0
     taken_ns: int = 0
     heard_ns: int = 0
@@ -59,7 +59,7 @@ class PipelineLiveness:
 
 
 def answered(account: PipelineLiveness, now_ns: int) -> bool:
-    """Whether this pipeline has inferred, or it is known and told why it cannot."""
+    """Whether this pipeline has inferred, or it is known why it cannot."""
     if account.state != "waiting" or account.by in ("control", "person"):
         return True
     return bool(account.taken_ns) and now_ns - account.taken_ns > FIRST_FRAME_S * 1e9
@@ -102,20 +102,20 @@ class Watchdog:
         self._status_ns = clock.monotonic_ns()
         self._note = ""
 
-    def said(self, pipeline: str, state: PipelineState, why: str, by: Teller) -> None:
-        """Take what a pipeline's state is, and who says so; the first time, the pipeline is new."""
+    def said(self, pipeline: str, state: PipelineState, why: str, by: StateSource) -> None:
+        """Record a pipeline's state and its source; the first time, the pipeline is new."""
         account = self._accounts.setdefault(pipeline, PipelineLiveness())
         account.state, account.why, account.by, account.said_ns = state, why, by, self._clock.monotonic_ns()
 
     def taken(self, pipeline: str, title: str) -> None:
-        """Take that a model serves; the worker is answerable for the pipeline from now on."""
+        """Record that a model serves; the worker reports on the pipeline from now on."""
         account = self._accounts[pipeline]
         account.title, account.taken_ns = title, self._clock.monotonic_ns()
         if account.by != "worker":
             self.said(pipeline, "waiting", "its model is loaded, its first frame has not come", "worker")
 
     def counted(self, counts: Counts) -> None:
-        """Take what the worker counted since the last time."""
+        """Add what the worker counted since the last call."""
         now_ns = self._clock.monotonic_ns()
         for name, counted in counts.pipelines.items():
             if (account := self._accounts.get(name)) is not None:
@@ -127,11 +127,11 @@ class Watchdog:
                     account.owing_ns = now_ns
 
     def forget(self, pipeline: str) -> None:
-        """Take that a pipeline is no longer configured."""
+        """Forget a pipeline that is no longer configured."""
         self._accounts.pop(pipeline, None)
 
     def turn(self, deadlines_s: Mapping[str, float], trial_s: float) -> None:
-        """Look at all accounts, and tell systemd what they come to.
+        """Judge all pipelines, and notify systemd.
 
         Args:
             deadlines_s: by pipeline, how long it may show no sign.
@@ -155,17 +155,17 @@ class Watchdog:
         return self._note
 
     def reloading(self) -> None:
-        """Tell that the configuration is being read again."""
+        """Report that a reload has begun."""
         if self._ready:
             self._notifier.reloading(self._clock.monotonic_ns())
 
     def reloaded(self, note: str) -> None:
-        """Tell that the reload is over, and what came of it."""
+        """Report that the reload is over, and what came of it."""
         if self._ready:
             self._notifier.ready(note)
 
     def stopping(self) -> None:
-        """Tell that the service is about to end."""
+        """Report that the service is about to end."""
         self._notifier.stopping()
 
     def _hold_back(self, note: str) -> None:
@@ -177,7 +177,7 @@ class Watchdog:
         """Return one line on all pipelines, and begin a new count of frames."""
         elapsed_s = (now_ns - self._status_ns) / 1e9
         told = [_sentence(name, one, elapsed_s) for name, one in self._accounts.items()]
-        if len(told) > TOLD_ONE_BY_ONE:
+        if len(told) > NAMED_ONE_BY_ONE:
             states = [one.state for one in self._accounts.values()]
             told = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
         for one in self._accounts.values():

@@ -15,7 +15,7 @@ from inferd.control.models.models import Models
 from inferd.control.models.vetting import Concluded
 from inferd.control.processes.supervisor import Death
 from inferd.control.processes.vet_job import Accepted
-from inferd.control.processes.watchdog import Teller, Watchdog
+from inferd.control.processes.watchdog import StateSource, Watchdog
 from inferd.control.reporting.label_names import unknown_labels
 from inferd.control.reporting.metrics import MetricsReporter
 from inferd.control.reporting.publisher import Publisher
@@ -356,7 +356,7 @@ class EventReporter:
         for name in one.names if one else ():
             self._publisher.event("model.refused", "error", refused.why, name, refused.ref.name)
 
-    def _set_state(self, pipeline: str, state: PipelineState, why: str, by: Teller = "control") -> None:
+    def _set_state(self, pipeline: str, state: PipelineState, why: str, by: StateSource = "control") -> None:
         if pipeline not in names(self._config.pipeline):
             return  # a late message of a pipeline that is no longer configured
         if self._models.sleeping.why(pipeline) and state != "sleeping":

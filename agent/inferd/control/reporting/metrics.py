@@ -290,17 +290,17 @@ class MetricsReporter:
         return unavailable(self._device.unavailable())
 
     def close(self) -> None:
-        """Let go of all meters. Twice is fine."""
+        """Close all meters. Idempotent."""
         for process in list(self._processes):
             self.unwatch(process)
         self._device.close()
 
 
 def measuring(metrics: settings.MetricsConfig) -> settings.MetricsConfig:
-    """Return the settings without what only says when figures are told."""
+    """Return the settings without those that only say when metrics are sent."""
     return msgspec.structs.replace(metrics, interval_s=0.0, metered=False)
 
 
 def source_of(energy: object) -> str | None:
-    """Return the meter that told the energy; None where there is none."""
+    """Return the meter that measured the energy; None where there is none."""
     return energy.source if isinstance(energy, Energy) else None
