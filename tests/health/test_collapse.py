@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from inferd.health.collapse import AnswerDigest, all_one, compare, said, suspicious
+from inferd.health.collapse import AnswerDigest, all_one, compare, digest_of, suspicious
 from inferd.records import Box, Label, OutputTensor, Result, Value
 
 DIGITS = tuple(AnswerDigest(str(digit), 0.95) for digit in (1, 1, 2, 2, 3, 3, 4, 4))
@@ -63,10 +63,10 @@ def test_a_constant_zero_has_not_moved() -> None:
 
 def test_an_answer_in_short_is_its_labels_or_its_numbers() -> None:
     box = Box(1, "cat", 0.75, (0, 0, 1, 1))
-    assert said(Result(labels=(Label(1, "cat", 0.5),))) == AnswerDigest("cat", 0.5)
-    assert said(Result(boxes=(box, box))) == AnswerDigest("cat", 0.75)
-    assert said(Result(boxes=())) == AnswerDigest()
-    assert said(Result(score=0.5)) == AnswerDigest(numbers=(0.5,))
-    assert said(Result(values=(Value("t", 2.0, ""),))) == AnswerDigest(numbers=(2.0,))
+    assert digest_of(Result(labels=(Label(1, "cat", 0.5),))) == AnswerDigest("cat", 0.5)
+    assert digest_of(Result(boxes=(box, box))) == AnswerDigest("cat", 0.75)
+    assert digest_of(Result(boxes=())) == AnswerDigest()
+    assert digest_of(Result(score=0.5)) == AnswerDigest(numbers=(0.5,))
+    assert digest_of(Result(values=(Value("t", 2.0, ""),))) == AnswerDigest(numbers=(2.0,))
     raw = OutputTensor("o", (1, 2, 2), "float32", [[[1.0, 2.0], [3.0, 4.0]]])
-    assert said(Result(outputs=(raw,))) == AnswerDigest(numbers=(1.0, 2.0, 3.0, 4.0))
+    assert digest_of(Result(outputs=(raw,))) == AnswerDigest(numbers=(1.0, 2.0, 3.0, 4.0))

@@ -1,1 +1,1 @@
-"""Real models that anyone can fetch, each with a manifest of ours that makes it right; never runs one."""
+"""Real models that anyone can fetch, each with a manifest of ours that makes it right. It never runs one."""

@@ -16,7 +16,7 @@ MODEL, MANIFEST = "model.tflite", "model.toml"
 def place(drop_folder: Path, name: str, content: bytes, manifest: str) -> Path:
     """Return the new folder `name` in the drop folder, which holds the model and its manifest ("" where there is none).
 
-    It is made beside the drop folder and renamed into it, so that nobody sees half of it. The same model is left as it is.
+    It is made beside the drop folder and renamed into it, so that it is never seen half. The same model is left as it is.
 
     Raises:
         StoreError: another model has that name, the name cannot be one, or the disk refuses.

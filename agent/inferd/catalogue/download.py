@@ -19,7 +19,7 @@ TIMEOUT_S = 30.0
 PARTIAL = 206
 
 Progress = Callable[[int, int | None], None]
-"""Called with how many bytes there are, and of how many (None where nobody says)."""
+"""Called with how many bytes there are, and of how many (None if the server does not say)."""
 
 
 class _OnlyHttps(urllib.request.HTTPRedirectHandler):

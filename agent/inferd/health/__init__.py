@@ -1,1 +1,1 @@
-"""Judges figures and answers: numbers in, verdict out. No clock, no I/O; hysteresis lives in the rule."""
+"""Judges figures and answers: numbers in, verdict out; hysteresis is in the rule. It never reads a clock or does I/O."""

@@ -40,7 +40,7 @@ class AnswerDigest:
     numbers: tuple[float, ...] = ()
 
 
-def said(result: Result) -> AnswerDigest:
+def digest_of(result: Result) -> AnswerDigest:
     """Return a result in short."""
     if result.boxes is not None:
         labels = sorted({box.label for box in result.boxes})

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil, sqrt
 
-from inferd.health.collapse import AnswerDigest, said
+from inferd.health.collapse import AnswerDigest, digest_of
 from inferd.records import Frame, ModelRef, Tick
 
 KEPT = 32  # answers at most; then every second goes, and they are taken half as often
@@ -63,7 +63,7 @@ class RecentAnswers:
         if now_ns < self._next_ns:
             return
         room_bytes = self.trial.room_bytes // KEPT if self.trial.digest == ref.digest else 0
-        turns = (*self.turns, AnsweredFrame(said(turn.result), thinned(frame, room_bytes)))
+        turns = (*self.turns, AnsweredFrame(digest_of(turn.result), thinned(frame, room_bytes)))
         if len(turns) >= KEPT:
             turns, self._every_ns = turns[::2], self._every_ns * 2
         self.turns, self._next_ns = turns, now_ns + self._every_ns

@@ -31,7 +31,7 @@ class AlertMemory:
 def judge(alert: Alert, watched: AlertMemory, value: float | None, now_s: float) -> AlertMemory:
     """Return what is to be remembered after a look; it changes from or to `raised` at most once in `for_s`.
 
-    A value that nobody knows is no reason to begin or to end anything: what was on its way starts again.
+    An unknown value neither raises nor clears an alert: the time towards either starts again.
     """
     if value is None:
         return replace(watched, changing_since_s=None)

@@ -1,5 +1,5 @@
 """Describes models and keeps them: file, metadata, labels and manifest in, one description out; blobs by their digest.
 
-Nothing here needs a runtime or an array library, believes a byte it has not checked, or becomes active without a vet
-report.
+It never loads a runtime or an array library, never uses a byte that it has not checked, and never activates a model
+without a vet report.
 """

@@ -1,1 +1,1 @@
-"""The vet child: a model is described, loaded, run and judged in a process of its own. Decides nothing about what serves."""
+"""The vet child describes, loads, runs and judges a model in a process of its own. It never decides what serves."""

@@ -1,4 +1,4 @@
-"""Whether a new model keeps what the old one promised to whoever reads its results. Pure."""
+"""Whether a new model keeps the contract of the old one with those who read its results. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from inferd.wire.manifest import ModelDescription
 
-RELABELLED_MAX = 0.2  # share of labels whose text may be mended
+RELABELLED_MAX = 0.2  # share of labels whose text may be corrected
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _normalisation(new: ModelDescription, old: ModelDescription) -> Breach | Non
 
 
 def _pixels(description: ModelDescription) -> tuple[float, float] | None:
-    """Return what pixels 0 and 255 become in the first channel; None where it is not told."""
+    """Return what pixels 0 and 255 become in the first channel; None if it is not given."""
     said = description.manifest.input
     if said.range is not None:
         return said.range

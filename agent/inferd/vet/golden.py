@@ -44,8 +44,8 @@ class Golden:
 
     Attributes:
         inputs: by input name, each (n, ...) in the tensor's own dtype.
-        outputs: expected, by output name, each (n, ...) in the tensor's own dtype; {} where none are told.
-        labels: (n,) true classes as numbers of the labels; None where none are told.
+        outputs: expected, by output name, each (n, ...) in the tensor's own dtype; {} if there are none.
+        labels: (n,) true classes as numbers of the labels; None if there are none.
         count: n.
     """
 

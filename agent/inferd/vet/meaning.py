@@ -1,6 +1,6 @@
 """What a new description of the same weights changes in the meaning of inputs and answers. Pure.
 
-Nothing but golden pictures can tell a mended manifest from a broken one: weights, tensors and speed are the same.
+Nothing but golden pictures can tell a corrected manifest from a broken one: weights, tensors and speed are the same.
 """
 
 from __future__ import annotations

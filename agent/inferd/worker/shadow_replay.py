@@ -14,7 +14,7 @@ from itertools import cycle, islice
 
 from inferd import ipc
 from inferd.errors import InferdError
-from inferd.health.collapse import ENOUGH, AnswerDigest, compare, said, suspicious
+from inferd.health.collapse import ENOUGH, AnswerDigest, compare, digest_of, suspicious
 from inferd.pipeline import PipelineQueue, build_steps, tick
 from inferd.plugins import ENGINES, Engine, find
 from inferd.records import Frame
@@ -121,7 +121,7 @@ def _run(
             for number, one in enumerate(islice(cycle(shown), max(TIMED, len(shown)))):
                 frame = replace(one.frame, seq=number)  # a gap would reset its state, which takes time
                 turn = tick(frame, steps[one.pipeline], clock.monotonic_ns)
-                heard.append((said(turn.result), turn.times.total))
+                heard.append((digest_of(turn.result), turn.times.total))
                 if clock.monotonic_ns() - began_ns > (LONGEST_NS if len(heard) >= ENOUGH else MOST_NS):
                     break
                 yield

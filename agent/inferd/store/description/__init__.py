@@ -1,1 +1,1 @@
-"""What a model is: manifest, labels, inputs and outputs, from the files beside it and from the model itself."""
+"""What a model is, from its manifest, labels, metadata and graph. It never runs a model, and never guesses without saying so."""

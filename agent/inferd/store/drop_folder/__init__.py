@@ -1,1 +1,1 @@
-"""The drop folder: which files in it make a bundle, and when they are complete."""
+"""The drop folder: which files in it make a model, and when they are complete. It never opens a file."""

@@ -1,1 +1,1 @@
-"""Static readers of model files: TensorFlow Lite, ONNX and what is inside them. Bounded; no runtime is loaded."""
+"""Bounded readers of model files (TensorFlow Lite, ONNX) and of what is inside them. They never load a runtime."""

@@ -1,4 +1,4 @@
-"""A model's file, read by pieces. Never mapped: whoever overwrites a mapped file kills the process that reads it."""
+"""A model's file, read by pieces. Never mapped: overwriting a mapped file kills the process that reads it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class BytesInMemory:
 
 
 class ModelFile:
-    """A regular file opened for reading. Whoever opened it closes it; one thread."""
+    """A regular file opened for reading. Its opener closes it; one thread."""
 
     def __init__(self, path: Path, max_bytes: int = MODEL_MAX_BYTES, *, no_links: bool = False) -> None:
         """Open `path`; with `no_links`, refuse a symbolic link.
@@ -106,7 +106,7 @@ class ModelFile:
         return os.fdopen(os.dup(self._fd), "rb")
 
     def close(self) -> None:
-        """Close the file. Twice is fine."""
+        """Close the file. Idempotent."""
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = -1

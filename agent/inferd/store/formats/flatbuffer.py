@@ -2,7 +2,7 @@
 
 The format: a table begins with a signed offset back to its vtable, which lists for each field how far into the table
 it lies (0: absent, take the default). Strings, vectors and sub-tables lie elsewhere and are reached by forward offsets.
-Nothing is read before somebody asks for it.
+Fields are read when they are asked for.
 """
 
 from __future__ import annotations

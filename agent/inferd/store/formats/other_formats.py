@@ -1,4 +1,4 @@
-"""Says what a file is that is no TFLite model, and what mends it. Pure."""
+"""Recognises files that are no TFLite models, with a remedy for each. Pure."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The rules of a model's life: slots, trial, rollback, pin. Values in, values out."""
+"""The rules of a model's life: slots, trial, rollback, pin. Values in, values out; never a clock or a disk."""

@@ -14,7 +14,7 @@ replace = msgspec.structs.replace
 
 
 def activate(state: LifecycleState, key: str, digest: str, verdict_key: str) -> LifecycleState:
-    """Take it that a person wants this model now, whatever its version.
+    """Use this model from now on, whatever its version, because a person asked for it.
 
     Raises:
         StoreError: it may not serve, or a trial or a pin is in the way.
@@ -34,7 +34,7 @@ def activate(state: LifecycleState, key: str, digest: str, verdict_key: str) -> 
 
 
 def roll_back(state: LifecycleState, key: str, at: float) -> LifecycleState:
-    """Take it that a person wants the model back that served before.
+    """Go back to the previous model, because a person asked for it.
 
     Raises:
         StoreError: there is none, or it did harm.
@@ -52,7 +52,7 @@ def roll_back(state: LifecycleState, key: str, at: float) -> LifecycleState:
 
 
 def pin(state: LifecycleState, key: str, digest: str, at: float) -> LifecycleState:
-    """Take it that only this model may serve.
+    """Let only this model serve.
 
     Raises:
         StoreError: the store does not have it, or it is in quarantine.

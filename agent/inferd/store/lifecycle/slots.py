@@ -4,8 +4,8 @@
                  │             └─▶ failed: the active one goes on, this one is quarantined
                  └─▶ refused
 
-What is to serve is never an instruction of its own: it is `KeySlots.serving`, so that whoever reads the state after a
-power cut does the same as whoever wrote it. A model goes backwards only in `fail`, `unseat` and a person's `roll_back`
+What is to serve is never an instruction of its own: it is `KeySlots.serving`, so that a restart after a power cut does the same
+as the agent that wrote the state. A model goes backwards only in `fail`, `unseat` and a person's `roll_back`
 (`operator_commands.py`), and each says why.
 """
 
@@ -29,11 +29,11 @@ from inferd.store.lifecycle.state import (
     Version,
     VetVerdict,
 )
-from inferd.store.lifecycle.variants import are_variants, better, told
+from inferd.store.lifecycle.variants import are_variants, better, variant_summary
 
 BOX_DEATHS = 2  # a model that took the device down so often is not tried again
 AGENT_DEATHS = 10  # inferd alone may be killed by anybody, so this many are needed to suspect the model
-WORKER_DEATHS = 2  # deaths that may be somebody else's doing (SIGKILL)
+WORKER_DEATHS = 2  # deaths that another program may have caused (SIGKILL)
 QUARANTINED_MAX = 500
 
 replace = msgspec.structs.replace
@@ -70,9 +70,9 @@ def newer(one: Version, other: Version) -> bool:
 
 
 def arrive(state: LifecycleState, version: Version, item: str, at: float) -> LifecycleState:
-    """Take it that `item` holds these bytes now; what it held before is retired.
+    """Record that `item` holds these bytes now; its previous content is retired.
 
-    Bytes that come again count as new: whoever copies an old model over a newer one wants the old one back.
+    Bytes that come again count as new: a person who copies an old model over a newer one wants the old one back.
     """
     before = state.versions.get(version.digest)
     if before is not None and item in before.items:
@@ -88,7 +88,7 @@ def arrive(state: LifecycleState, version: Version, item: str, at: float) -> Lif
 
 
 def retire(state: LifecycleState, item: str, at: float) -> LifecycleState:
-    """Take it that the bytes of an item are gone. What serves goes on serving."""
+    """Record that the bytes of an item are gone. What serves goes on serving."""
     for digest, version in state.versions.items():
         if item in version.items:
             left = tuple(one for one in version.items if one != item)
@@ -98,7 +98,7 @@ def retire(state: LifecycleState, item: str, at: float) -> LifecycleState:
 
 
 def judge(state: LifecycleState, key: str, digest: str, verdict: VetVerdict, title: str = "") -> LifecycleState:
-    """Take a verdict on the model of that digest, which a person calls `title`."""
+    """Record a verdict on the model of that digest; `title` is its name for people."""
     slots = state.of(key)
     known = {one: said for one, said in slots.verdicts.items() if one in state.versions or one == digest}
     state = state.with_slots(key, replace(slots, verdicts={**known, digest: verdict}))
@@ -149,14 +149,14 @@ def choose(state: LifecycleState, key: str, wish: ModelSelection, verdict_key: s
 
 
 def begin(state: LifecycleState, key: str, digest: str, boot_id: str, at: float) -> LifecycleState:
-    """Intend the switch to a model; to be on disk before it is made."""
+    """Record the switch to a model; saved before it is made."""
     why = _why_now(state, key, digest)
     slots = replace(state.of(key), trial=Trial(digest, boot_id), asked="")
     return state.with_slots(key, slots).noted("model.trial", digest, at, why, key)
 
 
 def commit(state: LifecycleState, key: str, at: float, why: str = "") -> LifecycleState:
-    """Take it that the model on trial has proved itself."""
+    """Commit the model on trial: it becomes the active one."""
     slots = state.of(key)
     if slots.trial is None:
         return state
@@ -167,9 +167,9 @@ def commit(state: LifecycleState, key: str, at: float, why: str = "") -> Lifecyc
 
 
 def fail(state: LifecycleState, key: str, code: str, why: str, at: float) -> LifecycleState:
-    """Take it that the model on trial did harm: quarantine it and go back.
+    """End a trial that failed: quarantine the model and go back.
 
-    Where there is nothing to go back to, a model that did not take the device down goes on: it is better than none.
+    If there is nothing to go back to, a model that did not take the device down stays: it is better than none.
     """
     slots = state.of(key)
     if slots.trial is None:
@@ -194,7 +194,7 @@ def doubt_new(state: LifecycleState, key: str, digest: str, why: str, at: float)
 
 
 def strike(state: LifecycleState, key: str, why: str, at: float) -> LifecycleState:
-    """Take it that the worker died during a trial, perhaps by somebody else's doing; the second death counts."""
+    """Record that the worker died during a trial, perhaps by another program; the second death fails it."""
     slots = state.of(key)
     if slots.trial is None:
         return state
@@ -221,7 +221,7 @@ def give_up(state: LifecycleState, key: str, code: str, why: str, at: float) -> 
 
 
 def unseat(state: LifecycleState, key: str, why: str, at: float) -> LifecycleState:
-    """Take it that the active model cannot serve any more (its file is damaged, a new runtime refuses it)."""
+    """Replace the active model by the previous one: it cannot serve any more (damaged file, a new runtime refuses it)."""
     slots = state.of(key)
     lost, back_to = slots.active, "" if slots.previous in state.quarantine else slots.previous
     if not lost:
@@ -231,7 +231,7 @@ def unseat(state: LifecycleState, key: str, why: str, at: float) -> LifecycleSta
 
 
 def wake(state: LifecycleState, boot_id: str, at: float) -> LifecycleState:
-    """Take it that the agent has started: count what an interrupted trial has cost, and stop one that costs too much."""
+    """Count, at a start, the deaths that an interrupted trial has cost, and end one that costs too many."""
     for key, slots in state.slots.items():
         if slots.trial is None:
             continue
@@ -253,23 +253,23 @@ def wake(state: LifecycleState, boot_id: str, at: float) -> LifecycleState:
 
 
 def see(state: LifecycleState, key: str, item: str, mark: str) -> LifecycleState:
-    """Take it that the files of an item were judged; `mark` tells which, and under which circumstances."""
+    """Record that the files of an item were judged; `mark` names them and the circumstances."""
     kept = {one: seen for one, seen in state.seen.items() if one != f"{key} | {item}"}
     return replace(state, seen={**dict(list(kept.items())[-(QUARANTINED_MAX - 1) :]), f"{key} | {item}": mark})
 
 
 def unsee(state: LifecycleState) -> LifecycleState:
-    """Take it that nothing in the drop folder was judged."""
+    """Forget what was judged, so that all of the drop folder is judged again."""
     return replace(state, seen={}, vet_deaths={})
 
 
 def start_vetting(state: LifecycleState, item: str, boot_id: str) -> LifecycleState:
-    """Intend to vet the bytes that an item's fingerprint names; to be on disk before it is done."""
+    """Record that the bytes of an item's fingerprint are about to be vetted; saved before the vet child starts."""
     return replace(state, vetting=item, vetting_boot=boot_id)
 
 
 def end_vetting(state: LifecycleState) -> LifecycleState:
-    """Take it that the vet child has ended."""
+    """Record that the vet child has ended."""
     return replace(state, vetting="", vetting_boot="")
 
 
@@ -296,7 +296,7 @@ def _why_now(state: LifecycleState, key: str, digest: str) -> str:
         return "pinned"
     active, chosen = state.versions.get(slots.active), state.versions.get(digest)
     if chosen is not None and (others := _other_variants(state, slots, chosen)):
-        return f"of its variants {told(chosen.variant, _figures(slots, digest))} suits this device best; {others}"
+        return f"of its variants {variant_summary(chosen.variant, _figures(slots, digest))} suits this device best; {others}"
     if active is None or chosen is None or newer(chosen, active):
         return ""
     return f"{active.title} is newer, but no longer what is followed"
@@ -315,7 +315,7 @@ def _other_variants(state: LifecycleState, slots: KeySlots, chosen: Version) -> 
     """Return the other variants that were accepted, with what was measured of each; "" for none."""
     others = [one for one in state.versions.values() if are_variants(one, chosen) and one.items]
     accepted = [one for one in others if (verdict := slots.verdicts.get(one.digest)) and verdict.accepted]
-    return ", ".join(told(one.variant, _figures(slots, one.digest)) for one in accepted)
+    return ", ".join(variant_summary(one.variant, _figures(slots, one.digest)) for one in accepted)
 
 
 def _figures(slots: KeySlots, digest: str) -> Measurements:

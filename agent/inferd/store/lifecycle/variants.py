@@ -11,7 +11,7 @@ from inferd.wire.manifest import ModelDescription
 
 
 def version_of(description: ModelDescription) -> Version:
-    """Return what a description tells of which model it is."""
+    """Return the name, version, task and variant of a description."""
     ref, said = description.ref, description.manifest.model
     return Version(ref.digest, ref.name, ref.version, said.task or "raw", variant=said.variant or "")
 
@@ -28,7 +28,7 @@ def better(one: Measurements, other: Measurements, period_ms: float) -> bool:
     Args:
         one: what was measured of it.
         other: what was measured of the other.
-        period_ms: time from frame to frame; 0 where the camera tells it.
+        period_ms: time from frame to frame; 0 if the camera sets it.
     """
     return _rank(one, period_ms) > _rank(other, period_ms)
 
@@ -39,7 +39,7 @@ def _rank(figures: Measurements, period_ms: float) -> tuple[bool, float, float]:
     return keeps_up, accuracy, -figures.invoke_ms
 
 
-def told(variant: str, figures: Measurements) -> str:
+def variant_summary(variant: str, figures: Measurements) -> str:
     """Return a variant and what was measured of it, for people."""
     right = "" if figures.accuracy is None else f"right in {figures.accuracy:.1%}, "
     return f"{variant} ({right}{figures.invoke_ms:.1f} ms, {figures.private_mb:.0f} MB)"

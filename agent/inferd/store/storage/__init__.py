@@ -1,1 +1,1 @@
-"""Blobs and state on disk, valid after a power cut at any instant."""
+"""Blobs, bundles and state on the disk, valid after a power cut at any instant. It never overwrites what serves."""

@@ -1,4 +1,4 @@
-"""Model files under their SHA-256: once stored, a runtime maps a file that nobody overwrites."""
+"""Model files under their SHA-256. A stored file is never overwritten, so that a runtime may map it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Blobs:
             raise store_error(path, exc) from exc
 
     def sweep(self) -> int:
-        """Remove copies that a killed process left unfinished, and return how many. Only while nobody else adds.
+        """Remove copies that a killed process left unfinished, and return how many. Only while no other process adds.
 
         Raises:
             StoreError: the disk refuses.
@@ -116,7 +116,7 @@ class Blobs:
             raise store_error(self._root, exc) from exc
 
     def remove_unlinked(self) -> int:
-        """Remove blobs that no bundle links to, and return how many. Only while nobody else adds.
+        """Remove blobs that no bundle links to, and return how many. Only while no other process adds.
 
         Raises:
             OSError: the disk refuses.

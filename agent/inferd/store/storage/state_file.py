@@ -33,7 +33,7 @@ class LoadedState:
 
 
 class StateFile:
-    """Owned by control's main thread; nobody else writes in its folder."""
+    """Owned by control's main thread; no other process writes in its folder."""
 
     def __init__(self, folder: Path, disk: Disk = DISK) -> None:
         """Use `folder`, and make it where it is missing.
