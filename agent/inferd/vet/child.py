@@ -44,7 +44,7 @@ def main(channel_fd: int) -> int:
     """Run the vet child; the fork server's entry.
 
     Args:
-        channel_fd: the socket to whoever asks.
+        channel_fd: the socket to the process that asks.
 
     Returns:
         0 when a report was sent.
@@ -71,7 +71,7 @@ def main(channel_fd: int) -> int:
 
 @contextmanager
 def _lend(request: ipc.Examine) -> Iterator[tuple[Path, StagedBundle | None]]:
-    """Lend what is to be described: a copy beside its place in the store, or the file itself.
+    """Give the path of what is to be described: a copy in the store, or the file itself.
 
     Raises:
         InferdError: there is no such model, or it cannot be copied.

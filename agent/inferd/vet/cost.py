@@ -10,9 +10,7 @@ from inferd.wire.manifest import BudgetSection
 from inferd.wire.vetting import GateResult, failed, not_judged, passed
 
 NO_RIVAL = "there is no model to compare it with; its budget is judged in the trial"
-NO_COEFFICIENT = (
-    "nobody knows what a busy core of this board draws, so not its energy: set metrics.core_w and metrics.idle_w"
-)
+NO_COEFFICIENT = "its energy is not known: set metrics.core_w and metrics.idle_w, what a busy core of this board draws"
 BY_CPU_VERSION = (
     "only its CPU version was measured, as the worker uses the accelerator; its budget is judged in the trial"
 )
@@ -40,7 +38,7 @@ class CostLimits:
     Attributes:
         budget: as its manifest or a person says.
         slower_max: so many times as long as the one that serves; 0 is without limit.
-        core_w: what a busy core of this board draws; 0 where nobody knows.
+        core_w: what a busy core of this board draws; 0 if that is not known.
         by_cpu_version: whether its CPU version ran, in place of a model for an accelerator.
     """
 

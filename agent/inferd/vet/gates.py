@@ -72,7 +72,7 @@ class Gates:
         """Is what arrived what was sent?"""
         said = self._models.subject.description.manifest.model.sha256
         if said is None:
-            return not_judged("integrity", "its manifest tells no sha256")
+            return not_judged("integrity", "its manifest has no sha256")
         found = _file_digest(self._models.subject)
         if found != said.lower():
             why = f"its SHA-256 is {found[:12]}…, its manifest says {said[:12]}…; copy it again"

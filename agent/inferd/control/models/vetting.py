@@ -19,7 +19,7 @@ from inferd.store.drop_folder.items import Item
 from inferd.store.lifecycle import slots
 from inferd.store.lifecycle.refusals import forget_refused_item, note_refused_item
 from inferd.store.lifecycle.state import FACTORY, Measurements, RefusedItem, Version, VetVerdict
-from inferd.store.lifecycle.variants import told, version_of
+from inferd.store.lifecycle.variants import variant_summary, version_of
 from inferd.system.processes.fork_server import ForkServer
 from inferd.system.processes.process import Exit
 from inferd.wire.vetting import VetReport
@@ -339,7 +339,7 @@ def _accepting(verdict: Accepted, report: VetReport, key: str, at: float) -> Vet
     found = {name: value for gate in report.gates for name, value in gate.figures.items()}
     figures = Measurements(found.get("invoke_min_ms", 0.0), found.get("private_mb", 0.0), found.get("accuracy"))
     variant = verdict.description.manifest.model.variant
-    why = "; ".join(filter(None, (told(variant, figures) if variant else "", report.doubt)))
+    why = "; ".join(filter(None, (variant_summary(variant, figures) if variant else "", report.doubt)))
     return VetVerdict(key, True, why=why, at=at, figures=figures)
 
 

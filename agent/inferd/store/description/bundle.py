@@ -19,7 +19,7 @@ SUFFIXES = (SUFFIX, ".onnx")
 MODEL = "model.tflite"  # in a folder of its own
 MODELS = (MODEL, "model.onnx")
 VERSION = re.compile(r"v?\d+(\.\w+)*(-(\d+|(a|b|rc|alpha|beta|dev|pre|post|build)[.-]?\d*))*", re.IGNORECASE)
-FOLDER_MAX_ENTRIES = 1000  # of a drop folder; beyond that a plain labels.txt counts as nobody's
+FOLDER_MAX_ENTRIES = 1000  # of a drop folder; beyond that labels.txt belongs to no model
 VARIANT_MARK = "+"  # in the name of a file or folder, before the variant
 COMMON_LABELS = (*(f"labels{suffix}" for suffix in LABEL_SUFFIXES), "labelmap.txt", "labelmap.pbtxt", "data.yaml")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # of golden pictures
@@ -82,7 +82,7 @@ def find_bundle(path: Path) -> Bundle:
 def bundle_digest(model_sha256: str, manifest: bytes | None, labels: bytes | None) -> str:
     """Return the SHA-256 over a bundle: a header line, then a line "role sha256-of-content" for each part there is.
 
-    It is a digest of digests, so that it can be told from blobs alone, and so that a content that moves from one file
+    It is a digest of digests, so that it can be computed from blobs alone, and so that a content that moves from one file
     to another makes another bundle. Labels from within the model do not count twice.
 
     Args:

@@ -1,7 +1,7 @@
-"""Models with all their files, where nobody overwrites them: `bundles/<digest>/...`, hard links into `blobs/`.
+"""Models with all their files, never overwritten: `bundles/<digest>/...`, hard links into `blobs/`.
 
-A bundle keeps the names its files had, because names tell what belongs together and what the model is called. It is
-built beside its place, described there, and only then renamed into it: what serves is what was looked at.
+A bundle keeps the names its files had, because names say what belongs together and what the model is called. It is
+built under a temporary name, described there, and only then renamed: what serves is what was vetted.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class BundleStore:
 
     @contextmanager
     def copy(self, source: Path, *, no_links: bool = False) -> Iterator[StagedBundle]:
-        """Lend a copy of the model at `source` and of all that belongs to it; what is not `put` is removed.
+        """Give a copy of the model at `source` and of all that belongs to it; what is not `put` is removed.
 
         With `no_links`, no file of it may be a symbolic link: who may drop a model may not read what inferd can.
 
@@ -90,7 +90,7 @@ class BundleStore:
             clear_away(folder, self._disk)
 
     def put(self, copied: StagedBundle, digest: str) -> Path:
-        """Put a copy into its place and return what `describe` is given; one that is there already is mended by it.
+        """Put a copy into its place and return what `describe` is given; a bundle that is there already is repaired by it.
 
         It may be the one that serves, so it is never away: file by file is replaced where it has the same names.
 
@@ -100,14 +100,14 @@ class BundleStore:
         place = self.path(digest)
         try:
             if place.is_dir() and _names(place) == _names(copied.folder):
-                self._mend(copied.folder, place)
+                self._repair(copied.folder, place)
             else:
                 self._put(copied.folder, place)
         except OSError as exc:
             raise store_error(place, exc) from exc
         return place / copied.root
 
-    def _mend(self, folder: Path, place: Path) -> None:
+    def _repair(self, folder: Path, place: Path) -> None:
         for name in _names(folder):
             put(folder / name, place / name, self._disk)
 
@@ -131,11 +131,11 @@ class BundleStore:
         clear_away(aside, self._disk)
 
     def remove(self, digest: str) -> None:
-        """Throw a bundle away; its blobs go with `sweep`. One that is not there is fine."""
+        """Remove a bundle; its blobs go with `sweep`. Idempotent."""
         clear_away(self.path(digest), self._disk)
 
     def sweep(self, known: frozenset[str]) -> None:
-        """Remove bundles that nobody knows, copies that were never finished, and blobs of neither. Only while none is added.
+        """Remove bundles that are not known, copies that were never finished, and blobs of neither. Only while none is added.
 
         Raises:
             StoreError: the disk refuses.
