@@ -15,6 +15,7 @@ import msgspec
 
 from inferd import __version__
 from inferd.bundled_files import digits_pipeline
+from inferd.cli.format_results import line_of
 from inferd.config import settings
 from inferd.config.load import LoadedConfig, device_id, load, state_dir
 from inferd.config.mqtt import LOCAL_HOSTS, strangers_may
@@ -43,9 +44,16 @@ MEMORY_SHARE = 0.8  # of the board's, for each of our processes; the unit's Memo
 @click.option(
     "--config", "file", type=click.Path(path_type=Path), help="Read this file instead of /etc/inferd/inferd.toml."
 )
-@click.option("--print", "prints", is_flag=True, help="Print each result as a JSON line as well.")
+@click.option(
+    "--print",
+    "prints",
+    type=click.Choice(("auto", "text", "json")),
+    is_flag=False,
+    flag_value="auto",
+    help="Print each result as well: a line for people (text) or a JSON line (json); without a value, text on a terminal.",
+)
 @click.option("--until-end", is_flag=True, help="End when the input of every pipeline is through.")
-def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
+def run(file: Path | None, *, prints: str | None, until_end: bool) -> None:
     """Run the agent until it is told to stop.
 
     Reads --config, else the file $INFERD_CONFIG names, else /etc/inferd/inferd.toml and inferd.d/*.toml beside it; without
@@ -68,7 +76,9 @@ def run(file: Path | None, *, prints: bool, until_end: bool) -> None:
         _service(config, lambda: _load(file).config, folder, prints=prints).run(until_end=until_end)
 
 
-def _service(config: settings.Config, reread: Callable[[], settings.Config], folder: Path, *, prints: bool) -> Service:
+def _service(
+    config: settings.Config, reread: Callable[[], settings.Config], folder: Path, *, prints: str | None
+) -> Service:
     """Build the service and its links.
 
     Raises:
@@ -81,7 +91,7 @@ def _service(config: settings.Config, reread: Callable[[], settings.Config], fol
         broker = _broker(config, folder, control_dir) if config.mqtt.enabled else None
         if config.mqtt.host not in LOCAL_HOSTS and (allowed := strangers_may(config.mqtt)):
             log.warning("no login for broker %s: anyone who reaches it can %s", config.mqtt.host, allowed)
-        links = [*([broker] if broker else []), *(_printing() if prints else []), *endpoints.links]
+        links = [*([broker] if broker else []), *(_printing(prints) if prints else []), *endpoints.links]
         publisher = Publisher(device_id(config), links, clock, endpoints.local_links)
         endpoints.open(config.mqtt, device_id(config), folder, clock, publisher.publish)
         return Service(
@@ -129,5 +139,8 @@ def _broker(config: settings.Config, folder: Path, volatile: Path) -> MqttLink:
     return made
 
 
-def _printing() -> list[Link]:
-    return [find("link", LINKS, "lines")(sys.stdout.buffer)] if sys.stdout is not None else []
+def _printing(kind: str) -> list[Link]:
+    if sys.stdout is None:
+        return []
+    for_people = kind == "text" or (kind == "auto" and sys.stdout.isatty())
+    return [find("link", LINKS, "lines")(sys.stdout.buffer, line_of if for_people else bytes)]

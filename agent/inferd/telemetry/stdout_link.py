@@ -1,8 +1,9 @@
-"""A link that prints: results as JSON lines, for `inferd run --print`. Nobody else ever hears of them."""
+"""A link that prints results, a line each, for `inferd run --print`."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import BinaryIO
 
 from inferd.records import Incoming, LinkEvent, Message
@@ -16,9 +17,10 @@ class LineLink:
 
     connected = True
 
-    def __init__(self, stream: BinaryIO) -> None:
-        """Print to `stream`, which stays the caller's."""
+    def __init__(self, stream: BinaryIO, form: Callable[[bytes], bytes] = bytes) -> None:
+        """Print to `stream`, which stays the caller's; `form` makes a line of a payload, JSON as it is by default."""
         self._stream = stream
+        self._form = form
         self._waiting: deque[bytes] = deque()
         self._changed = Condition()
         self._closing = False
@@ -64,7 +66,7 @@ class LineLink:
             if not lines:
                 return
             try:
-                self._stream.write(b"".join(line + b"\n" for line in lines))
+                self._stream.write(b"".join(self._form(line) + b"\n" for line in lines))
                 self._stream.flush()
             except OSError:  # whoever read has gone; that must not end the agent
                 return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from inferd import ipc
 from inferd.accelerators.table import by_operators
-from inferd.cli.format_results import lines_of
+from inferd.cli.format_results import Repeats, lines_of
 from inferd.cli.models.catalogue import drop_folder
 from inferd.cli.quiet_child import quiet_fork_server
 from inferd.config import settings
@@ -186,15 +186,21 @@ def _show_all(fork_server: ForkServer, models: Sequence[Accepted], request: ipc.
     for one in (accepted.description for accepted in models):
         if one.missing and (needs_picture or one.manifest.model.task != "raw"):
             raise ModelError(one.ref.name, "; ".join(one.missing))
-    failed = 0
+    failed, faults = 0, Repeats()
     for message in _answers(fork_server, models, request):
         match message:
             case ipc.Inferred():
                 click.echo(_as_json(message.tick, models[0]) if as_json else _as_text(message, models[0]))
             case ipc.InputFailed():
                 failed += 1
-                click.echo(f"inferd: {message.why}", err=True)
+                _complain(faults.lines(message.why))
+    _complain(faults.rest())
     return failed
+
+
+def _complain(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        click.echo(f"inferd: {sentence}", err=True)
 
 
 def _answers(fork_server: ForkServer, models: Sequence[Accepted], request: ipc.Infer) -> Iterator[ipc.FromOneshot]:
