@@ -22,7 +22,7 @@ SCRIPT = """\
 #!{python}
 import sys
 
-from inferd.cli import main
+from inferd.__main__ import main
 
 sys.exit(main())
 """
