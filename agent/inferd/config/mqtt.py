@@ -40,7 +40,8 @@ class Mqtt(ConfigTable, frozen=True):
             memory only.
         commit_s: how long a power cut may reach back into them.
         requests: which requests the device carries out: "none", "read", "operate", "all" (docs/mqtt.md lists them; true is
-            "all", false is "none"); "auto" is "operate" with a password or a client certificate, else "read".
+            "all", false is "none"); "auto" is "operate" with a password, a client certificate or a seal key,
+            else "read".
         snapshots: whether `request/snapshot` may have a picture, the only one that ever goes over MQTT.
     """
 
@@ -86,7 +87,7 @@ def request_access(mqtt: Mqtt) -> Literal["none", "read", "operate", "all"]:
     if isinstance(mqtt.requests, bool):
         return "all" if mqtt.requests else "none"
     if mqtt.requests == "auto":
-        return "operate" if mqtt.password_file or mqtt.cert_file else "read"
+        return "operate" if mqtt.password_file or mqtt.cert_file or mqtt.seal_key_file else "read"
     return mqtt.requests
 
 

@@ -53,6 +53,7 @@ from inferd.wire.telemetry import iso_time
 log = logging.getLogger(__name__)
 
 TURN_S = 0.25  # how often control looks at deadlines when nothing happens
+BUSY_TURN_S = 0.02  # while a local client waits for a frame
 STOP_LINKS_S = 0.4
 RELOAD_S = 1.0  # at least, between two reloads by SIGHUP
 
@@ -147,7 +148,7 @@ class Service:
                 self._images.configure(self._config.pipeline)
                 self._endpoints.configure(self._config, self._metrics.basis)
             while not self._stopping and not (until_end and self._events.all_ended()):
-                self._selector.select(TURN_S)
+                self._selector.select(BUSY_TURN_S if self._local.busy else TURN_S)
                 self._turn()
             self._stop()
 
@@ -282,7 +283,7 @@ def _log_access(mqtt: settings.Mqtt) -> None:
     access = request_access(mqtt)
     if not mqtt.enabled or access == "none":
         return
-    if mqtt.password_file or mqtt.cert_file or access == "read":
+    if mqtt.password_file or mqtt.cert_file or mqtt.seal_key_file or access == "read":
         log.info("requests over MQTT: %s (mqtt.requests)", access)
     else:
         log.warning(

@@ -170,6 +170,7 @@ def refusal(verb: str, level: str, requests: object) -> str:
         (Mqtt(password_file="/p"), "operate"),  # noqa: S106 - a path
         (Mqtt(tls=True, cert_file="/c", key_file="/k"), "operate"),
         (Mqtt(username="pi"), "read"),
+        (Mqtt(seal_key_file="/k"), "operate"),
         (Mqtt(requests=True), "all"),
         (Mqtt(password_file="/p", requests="read"), "read"),  # noqa: S106 - a path
     ],

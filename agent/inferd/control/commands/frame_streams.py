@@ -55,6 +55,11 @@ class FrameStreams:
         stream.subscribers.append(Subscriber(connection, self._clock))
         return True
 
+    @property
+    def busy(self) -> bool:
+        """Whether the worker was asked for a frame that has not come."""
+        return any(stream.request is not None for stream in self._streams.values())
+
     def turn(self) -> None:
         """Hand on frames that have come, and request those that are due."""
         self._remove_gone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -41,7 +42,11 @@ class LabelLog:
         try:
             if self._file.exists() and self._file.stat().st_size + len(line) > MOST_BYTES:
                 self._file.replace(self._old_file)
-            with self._file.open("ab") as file:
+            with open(self._file, "ab", opener=_private) as file:
                 file.write(line)
         except OSError as exc:
             raise StoreError(str(self._file), f"a label cannot be written ({exc.strerror}); free some room") from exc
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

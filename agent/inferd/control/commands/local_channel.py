@@ -88,6 +88,11 @@ class LocalChannel:
         for listener in self._listeners:
             selector.register(listener, selectors.EVENT_READ)
 
+    @property
+    def busy(self) -> bool:
+        """Whether the worker was asked for a frame that has not come."""
+        return bool(self._waiting) or self._frames.busy
+
     def turn(self) -> None:
         """Answer what was asked, and feed those who subscribed."""
         for listener in self._listeners:
