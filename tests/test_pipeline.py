@@ -8,8 +8,9 @@ from typing import NoReturn
 import pytest
 
 from fixtures.agents.fake_pipeline import fake, frame, pipeline, steps
+from fixtures.agents.interleaving import interrupted
 from inferd.errors import EngineError, ModelError, SourceError
-from inferd.pipeline import ObservedFrame, PipelineQueue, tick
+from inferd.pipeline import Counters, ObservedFrame, PipelineQueue, tick
 from inferd.records import Frame, ModelRef, StageTimes
 from inferd.system.threads import Condition, Event, join_all, start
 
@@ -88,3 +89,10 @@ def test_all_who_look_at_once_see_a_frame() -> None:
         pause.wait(0.02)
     assert len(saw) == 4
     assert None not in saw
+
+
+def test_a_frame_that_is_counted_while_the_counters_are_drained_is_counted_once() -> None:
+    counters = Counters()
+    drained = []
+    interrupted(lambda: drained.append(counters.drain()), "frames_inferred=self._inferred", counters.frame_in)
+    assert sum(counts.frames_in for counts in (*drained, counters.drain())) == 1

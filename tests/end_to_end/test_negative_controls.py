@@ -20,4 +20,4 @@ def test_without_its_protection_the_test_goes_red(control: Control) -> None:
         changed = control.apply(copy.read(control.file).decode()).encode()
         trial = copy.run(control.file, changed, [control.test], limit_s=170.0)
     assert trial.outcome == "killed", trial.output
-    assert "no tests ran" not in trial.output, trial.output
+    assert "1 failed" in trial.output or "Timeout" in trial.output, trial.output  # not an error of another kind

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+
+import pytest
+
+from fixtures.agents.interleaving import interrupted
 from inferd.system.threads import Event, join_all, start
 from inferd.system.wakeup import Wakeup
 
@@ -34,3 +39,19 @@ def test_waking_after_close_is_fine_and_so_is_closing_twice() -> None:
     wakeup.set()
     wakeup.close()
     assert wakeup.fileno() == -1
+
+
+def test_a_wake_never_reaches_a_file_that_got_the_number_after_the_close() -> None:
+    wakeup = Wakeup()
+    number = wakeup.fileno()
+    others = []
+
+    def close_and_open_another() -> None:
+        wakeup.close()
+        others.append(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC))
+
+    interrupted(wakeup.set, "eventfd_write", close_and_open_another)
+    assert others == [number]  # the kernel gives the lowest free number
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(number)
+    os.close(number)

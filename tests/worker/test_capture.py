@@ -8,7 +8,7 @@ from inferd.pipeline import PipelineQueue
 from inferd.records import Wanted
 from inferd.system.clock import SystemClock
 from inferd.system.threads import Condition, Event, start
-from inferd.worker.capture import Capture, settle
+from inferd.worker.capture import FIRST_PAUSE_S, LONGEST_PAUSE_S, Capture, settle
 
 
 def capture(queue: PipelineQueue, stop: Event) -> Voice:
@@ -61,6 +61,29 @@ def test_a_source_that_cannot_be_opened_is_not_tried_in_a_busy_loop() -> None:
     status = capture(queue, Event())
     assert "/nowhere/clip.avi" in status.states[0][1]
     assert 1 <= queue.counters.drain().source_restarts <= 4
+
+
+class PauseTimes(Event):
+    """An event that is set after a few waits, and keeps how long each was to be; none of them takes time."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.pauses_s: list[float] = []
+        self._count = count
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.pauses_s.append(timeout or 0.0)
+        if len(self.pauses_s) >= self._count:
+            self.set()
+        return self.is_set()
+
+
+def test_each_pause_before_a_source_is_opened_again_is_longer_up_to_a_bound() -> None:
+    stop = PauseTimes(12)
+    Capture(lane_of(settings.VideoSource(path="/nowhere/clip.avi")), SystemClock(), stop, Voice()).run()
+    wanted = [min(FIRST_PAUSE_S * 2**number, LONGEST_PAUSE_S) for number in range(12)]
+    assert wanted[-1] == LONGEST_PAUSE_S
+    assert all(0.5 * most <= pause <= 1.5 * most for most, pause in zip(wanted, stop.pauses_s, strict=True))
 
 
 def test_as_fast_as_the_model_takes_them_means_that_no_frame_is_dropped() -> None:

@@ -147,6 +147,16 @@ def test_no_more_than_a_few_results_wait_and_the_oldest_leave_as_they_are() -> N
     assert street.told == [["-"], ["-"]]
 
 
+def test_the_oldest_result_does_not_wait_for_answers_when_too_many_wait() -> None:
+    street = Street(most=1)
+    for _ in range(MOST_HELD):
+        street.find(person())
+        street.crop()  # the second pipeline is at work on it
+    assert street.told == []
+    street.find(person())
+    assert street.told == [["-"]]
+
+
 def test_an_object_that_had_to_make_room_is_not_waited_for() -> None:
     street = Street(most=MOST_WAITING)
     street.find(person())

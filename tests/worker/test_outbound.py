@@ -72,3 +72,43 @@ def test_a_frame_that_was_under_way_when_its_pipeline_left_says_nothing_of_it() 
     assert two.heard() == set()
     two.observer.frame_inferred(queue)
     assert two.heard() == set()
+
+
+class Full:
+    """A channel to control without room, until control reads."""
+
+    def __init__(self) -> None:
+        ours, theirs = channel_pair()
+        to_control: ToControl = Channel(ours, ipc.ToWorker)  # type: ignore[arg-type]  # a union
+        self._control: Channel[ipc.FromWorker, ipc.Stop] = Channel(theirs, ipc.FromWorker)  # type: ignore[arg-type]  # as above
+        self.outbound = Outbound(to_control)
+        while to_control.offer(ipc.Status("cam", "running", "filling")):
+            pass
+
+    def read(self) -> list[ipc.FromWorker]:
+        """Return all that control can read, but what filled the channel."""
+        found = []
+        while (received := self._control.receive(0)) is not None:
+            found.append(received[0])
+        return [one for one in found if not (isinstance(one, ipc.Status) and one.why == "filling")]
+
+
+def test_a_message_that_must_arrive_waits_until_there_is_room() -> None:
+    full = Full()
+    must_arrive = ipc.Status("cam", "failed", "its model is gone")
+    full.outbound.send(("status", "cam"), must_arrive)
+    full.outbound.retry()
+    assert full.outbound.waits(("status", "cam"))
+    assert full.read() == []
+    full.outbound.retry()
+    assert full.read() == [must_arrive]
+    assert not full.outbound.waits(("status", "cam"))
+
+
+def test_of_messages_on_one_subject_that_wait_only_the_newest_arrives() -> None:
+    full = Full()
+    for why in ("first", "second"):
+        full.outbound.send(("status", "cam"), ipc.Status("cam", "failed", why))
+    full.read()
+    full.outbound.retry()
+    assert full.read() == [ipc.Status("cam", "failed", "second")]

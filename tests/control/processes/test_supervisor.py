@@ -1,9 +1,18 @@
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import suppress
+
 import pytest
 
-from inferd.control.processes.supervisor import RestartBackoff, StallClock
+from inferd.control.processes.supervisor import RestartBackoff, StallClock, Supervisor
+from inferd.control.processes.vet_job import ENVIRONMENT, PRELOAD
+from inferd.errors import WorkerError
+from inferd.system.clock import SystemClock
+from inferd.system.processes.fork_server import ForkServer
 from inferd.system.processes.heartbeats import Busy, Reading
+from inferd.system.threads import join_all, start
 
 SECOND = 1_000_000_000
 
@@ -54,3 +63,21 @@ def test_a_worker_that_lived_long_starts_again_at_once() -> None:
     for _ in range(5):
         pauses.after(SECOND)
     assert pauses.after(120 * SECOND) == 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_reads_nothing_never_holds_control_up() -> None:
+    supervisor = Supervisor(SystemClock())
+    with ForkServer(PRELOAD, ENVIRONMENT) as fork_server:
+        pid = supervisor.start(fork_server)
+        os.kill(pid, signal.SIGSTOP)
+
+        def send_much() -> None:
+            with suppress(WorkerError):  # the worker is killed in the end
+                for _ in range(5000):
+                    supervisor.plan(())
+
+        sending = start("sending", send_much)
+        left = join_all([sending], 10.0)
+        os.kill(pid, signal.SIGKILL)
+        assert left == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from inferd.errors import StoreError
 from inferd.store.lifecycle import operator_commands, slots
 from inferd.store.lifecycle.slots import ModelSelection
-from inferd.store.lifecycle.state import FACTORY, LifecycleState, Version, VetVerdict
+from inferd.store.lifecycle.state import FACTORY, LifecycleState, Quarantined, Version, VetVerdict
 
 KEY, RUN = "cam", "litert 2.3 cpu"
 ANY = ModelSelection(None)
@@ -207,6 +208,19 @@ def test_a_device_that_goes_down_while_an_item_is_vetted_is_counted() -> None:
     state = slots.wake(slots.start_vetting(LifecycleState(), "cat 100 5", "boot"), "second boot", 0.0)
     assert state.vet_deaths == {"cat 100 5": 1}
     assert slots.wake(slots.start_vetting(LifecycleState(), "cat 100 5", "boot"), "boot", 0.0).vet_deaths == {}
+
+
+def test_where_the_active_model_cannot_serve_the_previous_one_does() -> None:
+    state = slots.unseat(serving("a", "b"), KEY, "its file is damaged", 0.0)
+    assert (state.of(KEY).active, state.of(KEY).previous) == ("a", "")
+
+
+def test_where_the_active_model_cannot_serve_a_quarantined_one_does_not() -> None:
+    state = serving("a", "b")
+    in_quarantine = msgspec.structs.replace(
+        state, quarantine={**state.quarantine, "a": Quarantined("crash", "it crashed", KEY)}
+    )
+    assert slots.unseat(in_quarantine, KEY, "its file is damaged", 0.0).of(KEY).active == ""
 
 
 EVENTS = [

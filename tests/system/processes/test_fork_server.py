@@ -11,6 +11,7 @@ import pytest
 
 from fixtures.paths import TESTS
 from inferd.control.processes.vet_job import ENVIRONMENT, PRELOAD
+from inferd.control.processes.vet_job import LIMITS as VET_LIMITS
 from inferd.errors import WorkerError
 from inferd.system.processes.fork_server import ForkServer
 from inferd.system.processes.process import Limits
@@ -126,3 +127,13 @@ def test_fork_server_and_children_die_when_whoever_started_them_is_killed() -> N
         pids = [int(word) for word in parent.stdout.readline().split()]
         parent.kill()
     assert [gone_within(pid, 5) for pid in pids] == [True, True]
+
+
+def test_a_vet_child_is_cut_off_from_the_network(fork_server: ForkServer, pipe: tuple[int, int]) -> None:
+    if subprocess.run(["unshare", "-rn", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this kernel gives a process no network namespace of its own")
+    child = fork_server.fork("fork_children:network", "child", [pipe[1]], VET_LIMITS)
+    fork_server.wait_exit(child, 5)
+    namespace, *interfaces = os.read(pipe[0], 500).decode().split()
+    assert namespace != str(Path("/proc/self/ns/net").readlink())
+    assert interfaces == ["lo"]

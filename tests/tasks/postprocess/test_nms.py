@@ -32,3 +32,11 @@ def test_boxes_without_area_end_too() -> None:
 
 def test_nothing_has_no_groups() -> None:
     assert groups(np.empty((0, 4), np.float32), np.empty(0), 0.3, 10) == []
+
+
+@pytest.mark.parametrize(("iou_threshold", "expected"), [(0.5, [[0], [1]]), (0.3, [[0, 1]])])
+def test_boxes_that_overlap_by_less_than_the_threshold_are_two_objects(
+    iou_threshold: float, expected: list[list[int]]
+) -> None:
+    boxes = np.array([[0, 0, 10, 10], [0, 4, 10, 14]], np.float32)  # 60 of 140: 0.43
+    assert as_lists(groups(boxes, np.array([0.9, 0.5]), iou_threshold, 10)) == expected

@@ -9,9 +9,10 @@ import pytest
 
 from fixtures.network import broker
 from inferd.config.settings import Mqtt
-from inferd.records import Message
+from inferd.records import Incoming, Message
 from inferd.system.clock import SystemClock
 from inferd.telemetry.mqtt.backoff import Backoff
+from inferd.telemetry.mqtt.inbound import MAX_PAYLOAD_BYTES, InboundQueue
 from inferd.telemetry.mqtt.link import MqttLink
 from inferd.wire.replay import decode_missed
 from inferd.wire.telemetry import LIMIT_BYTES, Event, Header, encode
@@ -87,3 +88,16 @@ def test_what_a_broker_says_it_will_not_take_is_counted_and_keeps_nothing_back(m
     with closing(Late(mosquitto, "max_packet_size 4000", 9_000, version="5")) as late:
         late.arrived(SMALL + 1)
         assert late.link.dropped() == 1
+
+
+class Received:
+    """What a connection has received, for a queue to empty."""
+
+    def __init__(self, *payloads: bytes) -> None:
+        self.received = [Incoming("inferd/cam/request/status", payload) for payload in payloads]
+
+
+def test_of_a_request_no_more_is_kept_than_the_longest_valid_one_has() -> None:
+    queue = InboundQueue("inferd/cam/info")
+    queue.receive(Received(b"x" * (MAX_PAYLOAD_BYTES + 5000), b"short"))  # type: ignore[arg-type]  # of a connection it only empties `received`
+    assert [len(one.payload) for one in queue.pop_all()] == [MAX_PAYLOAD_BYTES, 5]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 ROOT = Path(__file__).resolve().parents[3]
-TEST_S = 20.0
+TEST_S = 60.0
 """A test that takes longer sees the fault by a wait that does not end."""
 RED = {1, 2}
 """Exit codes of pytest: a test failed, or the code cannot be imported any more."""
