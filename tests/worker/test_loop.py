@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+import pytest
+
 from fixtures.agents.fake_pipeline import Turning, fake, frame, pipeline, serving
 from inferd.config import settings
 from inferd.pipeline import PipelineQueue
 from inferd.preprocess.change import ChangeGate
+from inferd.records import Frame
 
 
 def test_without_an_engine_a_frame_waits() -> None:
@@ -139,3 +143,15 @@ def test_a_lane_that_left_is_turned_no_more() -> None:
     turning.loop.set_queues({"a": turning.queues["a"]})
     turning.turn(2)
     assert turning.heard.reports == []
+
+
+@pytest.mark.parametrize("shape", [(0, 0, 3), (1, 0), (2, 2, 7), (1, 1, 1, 1)])
+def test_a_picture_of_an_odd_shape_costs_its_frame_only(shape: tuple[int, ...]) -> None:
+    turning = Turning()
+    turning.loop.offer(serving(queues=turning.queues))
+    for data in (np.zeros(shape, np.uint8), np.zeros((48, 64, 3), np.uint8)):
+        turning.queues["cam"].put(Frame(data, 0, 0, 0.0))
+        turning.turn(2)
+    counts = turning.queues["cam"].counters.drain()
+    assert counts.frames_inferred >= 1
+    turning.stop()

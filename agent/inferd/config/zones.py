@@ -107,7 +107,7 @@ class ChangeConfig(ConfigTable, frozen=True):
 
 
 class Schedule(ConfigTable, frozen=True):
-    """When results count, in the device's own time zone; several add up. Without any, and while the clock is unset: always.
+    """When the pipeline runs, in the device's own time zone; several add up. Without any, and while the clock is unset: always.
 
     Attributes:
         days: "mon" to "sun"; none is every day.

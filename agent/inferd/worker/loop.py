@@ -196,8 +196,7 @@ class Loop:
         queue.inferring = True  # set before the frame is taken: waiting for the last frame checks both
         frame = queue.frames.take()
         if frame is not None:
-            wanted = self._check_quality(serving, queue, frame) and self._check_change(serving, queue, frame)
-            result = self._infer_frame(serving, queue, frame) if wanted else None
+            result = self._infer_frame(serving, queue, frame) if self._is_wanted(serving, queue, frame) else None
             if frame.answer is not None:
                 frame.answer(result)
         self._release_results(queue, self._clock.monotonic_ns())
@@ -276,6 +275,16 @@ class Loop:
         if kept_out:
             queue.counters.dropped("poor_quality")
         return not kept_out
+
+    def _is_wanted(self, serving: LoadedEngine, queue: PipelineQueue, frame: Frame) -> bool:
+        """Whether the model is to see a frame; one that cannot be judged costs this frame only."""
+        try:
+            return self._check_quality(serving, queue, frame) and self._check_change(serving, queue, frame)
+        except Exception as exc:  # noqa: BLE001 - a frame of any shape comes here, and OpenCV raises its own
+            self._drop_frame(
+                queue, "preprocess_error", SourceError("frame", f"cannot be judged ({type(exc).__name__})")
+            )
+            return False
 
     def _check_change(self, serving: LoadedEngine, queue: PipelineQueue, frame: Frame) -> bool:
         """Return False, and count it, where nothing has changed since the last frame that the model saw."""

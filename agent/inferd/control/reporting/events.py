@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Sequence
 
+from msgspec.structs import replace
+
 from inferd import __version__, ipc
 from inferd.config import settings
 from inferd.config.mqtt import at_start
@@ -19,7 +21,7 @@ from inferd.control.processes.watchdog import StateSource, Watchdog
 from inferd.control.reporting.label_names import unknown_labels
 from inferd.control.reporting.metrics import MetricsReporter
 from inferd.control.reporting.publisher import Publisher
-from inferd.records import PipelineState
+from inferd.records import LabelSummary, PipelineState
 from inferd.store.lifecycle.state import LogKind, LogLine
 from inferd.system import machine
 from inferd.telemetry.rollup import EVERY_S, LEAST_BYTES, DayBudget, thin
@@ -220,6 +222,15 @@ class EventReporter:
         for name in sorted(pipelines):
             why = self._models.sleeping.why(name)
             self._set_state(name, "sleeping" if why else "waiting", why or "it wakes", "control" if why else "trial")
+            if why and (answer := self._figures.answer(name)) is not None:
+                self._clear(name, answer)
+
+    def _clear(self, pipeline: str, answer: LabelSummary) -> None:
+        """Publish that nothing is there: the last answer must not stand while nobody looks. Totals of lines stay."""
+        cleared = replace(answer, counts={}, zones=dict.fromkeys(answer.zones, 0))
+        self._figures.settled(pipeline, cleared)
+        if not self._config.metrics.metered:
+            self._publisher.settled_state(pipeline, cleared)
 
     def handle_message(self, message: ipc.FromWorker) -> None:
         """Report what the worker reported."""

@@ -194,6 +194,10 @@ class MetricsReporter:
         """Keep what a pipeline sees, for alerts."""
         self._pipelines.setdefault(pipeline, PipelineFigures()).answer = answer
 
+    def answer(self, pipeline: str) -> LabelSummary | None:
+        """Return the settled answer of a pipeline; None before the first."""
+        return self._pipelines[pipeline].answer if pipeline in self._pipelines else None
+
     def result(self, pipeline: str, result: Result) -> None:
         """Keep the best score of a result that was sent, for alerts."""
         figures = self._pipelines.setdefault(pipeline, PipelineFigures())
