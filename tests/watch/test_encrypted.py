@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from fixtures.network import broker
 from fixtures.network.certificates import OPENSSL, Authority
-from inferd.cli.watch import watch
+from inferd.cli.broker.watch import watch
 from inferd.config.settings import Mqtt
 from inferd.records import Message
 from inferd.system.clock import SystemClock

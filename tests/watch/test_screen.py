@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from inferd.cli.broker_options import parse_broker
+from inferd.cli.broker.options import parse_broker
 from inferd.errors import ConfigError
 from inferd.watch.fleet import Fleet, FleetQuery, FleetView
 from inferd.watch.screen import draw

@@ -31,6 +31,7 @@ from inferd.system.files.atomic import hold_folder
 from inferd.system.journal import formatter
 from inferd.system.processes.process import hold_memory
 from inferd.telemetry.spool.spool import spool_location
+from inferd.wire.topics import PIPELINE_STATUS, full_topic
 
 if TYPE_CHECKING:
     from inferd.telemetry.mqtt.link import MqttLink
@@ -131,7 +132,8 @@ def _load(file: Path | None) -> LoadedConfig:
 
 def _broker(config: settings.Config, folder: Path, volatile: Path) -> MqttLink:
     """Make the way to the broker; `volatile` is best in memory, and outlives this process."""
-    listens = [f"{config.homeassistant.prefix}/status"] if config.homeassistant.enabled else []
+    listens = [full_topic(config.mqtt.prefix, device_id(config), PIPELINE_STATUS.path.replace("<pipeline>", "+"))]
+    listens += [f"{config.homeassistant.prefix}/status"] if config.homeassistant.enabled else []
     place = spool_location(config.mqtt, folder / "spool", volatile / "spool")
     made: MqttLink = find("link", LINKS, "mqtt")(
         config.mqtt, device_id(config), SystemClock(), place=place, listens=listens

@@ -26,6 +26,7 @@ from inferd.control.commands.local_channel import LocalChannel
 from inferd.control.commands.model_commands import ModelCommands
 from inferd.control.commands.mqtt_channel import MqttChannel
 from inferd.control.commands.snapshot_request import SnapshotRequest
+from inferd.control.commands.stale_topics import StaleTopics
 from inferd.control.models.drop_folder import DropFolder
 from inferd.control.models.engine_keys import names
 from inferd.control.models.model_state import PersistentModelState
@@ -101,6 +102,7 @@ class Service:
         self._alerting = Alerting(publisher, self._metrics, clock)
         self._clock_watch = ClockWatch(publisher, clock)
         self._publisher = publisher
+        self._stale_topics = StaleTopics(publisher, config.mqtt.prefix)
         self._endpoints = endpoints or LocalEndpoints(clock)
         self._watchdog = Watchdog(Notifier(notify_socket), clock)
         self._images = ImagePublisher(publisher, self._request_frame, clock)
@@ -183,6 +185,7 @@ class Service:
         self._alerting.turn(self._events.degraded(), self._models.sleeping.names())
         for incoming in self._publisher.incoming():
             self._endpoints.handle(incoming)
+            self._stale_topics.handle(incoming, names(self._config.pipeline))
             self._mqtt.handle(incoming)
         self._mqtt.turn()
         self._images.turn()

@@ -42,6 +42,21 @@ def listener(mosquitto: Mosquitto) -> Iterator[Listener]:
     heard.close()
 
 
+def test_what_is_retained_of_a_pipeline_that_was_renamed_while_the_agent_was_off_is_cleared(
+    tmp_path: Path, mosquitto: Mosquitto, listener: Listener
+) -> None:
+    with program(tmp_path, fake(mosquitto.port)) as running:
+        running.result()
+        eventually(lambda: bool(listener.payloads("inferd/test/cam/model")), "its model")
+    assert retained(mosquitto.port, "inferd/test/cam/status") is not None
+    renamed = fake(mosquitto.port).replace('name = "cam"', 'name = "door"')
+    with program(tmp_path, renamed) as running:
+        running.result()
+        eventually(lambda: not listener.payloads("inferd/test/cam/model")[-1], "it to be cleared")
+        assert retained(mosquitto.port, "inferd/test/cam/status") is None
+        assert retained(mosquitto.port, "inferd/test/door/status") is not None
+
+
 def test_the_broker_never_sees_offline_when_the_worker_is_killed(
     tmp_path: Path, mosquitto: Mosquitto, listener: Listener
 ) -> None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from fixtures.agents.agent import program
 from fixtures.network.broker import Listener, Mosquitto, dead_port, eventually
-from inferd.cli.request import ask
+from inferd.cli.broker.request import ask
 from inferd.errors import LinkError
 
 pytestmark = pytest.mark.slow

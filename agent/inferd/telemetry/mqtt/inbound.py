@@ -22,11 +22,17 @@ class InboundQueue:
         dropped: messages that were lost because too many came.
     """
 
-    def __init__(self, info_topic: str) -> None:
-        """Start empty; `info_topic` is the full topic of our `info`."""
+    def __init__(self, info_topic: str, ignored: str = "\0") -> None:
+        """Start empty.
+
+        Args:
+            info_topic: the full topic of our `info`.
+            ignored: topics that begin so are dropped: requests, where none are allowed.
+        """
         self.duplicates = DuplicateDeviceWatch()
         self.dropped = 0
         self._info_topic = info_topic
+        self._ignored = ignored
         self._incoming: deque[Incoming] = deque(maxlen=MAX_INCOMING)
 
     def pop_all(self) -> list[Incoming]:
@@ -39,6 +45,8 @@ class InboundQueue:
         for one in received:
             if one.topic == self._info_topic:
                 self.duplicates.received(one.payload)
+                continue
+            if one.topic.startswith(self._ignored):
                 continue
             self.dropped += len(self._incoming) == MAX_INCOMING
             self._incoming.append(msgspec.structs.replace(one, payload=one.payload[:MAX_PAYLOAD_BYTES]))

@@ -97,9 +97,9 @@ class MqttLink:
         self._wakeup = Wakeup()
         self._backlog = Backlog(settings.max_buffered, place, clock, fresh_s, self._wakeup.set)
         self._info_topic = topics.full_topic(settings.prefix, device, topics.INFO.path)
-        self._inbound = InboundQueue(self._info_topic)
-        requests_topic = topics.full_topic(settings.prefix, device, f"{topics.REQUEST}#")
-        requests = (requests_topic,) if request_access(settings) != "none" else ()
+        requests_topic = topics.full_topic(settings.prefix, device, topics.REQUEST)
+        requests = (f"{requests_topic}#",) if request_access(settings) != "none" else ()
+        self._inbound = InboundQueue(self._info_topic, "\0" if requests else requests_topic)  # no topic has a NUL
         self._endpoint = Endpoint(settings, device, clock, (self._info_topic, *requests, *listens))
         self._limits = BrokerLimits(clock)
         self._events: deque[LinkEvent] = deque(maxlen=16)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from inferd.cli.broker_options import Seconds, broker_options, chosen
+from inferd.cli.broker.options import Seconds, broker_options, chosen
 from inferd.errors import LinkError
 from inferd.system.clock import SystemClock
 from inferd.watch.screen import SMALLEST

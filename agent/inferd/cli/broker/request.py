@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from inferd.cli.broker_options import DAY_S, Seconds, broker_options, chosen
+from inferd.cli.broker.options import DAY_S, Seconds, broker_options, chosen
 from inferd.errors import LinkError
 from inferd.system.clock import SystemClock
 from inferd.system.files.atomic import write_atomic
