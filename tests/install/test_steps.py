@@ -109,7 +109,7 @@ def test_a_configuration_that_is_there_is_kept(image: Image, environment: Enviro
 def test_the_first_configuration_is_right_and_names_no_pipeline(tmp_path: Path) -> None:
     file = tmp_path / "inferd.toml"
     file.write_text(layout.starting_config())
-    assert load(file, {}).config.pipeline == ()
+    assert load(file, {"HOME": str(tmp_path)}).config.pipeline == ()
 
 
 def test_what_an_old_systemd_does_not_know_is_left_out(image: Image, environment: Environment) -> None:

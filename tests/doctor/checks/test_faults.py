@@ -195,7 +195,7 @@ def no_clip(board: Board) -> None:
 
 
 def closed_folder(board: Board) -> None:
-    shutil.chown(board.root / "var/lib/inferd/models", 0, 0)
+    board.own("/var/lib/inferd/models", replace(SERVICE, uid=0))
 
 
 def folder_in_memory(board: Board) -> None:

@@ -233,8 +233,8 @@ def test_tls_is_tried_as_it_is_configured(authority: Path, board: Board, keys: s
         ("ca.crt", "stranger.crt"),
         ("server.key", "device.key"),
     ):
-        file = board.write(f"/etc/inferd/{name}", (authority / copied).read_text(), 0o600)
-        shutil.chown(file, board.user.uid)
+        board.write(f"/etc/inferd/{name}", (authority / copied).read_text(), 0o600)
+        board.own(f"/etc/inferd/{name}", board.user)
     asks = (f"cafile {authority}/ca.crt", "require_certificate true")
     for running in secure(authority, "good", *asks):
         assert set(found(board, f'host = "localhost"\nport = {running.port}\ntls = true\n{keys}')) == named

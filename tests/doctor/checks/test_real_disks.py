@@ -23,17 +23,21 @@ NOBODY = 65534
 RIGHTS = "-dac_override,-dac_read_search"  # root, without what makes root read and write everywhere
 POWERLESS = ("setpriv", f"--bounding-set={RIGHTS}", f"--inh-caps={RIGHTS}")
 
+ALONE = ("unshare", "--mount") if os.geteuid() == 0 else ()
+"""What runs the doctor where what it mounts is seen by nobody else."""
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
 
-def doctor(
-    config: Path, before: str = "true", *arguments: str, alone: tuple[str, ...] = ("unshare", "--mount")
-) -> dict[str, Finding]:
+def doctor(config: Path, before: str = "true", *arguments: str, alone: tuple[str, ...] = ALONE) -> dict[str, Finding]:
     """Run the real doctor after `before`, in a mount namespace of its own."""
     program = shlex.join(
         [sys.executable, "-m", "inferd", "doctor", "--json", "--within", "30", "--config", str(config), *arguments]
     )
-    environment = {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "PYTHONPATH": str(Path(inferd.__file__).parents[1])}
+    environment = {
+        "HOME": str(config.parent),
+        "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin",
+        "PYTHONPATH": str(Path(inferd.__file__).parents[1]),
+    }
     command = [*alone, "sh", "-ec", f"{before}; exec {program}"]
     done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=50)
     assert done.returncode in (0, 1), done.stderr
