@@ -25,13 +25,13 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Install:
 def test_the_draft_for_every_board_is_a_right_configuration(machine: Callable[[Path], Board], tmp_path: Path) -> None:
     file = tmp_path / "inferd.toml"
     file.write_text(draft(look(machine(tmp_path / "root").world())))
-    assert len(load(file, {}).config.pipeline) == 1
+    assert len(load(file, {"HOME": str(tmp_path)}).config.pipeline) == 1
 
 
 def test_a_usb_camera_becomes_a_pipeline_by_the_name_that_stays(tmp_path: Path) -> None:
     file = tmp_path / "inferd.toml"
     file.write_text(draft(look(HEALTHY["Pi 5"](tmp_path / "root").world())))
-    (pipeline,) = load(file, {}).config.pipeline
+    (pipeline,) = load(file, {"HOME": str(tmp_path)}).config.pipeline
     assert pipeline.name == "046d-hd-pro-webcam-c920"
     assert pipeline.source == settings.V4l2Source(path="/dev/v4l/by-id/usb-046d_HD_Pro_Webcam_C920-video-index0")
 
@@ -39,7 +39,7 @@ def test_a_usb_camera_becomes_a_pipeline_by_the_name_that_stays(tmp_path: Path) 
 def test_a_csi_camera_becomes_a_pipeline_of_rpicam(tmp_path: Path) -> None:
     file = tmp_path / "inferd.toml"
     file.write_text(draft(look(HEALTHY["Pi 4"](tmp_path / "root").world())))
-    (pipeline,) = load(file, {}).config.pipeline
+    (pipeline,) = load(file, {"HOME": str(tmp_path)}).config.pipeline
     assert pipeline.source == settings.CommandSource(preset="rpicam")
 
 

@@ -19,5 +19,7 @@ def test_without_its_protection_the_test_goes_red(control: Control) -> None:
     with copy_of_the_package() as copy:
         changed = control.apply(copy.read(control.file).decode()).encode()
         trial = copy.run(control.file, changed, [control.test], limit_s=170.0)
+    if trial.outcome == "survived" and " passed" not in trial.output:
+        pytest.skip(trial.output.partition("SKIPPED [1] ")[2].partition("\n")[0])
     assert trial.outcome == "killed", trial.output
     assert "1 failed" in trial.output or "Timeout" in trial.output, trial.output  # not an error of another kind

@@ -91,7 +91,7 @@ def test_more_models_than_an_agent_runs_are_refused_by_the_configuration(tmp_pat
     file = tmp_path / "inferd.toml"
     file.write_text("".join(one % (number, number) for number in range(33)))
     with pytest.raises(ConfigError, match="names 33 models; one agent runs 32 at the most"):
-        load(file, {})
+        load(file, {"HOME": str(tmp_path)})
 
 
 def test_what_must_arrive_arrives_although_control_did_not_listen(tmp_path: Path) -> None:
