@@ -116,7 +116,7 @@ class MjpegReader:
 
 
 def decode_jpeg(part: str, jpeg: bytes, most_pixels: int) -> Array:
-    """Return the picture (h, w, 3) uint8 BGR.
+    """Return the picture (h, w, 3) uint8 BGR, upright as its EXIF orientation says.
 
     Raises:
         FrameError: it is damaged, or its header claims more than `most_pixels`.
@@ -126,7 +126,7 @@ def decode_jpeg(part: str, jpeg: bytes, most_pixels: int) -> Array:
         raise FrameError(part, "gave a JPEG without a size in it")
     check_pixels(part, header.width, header.height, most_pixels, FrameError)
     try:
-        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:  # its text is a line of C++ source
         picture = None
     if picture is None:
