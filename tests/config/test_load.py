@@ -155,7 +155,7 @@ def test_a_model_is_a_name_in_the_drop_folder_or_a_path_beside_the_file(model: s
         (VIDEO.format(path="x") + "roi = [0, 0, 1]", "pipeline 'a': roi has 3 values; it must have 4"),
         (VIDEO.format(path="x") + "roi = [1, 0, 0, 1]", "roi is y0, x0, y1, x1 with y0 < y1"),
         (VIDEO.format(path="x") + "schedule = [{ begins = '7:30' }]", "it must be a time such as 07:30"),
-        (VIDEO.format(path="x").replace("video", "vidoe"), "source.kind is 'vidoe'; there are synthetic, images, video"),
+        (VIDEO.format(path="x").replace("video", "vidoe"), "source.kind is 'vidoe'; there are synthetic, "),
         ("[[pipeline]]\nname = 'a'", "[pipeline] lacks the key 'source'"),
         ("[homeassistant]\ncount = { people = 'person' }", "homeassistant.count holds something wrong; a list is needed"),
     ],

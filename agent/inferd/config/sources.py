@@ -38,8 +38,8 @@ class SyntheticSource(ConfigTable, frozen=True, tag_field="kind", tag="synthetic
         stall_after: give nothing more after so many frames; 0 is never.
     """
 
-    width: Pixels = 640
-    height: Pixels = 480
+    width: Annotated[int, Meta(ge=1, le=8192)] = 640
+    height: Annotated[int, Meta(ge=1, le=8192)] = 480
     frames: Count = 0
     fail_after: Count = 0
     stall_after: Count = 0
