@@ -38,13 +38,15 @@ class Judged:
 
 
 def chosen(pattern: str, each: int) -> list[tuple[Area, Mutant]]:
-    """Return up to `each` mutants of every area name, spread over its modules; all that the pattern names, if there is one."""
+    """Return up to `each` mutants of every area, or of the one that the pattern names; all whose own name holds the pattern."""
     found: dict[str, list[tuple[Area, Mutant]]] = defaultdict(list)
     for area in AREAS:
         for file in area.files(PACKAGE):
             found[area.name] += [(area, one) for one in mutants(file, (PACKAGE / file).read_bytes())]
+    if pattern and pattern not in found:
+        return [one for listed in found.values() for one in listed if pattern in one[1].name]
     if pattern:
-        return [one for listed in found.values() for one in listed if pattern in one[1].name or pattern == one[0].name]
+        found = defaultdict(list, {pattern: found[pattern]})
     return [one for listed in found.values() for one in sorted(listed, key=lambda one: _hash(one[1].name))[:each]]
 
 
@@ -67,7 +69,7 @@ def judge(work: Iterable[tuple[Area, Mutant]], jobs: int) -> list[Judged]:
                 except queue.Empty:
                     return
                 changed = mutant.apply(copy.read(mutant.file))
-                trial = copy.run(mutant.file, changed, area.tests, area.limit_s, **WITHOUT_ASSETS)
+                trial = copy.run(mutant.file, changed, area.tests, area.limit_s, area.marks, **WITHOUT_ASSETS)
                 with lock:
                     done.append(Judged(area.name, mutant, trial.outcome, trial.took_s))
                     print(f"[{len(done)}/{total}] {trial.outcome} in {trial.took_s:.0f} s  {mutant.name}", flush=True)
@@ -86,7 +88,7 @@ def baseline(areas: Sequence[Area]) -> list[str]:
     with copy_of_the_package() as copy:
         for area in areas:
             file = area.files(PACKAGE)[0]
-            trial = copy.run(file, copy.read(file), area.tests, area.limit_s, **WITHOUT_ASSETS)
+            trial = copy.run(file, copy.read(file), area.tests, area.limit_s, area.marks, **WITHOUT_ASSETS)
             print(f"without a fault: {area.name}, {', '.join(area.tests)}: {trial.took_s:.0f} s", flush=True)
             if trial.outcome != "survived":
                 failing.append(trial.output[-2000:])
@@ -112,7 +114,7 @@ def _share(judged: Sequence[Judged]) -> str:
 def main() -> int:
     """Run the mutants that the command line asks for; return 1 where a test fails without any fault."""
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__.split("\n")[0] if __doc__ else "")
-    parser.add_argument("--only", default="", help="an area, or a part of a mutant's name; all of those, not a sample")
+    parser.add_argument("--only", default="", help="an area, or a part of a mutant's name: all of those, not a sample")
     parser.add_argument("--each", type=int, default=25, help="how many of each area (default 25)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
     parser.add_argument("--json", type=Path, help="write the results there too")

@@ -12,12 +12,17 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """Modules below agent/inferd, by patterns, and the tests that keep their promises."""
+    """Modules below agent/inferd, by patterns, and the tests that keep their promises.
+
+    Attributes:
+        marks: which of the tests run, as pytest's -m takes it: those that take minutes are left to `make test`.
+    """
 
     name: str
     modules: tuple[str, ...]
     tests: tuple[str, ...]
     limit_s: float = 120.0
+    marks: str = ""
 
     def files(self, package: Path) -> list[str]:
         """Return its modules as paths below the package."""
@@ -31,7 +36,7 @@ AREAS = (
     Area("store", ("store/drop_folder/*.py",), ("tests/store/drop_folder", "tests/control/models/test_drop_folder.py")),
     Area("store", ("store/description/*.py",), ("tests/store/description", "tests/store/formats")),
     Area("store", ("store/formats/*.py",), ("tests/store/formats", "tests/store/description")),
-    Area("spool", ("telemetry/spool/*.py",), ("tests/telemetry/outgoing", "tests/telemetry/spool"), 240.0),
+    Area("spool", ("telemetry/spool/*.py",), ("tests/telemetry/outgoing", "tests/telemetry/spool"), 240.0, "not slow"),
     Area("link", ("telemetry/outgoing/*.py",), ("tests/telemetry/outgoing", "tests/contracts/test_link.py")),
     Area(
         "link",
@@ -40,9 +45,7 @@ AREAS = (
             *(f"tests/telemetry/mqtt/test_{name}.py" for name in ("backoff", "packet_cutter", "connection", "link")),
             "tests/telemetry/mqtt/test_packet_limits.py",
             "tests/contracts/test_link.py",
-            "tests/telemetry/mqtt/test_link_faults.py",
         ),
-        300.0,
     ),
     Area("vet", ("vet/*.py",), ("tests/vet",), 300.0),
     Area("preprocess", ("preprocess/image/*.py",), ("tests/preprocess/image",)),

@@ -17,8 +17,8 @@ from typing import Literal
 ROOT = Path(__file__).resolve().parents[3]
 TEST_S = 60.0
 """A test that takes longer sees the fault by a wait that does not end."""
-RED = {1, 2}
-"""Exit codes of pytest: a test failed, or the code cannot be imported any more."""
+NOT_RUN = {4, 5}
+"""Exit codes of pytest: it was called wrongly, or found no test. With any other but 0 a test failed, or ended the process."""
 Outcome = Literal["killed", "survived", "not run"]
 
 
@@ -50,19 +50,21 @@ class Copy:
         """Return a module's source."""
         return (self._package / file).read_bytes()
 
-    def run(self, file: str, source: bytes, tests: Sequence[str], limit_s: float, **more: str) -> Trial:
+    def run(
+        self, file: str, source: bytes, tests: Sequence[str], limit_s: float, marks: str = "", **more: str
+    ) -> Trial:
         """Run tests with another source of one module, which is put back afterwards."""
         path = self._package / file
         before = path.read_bytes()
         path.write_bytes(source)
         try:
-            return self._pytest(tests, limit_s, more)
+            return self._pytest(["-m", marks or "not soak", *tests], limit_s, more)
         finally:
             path.write_bytes(before)
 
-    def _pytest(self, tests: Sequence[str], limit_s: float, more: dict[str, str]) -> Trial:
+    def _pytest(self, arguments: Sequence[str], limit_s: float, more: dict[str, str]) -> Trial:
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-        command += ["--timeout", str(TEST_S), *tests]
+        command += ["--timeout", str(TEST_S), *arguments]
         begins = time.monotonic()
         with tempfile.TemporaryFile("w+") as output:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter, by a list of arguments
@@ -81,7 +83,7 @@ class Copy:
                 code = 1
             output.seek(0)
             text = output.read()
-        outcome: Outcome = "survived" if code == 0 else "killed" if code in RED else "not run"
+        outcome: Outcome = "survived" if code == 0 else "not run" if code in NOT_RUN else "killed"
         return Trial(outcome, time.monotonic() - begins, text)
 
 
