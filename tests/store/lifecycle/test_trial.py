@@ -133,6 +133,8 @@ def slow() -> TrialCounts:
         (TurnTimes(30.0, 40.0), TurnTimes(6.0, 8.0), NORMAL),  # the device is slow, but not so slow
         (TurnTimes(30.0, 40.0), TurnTimes(6.0, 8.0), None),
         (TurnTimes(30.0, 40.0), None, NORMAL),  # nothing to compare with
+        (TurnTimes(3.0, 40.0), TurnTimes(3.0, 4.0), NORMAL),  # it is slow now and then
+        (TurnTimes(30.0, 8.0), TurnTimes(3.0, 4.0), NORMAL),  # it is slow half of the time
     ],
 )
 def test_a_budget_that_the_model_alone_breaks_is_held_against_it(

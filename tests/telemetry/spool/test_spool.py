@@ -287,6 +287,29 @@ def test_a_disk_that_refuses_is_told_and_everything_waits_in_memory(tmp_path: Pa
     assert around.take_all() == [b"before", b"meanwhile"]
 
 
+@pytest.mark.parametrize(("number", "makes_room"), [(errno.ENOSPC, True), (errno.EIO, False), (errno.EROFS, False)])
+def test_old_records_make_room_on_a_full_disk_and_on_no_other(tmp_path: Path, number: int, *, makes_room: bool) -> None:
+    disk = FailingDisk()
+    around = Around(tmp_path, limit_bytes=20_000, disk=disk)
+    for _ in range(40):
+        around.put("result", b"x" * 300)
+        around.commit()
+    before = around.spool.dropped["result"]
+    disk.number = number
+    around.put("event", b"more")
+    around.commit()
+    assert (around.spool.dropped["result"] > before) is makes_room
+
+
+def test_a_closed_spool_holds_no_file_open(tmp_path: Path) -> None:
+    around = Around(tmp_path)
+    around.put("event", b"x" * 300)
+    around.commit()
+    around.spool.close()
+    held = [str(link.resolve()) for link in Path("/proc/self/fd").iterdir()]
+    assert [path for path in held if path.startswith(str(tmp_path))] == []
+
+
 def test_a_disk_that_is_mended_gets_what_waited(tmp_path: Path) -> None:
     disk = FailingDisk()
     around = Around(tmp_path, disk=disk)
