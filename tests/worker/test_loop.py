@@ -9,7 +9,9 @@ from fixtures.agents.fake_pipeline import Turning, fake, frame, pipeline, servin
 from inferd.config import settings
 from inferd.pipeline import PipelineQueue
 from inferd.preprocess.change import ChangeGate
+from inferd.preprocess.quality import Quality
 from inferd.records import Frame
+from inferd.wire.manifest import QualitySection
 
 
 def test_without_an_engine_a_frame_waits() -> None:
@@ -145,13 +147,17 @@ def test_a_lane_that_left_is_turned_no_more() -> None:
     assert turning.heard.reports == []
 
 
-@pytest.mark.parametrize("shape", [(0, 0, 3), (1, 0), (2, 2, 7), (1, 1, 1, 1)])
+@pytest.mark.parametrize("shape", [(0, 0, 3), (1, 0), (0, 5, 3)])
 def test_a_picture_of_an_odd_shape_costs_its_frame_only(shape: tuple[int, ...]) -> None:
     turning = Turning()
-    turning.loop.offer(serving(queues=turning.queues))
+    loaded = serving()
+    gate = ChangeGate(settings.ChangeConfig(enabled=True, max_interval_s=3600.0))
+    strict = Quality(QualitySection(dark=0.0, bright=1.0, sharp=0.0, frozen_s=3600.0))
+    steps = {"cam": replace(loaded.steps["cam"], change=gate, quality=strict)}
+    turning.loop.offer(replace(loaded, steps=steps))
     for data in (np.zeros(shape, np.uint8), np.zeros((48, 64, 3), np.uint8)):
         turning.queues["cam"].put(Frame(data, 0, 0, 0.0))
-        turning.turn(2)
+        turning.turn()
     counts = turning.queues["cam"].counters.drain()
-    assert counts.frames_inferred >= 1
+    assert (counts.frames_inferred, counts.frames_dropped) == (1, {"preprocess_error": 1})
     turning.stop()
