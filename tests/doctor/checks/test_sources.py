@@ -123,3 +123,10 @@ def test_a_recording_is_whole_or_lacks_its_end(tmp_path: Path) -> None:
         assert fact in truncated(cut)
     cut.write_bytes(head + (8).to_bytes(4, "big") + b"moov")
     assert truncated(cut) == ""
+
+
+@pytest.mark.parametrize("url", ["rtsp://admin:pa/s3cret@cam/live", "http://cam:s3cret/x", "http://[s3cret/x"])
+def test_a_malformed_address_is_told_without_its_secrets(url: str) -> None:
+    answer = ask_camera(url, "", "", 1.0)
+    assert answer is not None
+    assert (answer.code, "s3cret" in answer.reason) == (0, False)

@@ -12,12 +12,13 @@ from inferd.doctor.check import Check, Problem
 from inferd.doctor.checks.disk import agent_folder
 from inferd.doctor.checks.runtime import read_opencv
 from inferd.doctor.readers.hardware import Holder, find_cameras, find_sensors, holders, may_be_camera, may_read, may_use
-from inferd.doctor.readers.network_camera import CameraAnswer, ask_camera, bare_address
+from inferd.doctor.readers.network_camera import CameraAnswer, ask_camera
 from inferd.doctor.readers.probe_client import ProbeSteps
 from inferd.doctor.readers.recordings import truncated
 from inferd.doctor.readers.requirements import camera, file, program, takes_pictures
 from inferd.doctor.readers.world import World, group_name
 from inferd.system.files.password import read_password
+from inferd.system.urls import shown_url
 
 RPICAM = ("rpicam-vid", "libcamera-vid")  # the second is its name until 2023
 INSTALL_RPICAM = "sudo apt-get install rpicam-apps-lite"
@@ -119,7 +120,7 @@ def read_streams(world: World) -> tuple[StreamFacts, ...]:
             password = _password(world, source.password_file)
             answer = ask_camera(source.url, source.username, password, min(CAMERA_S, world.left_s()))
             if answer is not None:
-                found.append(StreamFacts(one.name, bare_address(source.url), answer))
+                found.append(StreamFacts(one.name, shown_url(source.url), answer))
     return tuple(found)
 
 

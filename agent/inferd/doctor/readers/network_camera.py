@@ -7,8 +7,9 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
 
+from inferd.errors import SourceError
+from inferd.sources.camera.address import CameraAddress, parse
 from inferd.sources.camera.http_auth import Login
 
 PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
@@ -35,55 +36,44 @@ def ask_camera(url: str, username: str, password: str, timeout_s: float) -> Came
         password: see `username`.
         timeout_s: for the whole exchange.
     """
-    try:
-        parts = urlsplit(url)
-        port = parts.port or PORTS.get(parts.scheme, 0)
-    except ValueError as exc:
-        return CameraAnswer(0, str(exc))
-    if parts.scheme not in PORTS or not parts.hostname:
+    if url.partition("://")[0] not in PORTS:
         return None
-    ends_s = time.monotonic() + timeout_s
-    login = Login(username or parts.username or "", password or parts.password or "")
     try:
-        code, challenges = _ask(parts, port, login, ends_s)
+        address = parse(url)
+    except SourceError as exc:
+        return CameraAnswer(0, exc.message)
+    ends_s = time.monotonic() + timeout_s
+    login = Login(username or address.login.username, password or address.login.password)
+    try:
+        code, challenges = _ask(address, login, ends_s)
         if code == UNAUTHORIZED and login.accept(challenges):
-            if parts.scheme.startswith("rtsp") and any(one.lower().startswith("digest") for one in challenges):
+            if address.scheme.startswith("rtsp") and any(one.lower().startswith("digest") for one in challenges):
                 return None  # a Digest over RTSP names another method and URI than `Login` signs: nothing can be said
-            code, _ = _ask(parts, port, login, ends_s)
+            code, _ = _ask(address, login, ends_s)
     except (OSError, ValueError) as exc:
         return CameraAnswer(0, getattr(exc, "strerror", None) or str(exc))
     return CameraAnswer(code, "" if code else "it closed the connection without an answer")
 
 
-def bare_address(url: str) -> str:
-    """Return scheme, host, port and path of a URL: nothing of it that could be secret."""
-    try:
-        parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else f":{PORTS[parts.scheme]}" if parts.scheme in PORTS else ""
-    except ValueError:
-        return "a malformed URL"
-    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
-
-
-def _ask(parts: SplitResult, port: int, login: Login, ends_s: float) -> tuple[int, list[str]]:
+def _ask(address: CameraAddress, login: Login, ends_s: float) -> tuple[int, list[str]]:
     """Return the status code, and the WWW-Authenticate headers."""
-    host = parts.hostname or ""
-    with socket.create_connection((host, port), _left_s(ends_s)) as plain:
-        if parts.scheme not in ENCRYPTED:
-            return _exchange(plain, parts, port, login, ends_s)
-        with ssl.create_default_context().wrap_socket(plain, server_hostname=host) as secure:
-            return _exchange(secure, parts, port, login, ends_s)
+    port = address.port or PORTS[address.scheme]
+    with socket.create_connection((address.host, port), _left_s(ends_s)) as plain:
+        if address.scheme not in ENCRYPTED:
+            return _exchange(plain, address, port, login, ends_s)
+        with ssl.create_default_context().wrap_socket(plain, server_hostname=address.host) as secure:
+            return _exchange(secure, address, port, login, ends_s)
 
 
 def _exchange(
-    stream: socket.socket, parts: SplitResult, port: int, login: Login, ends_s: float
+    stream: socket.socket, address: CameraAddress, port: int, login: Login, ends_s: float
 ) -> tuple[int, list[str]]:
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    bare = f"{parts.scheme}://{parts.hostname}:{port}{target}"
-    if parts.scheme.startswith("rtsp"):
+    target = address.target
+    bare = f"{address.scheme}://{address.host}:{port}{target}"
+    if address.scheme.startswith("rtsp"):
         lines = [f"DESCRIBE {bare} RTSP/1.0", "CSeq: 1", "Accept: application/sdp"]
     else:
-        lines = [f"GET {target} HTTP/1.1", f"Host: {parts.hostname}:{port}", "Connection: close"]
+        lines = [f"GET {target} HTTP/1.1", f"Host: {address.host}:{port}", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in login.headers(bare).items()]
     stream.sendall("\r\n".join([*lines, "", ""]).encode("latin-1", "replace"))
     head = b""
