@@ -94,6 +94,7 @@ class ChildProcesses:
         for duty in (
             self._reap_children,
             self._handle_messages,
+            self._supervisor.retry,
             self._sleep_and_wake,
             self._advance_models,
             self._supervise_worker,
@@ -352,6 +353,7 @@ class ChildProcesses:
         ends_ns = self._clock.monotonic_ns() + int(timeout_s * 1e9)
         while (left_s := (ends_ns - self._clock.monotonic_ns()) / 1e9) > 0:
             self._selector.select(min(left_s, 0.05))
+            self._supervisor.retry()
             self._handle_messages()
             for ended in self._fork_server.exits():
                 if ended.pid == self._supervisor.pid:

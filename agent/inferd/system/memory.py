@@ -14,7 +14,7 @@ def total_mb(meminfo: Path = Path("/proc/meminfo")) -> float:
 def kills(vmstat: Path = Path("/proc/vmstat")) -> int:
     """Return how many processes the kernel has killed for lack of memory since boot, with or without control groups."""
     try:
-        lines = vmstat.read_text().splitlines()
+        lines = vmstat.read_text(errors="replace").splitlines()
     except OSError:
         return 0
     return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
@@ -59,6 +59,6 @@ def _groups(root: Path) -> Iterator[Path]:
 
 def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text().splitlines()
+        return file.read_text(errors="surrogateescape").splitlines()
     except OSError:
         return []

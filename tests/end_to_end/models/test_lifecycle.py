@@ -63,7 +63,7 @@ def test_a_model_that_does_harm_in_its_trial_goes_back_and_is_told_once(tmp_path
         ("crash_at_close = true", "SIGABRT"),
         ("nan_from = 1", "NaN"),
         ("fail_at = 2", "fails at invoke 2"),
-        ("scores = 7", "no fake model"),
+        ("scores = 7", "not a fake model"),
         ("scores = [0.1, 0.2, 0.7]", "labels"),
     ],
 )

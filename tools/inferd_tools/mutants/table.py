@@ -134,6 +134,13 @@ CONTROLS = (
         "tests/system/processes/test_channel.py::test_an_offer_of_a_large_message_or_a_descriptor_never_waits",
     ),
     Control(
+        "a model offered to a busy worker is offered again",
+        "system/processes/latest_sender.py",
+        "        self._unsent[subject] = message, copies\n",
+        "        _close(copies)\n",
+        "tests/system/processes/test_latest_sender.py::test_a_message_for_a_full_channel_arrives_once_there_is_room",
+    ),
+    Control(
         "what waits for a broker waits with us, not in paho's queue",
         "telemetry/mqtt/connection.py",
         "len(self._unacknowledged) < WINDOW - left_over",

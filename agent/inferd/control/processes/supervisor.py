@@ -5,6 +5,7 @@ The rules (`StallClock`, `RestartBackoff`) are values in, verdict out; `Supervis
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ from inferd.system.clock import Clock
 from inferd.system.processes.channel import Channel, ChannelClosed, channel_pair
 from inferd.system.processes.fork_server import Child, ForkServer
 from inferd.system.processes.heartbeats import Busy, Heartbeats, Reading
+from inferd.system.processes.latest_sender import LatestSender, Subject
 from inferd.system.processes.process import Exit, Limits
+
+log = logging.getLogger(__name__)
 
 WORKER_LIMITS = Limits(oom_score_adj=400)  # killed before control, after a vet child
 LONGEST_NAP_NS = 1_000_000_000  # a longer gap between two looks means that control itself was not running
@@ -93,6 +97,7 @@ class Supervisor:
         self._clock = clock
         self._child: Child | None = None
         self._channel: Channel[ipc.FromWorker, ipc.ToWorker] | None = None
+        self._sender: LatestSender[ipc.ToWorker] | None = None
         self._progress: Heartbeats | None = None
         self._patience = StallClock()
         self._slots: dict[str, int] = {}
@@ -128,6 +133,7 @@ class Supervisor:
         finally:
             theirs.close()
         self._channel = Channel(ours, ipc.FromWorker)  # type: ignore[arg-type]  # a union is no class
+        self._sender = LatestSender(self._channel)
         self._progress = progress
         self._patience = StallClock()
         self.started_ns = self._clock.monotonic_ns()
@@ -136,23 +142,24 @@ class Supervisor:
     def plan(self, assignments: Sequence[ipc.Assignment]) -> None:
         """Send the worker its plan: the pipelines to run."""
         self._slots = {assignment.engine_key: assignment.slot for assignment in assignments}
-        self._send(ipc.Plan(tuple(assignments)))
+        self._send(("plan",), ipc.Plan(tuple(assignments)))
 
     def offer(self, offer: ipc.Offer, blob_fds: Sequence[int]) -> None:
         """Offer the worker a model."""
-        self._send(offer, blob_fds)
+        self._send(("offer", offer.engine_key), offer, blob_fds)
 
     def replay(self, question: ipc.ShadowReplay, blob_fds: Sequence[int]) -> None:
         """Have the worker show the model before what the one on trial was shown."""
-        self._send(question, blob_fds)
+        self._send(("replay", question.engine_key), question, blob_fds)
 
     def show(self, show: ipc.ShowFrame, connection_fd: int) -> None:
         """Have the worker send a frame over a connection."""
-        self._send(show, [connection_fd])
+        if self._channel is not None:
+            self._channel.offer(show, [connection_fd])  # a request for a frame may be dropped; its caller sees that
 
     def ask_to_stop(self) -> None:
         """Ask the worker to end."""
-        self._send(ipc.Stop())
+        self._send(("stop",), ipc.Stop())
 
     def receive(self) -> ipc.FromWorker | None:
         """Return the worker's next message; None where there is none, or the worker is gone.
@@ -206,10 +213,10 @@ class Supervisor:
         how = why or (ended.sentence if ended else "")
         if cause == "starved":
             how += ", by the kernel for want of memory"
-        for held in (self._channel, self._progress, self._child):
+        for held in (self._sender, self._channel, self._progress, self._child):
             if held is not None:
                 held.close()
-        self._channel = self._progress = self._child = None
+        self._sender = self._channel = self._progress = self._child = None
         return Death(blamed, how, reaped=ended is not None, cause=cause, replaying=replaying)
 
     def at_work(self) -> tuple[str, ...]:
@@ -221,7 +228,15 @@ class Supervisor:
     def _replays(self) -> bool:
         return self._progress is not None and self._progress.read(OWN_SLOT).busy is Busy.REPLAYING
 
-    def _send(self, message: ipc.ToWorker, fds: Sequence[int] = ()) -> None:
-        """Send; a worker that has just died will be noticed by its exit, so that is no error here."""
-        if self._channel is not None:
-            self._channel.offer(message, fds)
+    def retry(self) -> None:
+        """Send what the worker had no room for."""
+        if self._sender is not None:
+            self._sender.retry()
+
+    def _send(self, subject: Subject, message: ipc.ToWorker, fds: Sequence[int] = ()) -> None:
+        """Send without waiting; a worker that has just died is noticed by its exit, so that is no error here."""
+        if self._sender is not None:
+            try:
+                self._sender.send(subject, message, fds)
+            except OSError as exc:
+                log.warning("%s for the worker is lost (%s)", " ".join(subject), exc.strerror)
