@@ -44,7 +44,7 @@ EMULATORS = {  # what they prove, the emulator does otherwise than a kernel on A
     "tests/worker/test_capture.py::test_a_window_that_fills_slowly_is_not_silence": "a Python starts in a second there",
     f"{PROCESSES}/test_memory_limit.py::test_more_than_the_share_is_refused": "QEMU does not keep RLIMIT_DATA",
     f"{PROCESSES}/test_parent_death.py::test_the_program_keeps_the_process_number_it_was_started_with": "shows QEMU's command",
-    f"{PROCESSES}/test_fork_server.py::test_the_seed_has_one_thread_even_with_everything_imported": "QEMU adds a thread",
+    f"{PROCESSES}/test_fork_server.py::test_the_fork_server_has_one_thread_even_with_everything_imported": "QEMU adds a thread",
 }
 NOT_OURS = {"PYTHONPATH": "", "PYTHONPYCACHEPREFIX": "", "LD_LIBRARY_PATH": ""}  # the package has its own
 INSTALL = """
