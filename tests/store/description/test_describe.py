@@ -319,3 +319,10 @@ def test_a_real_quantised_model_takes_pixels_as_they_are(name: str) -> None:
     lowest = 0 if spec.dtype == "uint8" else -128
     stored = [round((pixel - section.mean[0]) / section.std[0] / spec.scale) + spec.zero_point for pixel in range(256)]
     assert stored == [pixel + lowest for pixel in range(256)]
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_an_activation_after_that_of_the_graph_is_refused(tmp_path: Path, activation: str) -> None:
+    """A second softmax answers about 1 / n for each class, and none above any threshold."""
+    with pytest.raises(ModelError, match=r"ends with SOFTMAX already; activation = .* would be a second one"):
+        described(tmp_path, classifier(), manifest=f"[output]\nactivation = '{activation}'")

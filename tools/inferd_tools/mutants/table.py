@@ -204,6 +204,28 @@ CONTROLS = (
         "tests/vet/test_sabotage.py::test_a_sabotaged_model_is_refused_for_what_was_broken[golden outputs]",
     ),
     Control(
+        "a model whose golden picture is answered otherwise is refused",
+        "vet/golden_pictures.py",
+        "if not abs(wanted - got) <= allowed",
+        "if False and allowed",
+        "tests/vet/test_pipeline_steps.py::test_a_first_model_that_answers_its_golden_picture_otherwise_is_refused[bgr]",
+    ),
+    Control(
+        "no link beside a dropped model is followed",
+        "store/formats/bounded_file.py",
+        "(os.O_NOFOLLOW if no_links else 0)",
+        "0",
+        "tests/store/storage/test_bundle_links.py::"
+        "test_a_link_beside_a_dropped_model_is_refused_and_nothing_of_its_target_is_kept[names.txt]",
+    ),
+    Control(
+        "a copy that stalls is given time",
+        "store/drop_folder/settle.py",
+        "now_ns - watched.changed_ns >= wait_ns",
+        "True",
+        "tests/store/drop_folder/test_settle.py::test_a_file_that_ends_too_early_is_given_time_to_grow",
+    ),
+    Control(
         "a model is not blamed for one kill of its vet child",
         "control/models/vetting.py",
         "again=before != queue.subject",

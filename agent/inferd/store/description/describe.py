@@ -24,6 +24,7 @@ from inferd.store.description.outputs import (
     guess_task,
     missing_output,
     require_fitting_labels,
+    require_one_activation,
 )
 from inferd.store.description.precedence import (
     FILE_NAME,
@@ -89,6 +90,7 @@ def describe(path: Path, overrides: Overrides, name: str | None) -> ModelDescrip
     filled = _identify(filled, bundle, known, name, answers)
     if chosen.labels:
         answers.told_by["output.labels"] = chosen.told_by
+    require_one_activation(known.part, contents.facts, filled)
     require_fitting_labels(chosen.part or bundle.model.name, contents.facts, filled, chosen.labels)
     digest = bundle_digest(contents.sha256, written, chosen.file_content)
     return ModelDescription(

@@ -187,6 +187,21 @@ def head_classes(facts: ModelFileFacts, manifest: Manifest) -> int | None:
     return None
 
 
+def require_one_activation(part: str, facts: ModelFileFacts, manifest: Manifest) -> None:
+    """Make sure that a classifier's scores are not activated twice: a second softmax makes all classes alike.
+
+    Raises:
+        ModelError: the graph ends with one, and another is given.
+    """
+    activation = manifest.output.activation
+    if manifest.model.task != "classify" or activation in (None, "none") or not facts.outputs:
+        return
+    if (maker := facts.outputs[0].made_by) in SCORE_MAKERS:
+        raise ModelError(
+            part, f"ends with {maker} already; activation = {activation!r} would be a second one: leave it out"
+        )
+
+
 def require_fitting_labels(part: str, facts: ModelFileFacts, manifest: Manifest, labels: ParsedLabels | None) -> None:
     """Make sure that each class has its label: class i is labels[i + label_offset].
 
