@@ -92,3 +92,29 @@ def test_an_engine_without_scales_takes_those_of_the_file() -> None:
     bare = tuple(type(one.spec)(one.spec.name, one.spec.shape, one.spec.dtype) for one in (*read.inputs, *read.outputs))
     info = EngineInfo("onnxruntime", "1", "2", "cpu", 0, 0, 1, 0.0, 0.0, inputs=bare[:1], outputs=bare[1:])
     assert with_scales(info, read).outputs[0].scale == 1 / 256
+
+
+def field(number: int, content: bytes) -> bytes:
+    """Return a field of bytes as protobuf writes it."""
+    size, length = len(content), bytearray()
+    while size > 0x7F:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([number << 3 | 2, *length, size]) + content
+
+
+@pytest.mark.parametrize(
+    ("key", "names", "labels"),
+    [
+        ("names", "{" + ", ".join(f"{number}: 'digit {number}'" for number in range(10)) + "}", "digit 9"),
+        ("names", "0 to 9", ""),
+        ("author", "{0: 'somebody'}", ""),
+    ],
+)
+def test_the_names_that_ultralytics_writes_into_an_onnx_file_are_its_labels(
+    tmp_path: Path, key: str, names: str, labels: str
+) -> None:
+    model = (TINY_MODELS / "digits.onnx").read_bytes()
+    (tmp_path / "digits.onnx").write_bytes(model + field(14, field(1, key.encode()) + field(2, names.encode())))
+    found = describe(tmp_path / "digits.onnx", Overrides(), None)
+    assert (found.labels[-1] if found.labels else "") == labels

@@ -39,7 +39,7 @@ from inferd.store.description.precedence import (
 from inferd.store.formats.appended_zip import Archive, find_archive, require_plain_name, unpack
 from inferd.store.formats.bounded_file import ModelFile, read_small
 from inferd.store.formats.onnx_file import SUFFIX as ONNX_SUFFIX
-from inferd.store.formats.onnx_file import read_onnx
+from inferd.store.formats.onnx_file import read_onnx, read_onnx_names
 from inferd.store.formats.tflite_file import read_tflite
 from inferd.store.formats.tflite_metadata import LabelFile, ModelMetadata, read_metadata
 from inferd.wire.manifest import Decoder, Manifest, ModelDescription, ModelFileFacts, OutputSection, Task
@@ -112,13 +112,18 @@ def read_contents(model: Path) -> ModelContents:
     """
     with ModelFile(model) as file:
         if model.suffix.lower() == ONNX_SUFFIX:
-            return ModelContents(file.sha256(), read_onnx(file.name, file), None, None)
+            facts, names = read_onnx(file.name, file), read_onnx_names(file.name, file)
+            listed = names.startswith(("{", "["))  # else another tool's
+            return ModelContents(
+                file.sha256(), facts, None, parse_labels(f"{file.name} (names)", names.encode()) if listed else None
+            )
         archive = find_archive(file)
         read = read_tflite(file.name, file, archive.begins if archive else None)
         metadata = read_metadata(file.name, read.metadata) if read.metadata is not None else None
         labels = _labels_within(file, archive, metadata) if metadata else None
         if labels is None and archive is not None and ULTRALYTICS in archive.entries:
-            labels = parse_labels(f"{file.name} ({ULTRALYTICS})", unpack(file, archive.entries[ULTRALYTICS]))
+            content = unpack(file, archive.entries[ULTRALYTICS])
+            labels = parse_labels(f"{file.name} ({ULTRALYTICS})", content) if b"names" in content else None
         return ModelContents(file.sha256(), read.facts, metadata, labels)
 
 

@@ -23,7 +23,9 @@ SUFFIX = ".onnx"
 NODES_MAX = 100_000
 
 # ModelProto
-IR_VERSION, PRODUCER, PRODUCER_VERSION, DOC, GRAPH, OPSETS = 1, 2, 3, 6, 7, 8
+IR_VERSION, PRODUCER, PRODUCER_VERSION, DOC, GRAPH, OPSETS, METADATA = 1, 2, 3, 6, 7, 8, 14
+# StringStringEntryProto
+KEY, VALUE = 1, 2
 # GraphProto
 NODES, INITIALIZERS, INPUTS, OUTPUTS = 1, 5, 11, 12
 # NodeProto
@@ -96,6 +98,16 @@ def read_onnx(part: str, octets: ByteSource) -> ModelFileFacts:
         min_runtime="",
         format="onnx",
     )
+
+
+def read_onnx_names(part: str, octets: ByteSource) -> str:
+    """Return the class names that Ultralytics writes into a model, as it wrote them; "" if there are none.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    entries = ProtobufMessage(part, octets, 0, octets.size).messages(METADATA)
+    return next((entry.text(VALUE) for entry in entries if entry.text(KEY) == "names"), "")
 
 
 Node = tuple[str, str, tuple[str, ...], tuple[str, ...]]
