@@ -326,8 +326,8 @@ CONTROLS = (
     Control(
         "a worker that reads nothing does not hold control up",
         "control/processes/supervisor.py",
-        "self._channel.offer(message, fds)",
-        "self._channel.send(message, fds)",
+        "self._sender.send(subject, message, fds)",
+        "self._channel and self._channel.send(message, fds)",
         "tests/control/processes/test_supervisor.py::test_a_worker_that_reads_nothing_never_holds_control_up",
     ),
 )
