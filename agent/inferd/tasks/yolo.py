@@ -65,7 +65,7 @@ class Yolo:
             raise ModelError(self._name, f"gives {_shapes(info)}; the {said.decoder} decoder reads (1, rows, columns)")
         picture = require_picture(description, info)
         labels = len(description.labels)
-        self._end_to_end = _is_end_to_end(shape, picture, labels)
+        self._end_to_end = _is_end_to_end(shape, labels)
         self._rows_first = self._end_to_end or _by_rows(shape[1:], picture, said.decoder or "", labels)
         columns = shape[2] if self._rows_first else shape[1]
         if not self._end_to_end:
@@ -179,11 +179,9 @@ def _by_rows(shape: tuple[int, ...], picture: PictureShape, decoder: str, labels
     return decoder == "yolov5"
 
 
-def _is_end_to_end(shape: tuple[int, ...], picture: PictureShape, labels: int) -> bool:
+def _is_end_to_end(shape: tuple[int, ...], labels: int) -> bool:
     """Whether rows are boxes already: six numbers each, and not two classes of a plain head."""
-    counts = {places(picture, decoder) for decoder in ANCHORS}
-    plain = shape[1] in counts and labels in (1, 2)
-    return shape[2] == END_TO_END and shape[1] <= END_TO_END_MOST and labels not in (1, 2) and not plain
+    return shape[2] == END_TO_END and shape[1] <= END_TO_END_MOST and labels not in (1, 2)
 
 
 def _other_head(classes: int, labels: int) -> str:

@@ -54,3 +54,10 @@ def test_every_filter_takes_grey_colour_and_alpha(chosen: str, channels: int, rn
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(3)
+
+
+def test_fast_area_halves_no_more_than_the_shorter_ratio_allows() -> None:
+    rows = np.repeat(np.arange(300) // 3 % 2 * 255, 1200).reshape(300, 1200).astype(np.uint8)
+    wide = np.repeat(rows[..., None], 3, axis=2)  # stripes of three rows: half the height would blur them
+    fast, area = (resized(wide, name, (240, 240)).astype(int) for name in ("fast_area", "area"))
+    assert fast.std() > 0.8 * area.std()

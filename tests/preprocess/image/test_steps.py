@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -279,3 +280,17 @@ def test_real_pictures_become_what_the_reference_makes_of_them(size: int) -> Non
         picture = np.asarray(cv2.imread(str(file)))
         tensor = filled(InputSection(filter="area"), spec("uint8", (1, size, size, 3)), frame(picture))
         assert np.array_equal(tensor[0], reference(picture, (size, size)))
+
+
+def test_pictures_of_many_sizes_keep_buffers_for_a_few_only() -> None:
+    wanted = spec("uint8", (1, 32, 32, 3))
+    description = describe(InputSection(filter="fast_area"))
+    steps = build(description, engine_info([wanted], []), WHOLE)
+    tensor = np.zeros(wanted.shape, np.uint8)
+    steps(frame(noise(300, 400)), [tensor])
+    tracemalloc.start()
+    for number in range(30):
+        steps(frame(noise(300 + number, 400)), [tensor])
+    kept_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept_bytes < 6 * 150 * 200 * 3 + 2**20

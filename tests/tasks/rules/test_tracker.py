@@ -80,3 +80,9 @@ def test_likeness_is_highest_for_the_same_place_and_nothing_far_away(x: float, e
 
 def test_the_overlap_of_two_halves() -> None:
     assert iou((0.0, 0.0, 1.0, 2.0), (0.0, 1.0, 1.0, 3.0)) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("other", [(0.0, 0.5, 0.4, 0.9), (0.5, 0.0, 0.9, 0.4), (0.5, 0.5, 0.9, 0.9)])
+def test_boxes_apart_in_one_direction_or_both_have_nothing_in_common(other: tuple[float, float, float, float]) -> None:
+    assert iou((0.0, 0.0, 0.4, 0.4), other) == 0
+    assert iou(other, (0.0, 0.0, 0.4, 0.4)) == 0

@@ -32,6 +32,14 @@ def test_a_point_is_in_a_polygon_or_not() -> None:
     assert not inside((0.5, 0.8), SQUARE)
 
 
+def test_a_point_as_high_as_a_corner_is_in_a_polygon_or_not() -> None:
+    diamond = ((0.0, 0.5), (0.5, 1.0), (1.0, 0.5), (0.5, 0.0))
+    assert inside((0.5, 0.5), diamond)
+    assert not inside((0.5, -0.1), diamond)
+    assert not inside((0.5, 1.1), diamond)
+    assert not inside((0.0, 0.2), diamond)
+
+
 def test_a_notch_in_a_polygon_is_outside() -> None:
     notched = ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.2, 0.5), (1.0, 0.0))
     assert not inside((0.9, 0.5), notched)
@@ -116,3 +124,11 @@ def test_a_recording_that_begins_again_moves_time_on() -> None:
     told = [follower.follow(result, second * S // 2).zones for second in (0, 1, 2, 0, 1)]
     assert told[-1] is not None
     assert told[-1]["left"].longest_s == 0.5
+
+
+def test_time_in_a_zone_goes_on_by_as_much_as_it_does_in_a_recording_that_begins_again() -> None:
+    follower = TrackingRules(OFF, (LEFT_HALF,))
+    result = Result(boxes=(Box(0, "person", 0.9, (0.3, 0.1, 0.6, 0.2)),))
+    seen = [follower.follow(result, int(seconds * S)) for seconds in (10.0, 10.2, 10.4, 5.0, 5.2, 5.4)]
+    assert seen[-1].zones is not None
+    assert 0.3 < seen[-1].zones["left"].longest_s < 1.0

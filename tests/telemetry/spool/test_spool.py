@@ -29,6 +29,7 @@ class FailingDisk(Disk):
     """Refuses to write while `number` is set."""
 
     number = 0
+    refused = 0
 
     def append(self, fd: int, data: bytes) -> None:
         self._refuse()
@@ -40,6 +41,7 @@ class FailingDisk(Disk):
 
     def _refuse(self) -> None:
         if self.number:
+            self.refused += 1
             raise OSError(self.number, os.strerror(self.number))
 
 
@@ -299,6 +301,29 @@ def test_old_records_make_room_on_a_full_disk_and_on_no_other(tmp_path: Path, nu
     around.put("event", b"more")
     around.commit()
     assert (around.spool.dropped["result"] > before) is makes_room
+
+
+def test_as_many_records_as_are_committed_at_a_time_wake_the_writer_once(tmp_path: Path) -> None:
+    around = Around(tmp_path)
+    for _ in range(COMMIT_RECORDS - 1):
+        around.put("event", b"x")
+    before = around.woken
+    around.put("event", b"x")
+    assert around.woken == before + 1
+
+
+def test_a_disk_that_refused_is_asked_again_after_a_pause_only(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    around = Around(tmp_path, disk=disk)
+    disk.number = errno.EIO
+    around.put("event", b"x")
+    around.commit()
+    refused = disk.refused
+    around.spool.turn()
+    assert disk.refused == refused > 0
+    around.clock.advance(RETRY_S)
+    around.spool.turn()
+    assert disk.refused > refused
 
 
 def test_a_closed_spool_holds_no_file_open(tmp_path: Path) -> None:
