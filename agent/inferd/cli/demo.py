@@ -15,14 +15,16 @@ from inferd.system.clock import SystemClock
 
 
 @click.command()
-@click.option("--seconds", type=click.FloatRange(min=0), help="End so long after the first result.")
-@click.option("--plain", is_flag=True, help="Write a line a second, as where there is no terminal.")
-@click.option("--port", type=click.IntRange(1, 65535), default=1883, show_default=True, help="Where a broker may run.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="End so many seconds after the first result.")
+@click.option("--plain", is_flag=True, help="Write a line a second instead of a full screen.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=1883, show_default=True, help="Port of a broker on this machine."
+)
 def demo(seconds: float | None, port: int, *, plain: bool) -> None:
     """Show the agent at work: our digits model on our clip.
 
-    Needs no camera, no broker and no configuration. The telemetry goes to the broker on this machine, or, where none
-    runs, to one that lives as long as the demo does; a line on the screen says how to watch it. Ctrl-C ends everything.
+    Needs no camera, no broker and no configuration. Telemetry goes to the broker on this machine or, if none runs, to one
+    of its own until the demo ends; a line on the screen shows how to subscribe to it. Ctrl-C ends everything.
     """
     Demo(port, program(sys.argv[0]), click.echo, lambda notes: face(notes, plain=plain), SystemClock()).run(seconds)
 

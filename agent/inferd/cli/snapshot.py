@@ -26,7 +26,7 @@ MOST_BYTES = 256 << 20
 def snapshot(pipeline: str, output: Path | None, file: Path | None, *, draw: bool) -> None:
     """Save the next frame of a PIPELINE of the agent that runs on this device, and print what was found in it.
 
-    Good for aiming a camera that has no screen. PIPELINE may be left out where there is only one.
+    Helps to aim a camera that has no screen. PIPELINE may be left out if there is only one.
 
     \b
     inferd snapshot --draw

@@ -16,7 +16,7 @@ FAILED = 1  # exit code where a pipeline has failed, for scripts
 
 
 @click.command("status")
-@click.option("--json", "as_json", is_flag=True, help="Print everything that is known, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole state as JSON.")
 @config_option
 @click.pass_context
 def status_command(ctx: click.Context, file: Path | None, *, as_json: bool) -> None:

@@ -29,16 +29,16 @@ class Mqtt(ConfigTable, frozen=True):
         username: "" for none.
         password_file: a file that holds the password and nothing else; "" for none.
         tls: whether the connection is encrypted; always set it where there is a password and the network is not your own.
-        ca_file: certificates of those who may vouch for the broker, PEM; "" takes the system's.
+        ca_file: certificates of the authorities that may sign the broker's, PEM; "" takes the system's.
         cert_file: the device's own certificate, PEM, where the broker asks for one; "" for none.
         key_file: the key of `cert_file`.
         seal_key_file: a file of 32 octets or 64 hex digits with which every payload is sealed, so that the broker cannot
             read it; needs the package "cryptography"; "" for none.
-        keepalive_s: how soon either side notices that the other is gone.
+        keepalive_s: seconds after which a lost connection is noticed.
         max_buffered: results kept in memory while the broker is away; the oldest go first and are counted.
         spool_mb: room on the disk for events, alerts, metrics and kept results that the broker has missed; 0 keeps them in
             memory only.
-        commit_s: how long a power cut may reach back into them.
+        commit_s: seconds of them that a power cut may lose.
         requests: which requests the device carries out: "none", "read", "operate", "all" (docs/mqtt.md lists them; true is
             "all", false is "none"); "auto" is "operate" with a password, a client certificate or a seal key,
             else "read".

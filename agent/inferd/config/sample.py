@@ -15,7 +15,7 @@ from inferd.config import settings
 
 HEAD = """\
 # inferd's configuration. Every key is optional but `name`, `model` and `source` of a pipeline; a key that is commented out
-# shows its default. `inferd config check FILE` tells what is wrong with a file.
+# shows its default. `inferd config check FILE` names the first mistake in a file.
 """
 EXAMPLE = settings.Pipeline(
     name="digits", model="/var/lib/inferd/models/digits", source=settings.VideoSource(path="/path/to/clip.avi")
@@ -41,10 +41,10 @@ def sample() -> str:
     for name, table in _tables(EXAMPLE):
         if name != "source":
             lines += _table(f"[pipeline.{name}]", table)
-    lines += ["", *_comment("Where frames come from: one of these.")]
+    lines += ["", *_comment("Where frames come from: one of these tables.")]
     for kind in typing.get_args(settings.Source):
         lines += ["", *_source(kind)]
-    lines += ["", *_comment("What people make of boxes; each of these tables may be repeated.")]
+    lines += ["", *_comment("Zones, lines and schedules; each of these tables may be repeated.")]
     for name, rule in RULES.items():
         lines += _commented(_table(f"[[pipeline.{name}]]", rule))
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""What can be configured. The defaults stand here and nowhere else; the sample file is generated from these docstrings.
+"""The configuration: every key, its default and its bounds. The sample file is generated from these docstrings.
 
 Each class's docstring is the comment above its table; each attribute line becomes the comment above its key.
 """
@@ -102,13 +102,13 @@ class FakeEngine(ConfigTable, frozen=True):
         crash_at: die by SIGSEGV at this invoke.
         hang_at: never return from this invoke.
         crash_at_load: die by SIGSEGV while loading.
-        crash_at_close: die by SIGABRT when the model is let go, as one that corrupted memory does.
+        crash_at_close: die by SIGABRT when the model is closed, as one that corrupted memory does.
         fail_from: raise an engine error at this invoke and every later one.
         nan_from: answer NaN at this invoke and every later one.
         slow_from: take `slow_ms` at this invoke and every later one.
         slow_ms: see `slow_from`.
         memory_mb: what loading takes of memory.
-        leak_from: take `leak_mb` more of memory at this invoke and every later one, and never give it back.
+        leak_from: take `leak_mb` more of memory at this invoke and every later one, and never free it.
         leak_mb: see `leak_from`.
     """
 
@@ -154,7 +154,7 @@ class EngineConfig(ConfigTable, frozen=True):
 
 
 class Overrides(ConfigTable, frozen=True):
-    """What a person says about a model instead of its manifest; None leaves it as it is.
+    """Replaces what a model's manifest says; None leaves it as it is.
 
     Attributes:
         task: "classify", "detect", "segment", "pose", "embed", "anomaly", "regress" or "raw".
@@ -245,7 +245,7 @@ class Pipeline(ConfigTable, frozen=True):
         mask: which parts of the picture are covered or do not count.
         change: whether the model sees frames in which nothing has changed.
         schedule: when the pipeline runs.
-        samples: which frames are kept for whoever improves the model.
+        samples: which frames are kept for improving the model.
         image: pictures that leave the device.
     """
 
@@ -269,7 +269,7 @@ class Pipeline(ConfigTable, frozen=True):
 
 
 class ModelsConfig(ConfigTable, frozen=True):
-    """The drop folder, and what a model must show before it serves.
+    """The drop folder, and the conditions under which a new model serves.
 
     Attributes:
         folder: where models are dropped; "" takes `models` in the state directory.
@@ -305,7 +305,7 @@ class ModelsConfig(ConfigTable, frozen=True):
 
 
 class Watch(ConfigTable, frozen=True):
-    """When a worker counts as hung, and how it is brought back.
+    """When a worker counts as hung, and how it is restarted.
 
     Attributes:
         deadline_s: a worker that makes no progress for this long (or for 20 times its p95) is replaced.

@@ -100,7 +100,7 @@ class CommandSource(ConfigTable, frozen=True, tag_field="kind", tag="command"):
         to_hz: samples a second that its sound is brought to.
         window: samples in a frame of sound.
         hop: samples from the start of a window to the start of the next.
-        finite: whether exit code 0 means that the input is through; else the program is started again.
+        finite: whether exit code 0 is the end of the input; else the program is started again.
         rotate: degrees clockwise that each picture is turned: 0, 90, 180 or 270.
         flip: mirrors it after that: "horizontal" swaps left and right, "vertical" top and bottom.
     """
@@ -151,8 +151,8 @@ class StreamSource(ConfigTable, frozen=True, tag_field="kind", tag="stream"):
         url: rtsp://, rtsps://, http:// or https://.
         username: "" for none.
         password_file: a file that holds the password and nothing else; "" for none.
-        open_timeout_s: how long connecting may take.
-        read_timeout_s: how long the camera may be silent before it is connected anew.
+        open_timeout_s: seconds that connecting may take.
+        read_timeout_s: seconds without data before it reconnects.
         fps: how often a second a camera is asked that gives one picture for each request; others give what they give.
         rotate: degrees clockwise that each picture is turned: 0, 90, 180 or 270.
         flip: mirrors it after that: "horizontal" swaps left and right, "vertical" top and bottom.
@@ -218,7 +218,7 @@ class LinesSource(ConfigTable, frozen=True, tag_field="kind", tag="lines"):
         rate_hz: readings a second.
         window: readings in a frame.
         hop: readings from the start of a window to the start of the next.
-        finite: whether a program's exit code 0 means that the input is through; else it is started again.
+        finite: whether a program's exit code 0 is the end of the input; else it is started again.
     """
 
     path: FilePath = ""

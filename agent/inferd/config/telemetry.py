@@ -1,4 +1,4 @@
-"""What a device tells of itself, and when it calls. Part of the configuration; `settings.py` holds the rest."""
+"""Metrics, alerts, Home Assistant and Prometheus. Part of the configuration; `settings.py` holds the rest."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MetricsConfig(ConfigTable, frozen=True):
 
     Attributes:
         interval_s: seconds between two reports.
-        metered: for a line that costs by the octet: instead of reports, results and states, a roll-up every hour;
+        metered: for a connection that is paid by volume: instead of reports, results and states, a roll-up every hour;
             with alerts less than 50 kB a day.
         slow_s: seconds between two readings that take long: the firmware's and those over I2C.
         temperature: of the processor.
@@ -66,7 +66,7 @@ class MetricsConfig(ConfigTable, frozen=True):
 
 
 class Alert(ConfigTable, frozen=True):
-    """When to raise an alert; it is told once when it begins and once when it is over. Repeat the table for more.
+    """When to raise an alert; it is published once when it begins and once when it is over. Repeat the table for more.
 
     Attributes:
         name: how it is called in events.
@@ -77,7 +77,7 @@ class Alert(ConfigTable, frozen=True):
         pipeline: whose; "" is every pipeline, each by itself.
         label: for "label_count", the label that is counted; "" counts all.
         zone: for "zone_count", the zone.
-        above: it begins above this value; for "throttled" and "degraded" nothing is said.
+        above: it begins above this value; leave it out for "throttled" and "degraded".
         below: or below this one.
         clear: it is over on the other side of this value; none takes a tenth less (or more, for `below`).
         for_s: it begins when this has been so for so long, and is over when it has not been so for as long.
@@ -100,11 +100,11 @@ class HomeAssistant(ConfigTable, frozen=True):
     """Whether Home Assistant finds this device by itself.
 
     Attributes:
-        enabled: whether it is told of this device over MQTT.
+        enabled: whether this device is announced to it over MQTT.
         form: "device" for Home Assistant 2024.11 and later, "entity" for older ones.
         prefix: its discovery prefix.
         name: how the device is called there; "" takes its id.
-        area: where it is suggested to be; "" suggests nothing.
+        area: its suggested area; "" suggests none.
         count: labels that are counted as one entity, by a name that stays when a new model's labels do not, such as
             {people = ["person", "human"]}.
     """
@@ -118,7 +118,7 @@ class HomeAssistant(ConfigTable, frozen=True):
 
 
 class Http(ConfigTable, frozen=True):
-    """Figures for Prometheus on /metrics, and /healthz; nobody has to identify himself, so think before you let others in.
+    """Metrics for Prometheus on /metrics, and /healthz; without a login, so think before you open it to a network.
 
     Attributes:
         enabled: whether to listen.

@@ -1,4 +1,4 @@
-"""What people make of results: tracks, zones, lines, schedules. Part of the configuration; `settings.py` holds the rest.
+"""What is derived from results: tracks, zones, lines, schedules. Part of the configuration; `settings.py` holds the rest.
 
 Places are y, x from 0 (top, left) to 1 on the source picture, in the order in which boxes are told.
 """
@@ -121,13 +121,13 @@ class Schedule(ConfigTable, frozen=True):
 
 
 class Samples(ConfigTable, frozen=True):
-    """Hard samples are kept on this device for whoever improves the model; nothing is kept unless `keep_mb` says so.
+    """Hard samples are kept on this device for improving the model; nothing is kept unless `keep_mb` is set.
 
     Attributes:
         keep_mb: so much room they may take, the oldest go first; 0 keeps none. They never leave the device by themselves.
         folder: where; "" takes `samples` in the state directory.
         margin: the two best labels are as close as this, or an object's score as close to `unsure`.
-        unsure: a score that says neither yes nor no.
+        unsure: a score that is neither yes nor no.
         every_s: at most one in so many seconds.
         drift: how far (0..1) the last 50 answers must be from the 500 before; 0 never looks.
     """

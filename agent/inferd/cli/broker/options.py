@@ -28,11 +28,13 @@ OPTIONS = (
         metavar="URL",
         help="Such as mqtt://USER@HOST:1883/PREFIX, mqtts:// with TLS; without it, the configured one.",
     ),
-    click.option("--password-file", type=FILE, help="Holds the password and nothing else."),
-    click.option("--ca-file", type=FILE, help="Certificates of those who may vouch for the broker; else the system's."),
-    click.option("--cert-file", type=FILE, help="Your certificate, where the broker wants one."),
-    click.option("--key-file", type=FILE, help="Its key."),
-    click.option("--seal-key-file", type=FILE, help="The key that payloads are sealed with."),
+    click.option("--password-file", type=FILE, help="A file that holds the password and nothing else."),
+    click.option(
+        "--ca-file", type=FILE, help="Certificates of the authorities that may sign the broker's; else the system's."
+    ),
+    click.option("--cert-file", type=FILE, help="The client certificate, if the broker requires one."),
+    click.option("--key-file", type=FILE, help="The key of the client certificate."),
+    click.option("--seal-key-file", type=FILE, help="The key that payloads are encrypted with."),
     click.option("--config", "file", type=click.Path(path_type=Path), help="Take the broker from this file."),
 )
 

@@ -19,12 +19,12 @@ from inferd.wire.topics import is_device_id
 @click.command()
 @click.argument("device", default="")
 @broker_options
-@click.option("--plain", is_flag=True, help="Write lines, as where there is no terminal.")
-@click.option("--seconds", type=Seconds(min=0), help="With --plain: end after so long.")
+@click.option("--plain", is_flag=True, help="Write lines instead of a full screen.")
+@click.option("--seconds", type=Seconds(min=0), help="With --plain: end after so many seconds.")
 def watch(device: str, seconds: float | None, *, plain: bool, **broker: Any) -> None:  # Any: as `chosen` takes them
     """Show the devices of a broker, or one DEVICE: state, speed, latency, temperature, power, model, alerts.
 
-    / filters by words, s sorts by something else, Enter opens a device, Esc goes back, q ends. It only listens.
+    / filters by words, s changes the sort order, Enter opens a device, Esc goes back, q quits. It only subscribes.
     """
     if device and not is_device_id(device):
         raise LinkError(repr(device), "is no device id: letters, digits, - and _, at most 64")

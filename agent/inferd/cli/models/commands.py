@@ -37,7 +37,7 @@ models.add_command(list_models)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(model: Path, *, as_json: bool) -> None:
-    """Show what MODEL is: tensors, metadata, operators, and what is missing to run it.
+    """Show MODEL: tensors, metadata, operators, and what is missing to run it.
 
     MODEL is a .tflite file, or a folder that holds model.tflite. It is loaded and run once in a child process.
     """

@@ -46,9 +46,9 @@ def budget(_ctx: click.Context, _option: click.Parameter, said: tuple[str, ...])
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def vet(model: Path, against: Path | None, limits: BudgetSection | None, threads: int, *, as_json: bool) -> None:
-    """Try MODEL as the agent does before it lets it serve: integrity, loading, contract, behaviour, cost.
+    """Vet MODEL as the agent does before it serves: integrity, loading, contract, behaviour, cost.
 
-    Ends with 0 where it is accepted, with 1 where it is refused.
+    Exit code 0 if it is accepted, 1 if it is refused.
 
     \b
     inferd vet new.tflite --against old.tflite

@@ -27,12 +27,12 @@ OWN_S = 0.4  # our own start and end, which count as well for who waits
     "--config", "file", type=click.Path(path_type=Path), help="Read this file instead of /etc/inferd/inferd.toml."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--fix", "fixes", is_flag=True, help="Mend what can safely be mended, and say what was done.")
+@click.option("--fix", "fixes", is_flag=True, help="Fix what is safe to fix, and list what was done.")
 @click.option(
-    "--within", "within_s", default=WITHIN_S, show_default=True, metavar="SECONDS", help="Take at most so long."
+    "--within", "within_s", default=WITHIN_S, show_default=True, metavar="SECONDS", help="Longest time to take."
 )
 def doctor(file: Path | None, *, as_json: bool, fixes: bool, within_s: float) -> None:
-    """Find out what is wrong with this device, and say what mends it.
+    """Find out what is wrong with this device and how to fix it.
 
     Looks at configuration, runtime, models, sources, accelerator, broker, disk, power and system, and changes nothing
     without --fix. Works before anything is installed or configured. Ends with exit code 1 where something is broken.
@@ -47,7 +47,7 @@ def doctor(file: Path | None, *, as_json: bool, fixes: bool, within_s: float) ->
 
 
 def around(file: Path | None, within_s: float) -> World:
-    """Return the world of this machine, to be looked at within so much time."""
+    """Return this machine as the checks see it, to be examined within so much time."""
     return look_around(file, os.environ, SystemClock(), max(0.5, within_s - OWN_S))
 
 

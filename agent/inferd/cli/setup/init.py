@@ -23,10 +23,9 @@ SYSTEM_FILE = Path("/etc/inferd/inferd.toml")
 @click.option("--force", is_flag=True, help="Replace a file that is there; it is kept as FILE.old.")
 @click.option("--print", "prints", is_flag=True, help="Print the configuration instead of writing it.")
 def init(file: Path, *, force: bool, prints: bool) -> None:
-    """Write a configuration to FILE (/etc/inferd/inferd.toml) from what is found on this device.
+    """Write a configuration for the hardware of this device to FILE (/etc/inferd/inferd.toml).
 
-    Looks for cameras, an Edge TPU, a power meter and a broker. Without a camera the digits example is configured, which
-    needs nothing.
+    Looks for cameras, an Edge TPU, a power meter and a broker. Without a camera it configures the digits example.
     """
     found = look(around(None, WITHIN_S))
     text = draft(found)
@@ -69,7 +68,7 @@ def _keep(file: Path) -> Path:
 
 
 def _is_untouched(file: Path) -> bool:
-    """Whether a file is what `inferd install` puts there, in which nobody has written anything."""
+    """Whether a file is still as `inferd install` wrote it."""
     return file.is_file() and file.read_text(errors="replace") == starting_config()
 
 

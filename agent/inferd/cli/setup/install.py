@@ -28,15 +28,15 @@ ROOT = click.option(
 def install(root: Path, *, no_start: bool) -> None:
     """Make a system service of this inferd: user, folders, units, a sample configuration; then start it.
 
-    Needs root. Doing it again, after an upgrade or for no reason, brings everything up to date and keeps configuration and
-    state. Where inferd came as a Debian package, all of this is done already.
+    Needs root. Run it again after an upgrade: it updates everything and keeps configuration and state. The Debian package
+    does all of this itself.
     """
     _need_root(root, "install")
     host = Host(root.resolve(), run_program, click.echo)
     install_on(host, Environment.running(), start=not no_start)
     click.echo("inferd is installed" if host.changed else "inferd is installed already; nothing changed")
     if host.booted:
-        click.echo("see how it does: systemctl status inferd; journalctl -u inferd")
+        click.echo("see its state: systemctl status inferd; journalctl -u inferd")
         click.echo("let your account drop models into /var/lib/inferd/models: sudo usermod -aG inferd $USER")
 
 

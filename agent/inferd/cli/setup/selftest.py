@@ -21,7 +21,7 @@ FEWEST_S = 5.0
 
 @click.command()
 @click.option(
-    "--seconds", type=click.FloatRange(min=FEWEST_S), default=SECONDS, show_default=True, help="Take about so long."
+    "--seconds", type=click.FloatRange(min=FEWEST_S), default=SECONDS, show_default=True, help="About how long to take."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.option(
@@ -35,8 +35,8 @@ def selftest(seconds: float, output: Path | None, *, as_json: bool) -> None:
 
     Looks for runtimes, accelerators and meters, times the digits model, loads all cores and watches for throttling; then
     starts an agent of its own in a temporary folder, swaps its model and kills its worker. A service that runs meanwhile
-    is left alone, but makes the figures worse. The report names the board, never the device, its network or its configuration.
-    Ends with exit code 1 where the model does not run or the agent does not come back.
+    is not touched, but makes the figures worse. The report names the board, never the device, its network or its configuration.
+    Ends with exit code 1 if the model does not run or the agent does not recover.
     """
     clock = SystemClock()
     place = wanted_here(output, clock)

@@ -27,7 +27,7 @@ PACK_S = 10.0  # for logs and listings, after the examination
     "--output", "-o", type=click.Path(path_type=Path), help="Where to write it; else a file here, with its date."
 )
 def support_bundle(file: Path | None, output: Path | None) -> None:
-    """Pack what helps somebody else to help you into one file, without secrets and without pictures.
+    """Collect diagnostics into one file for a bug report, without secrets and without pictures.
 
     It holds the doctor's report, versions, the configuration with secrets hidden, names and sizes of stored files, what the
     models are, the running agent's figures and its models' states, and the end of the log. Nothing is sent anywhere; look into
