@@ -9,11 +9,12 @@ UNSENT_BYTES = 16_384  # that wait in the kernel
 
 
 def tuned(opened: object, keepalive_s: int) -> socket.socket:
-    """Return the socket that paho opened, set as we want it.
+    """Return the socket that paho opened, with our options; of a WebSocket, the socket below it.
 
     Raises:
         ConnectionResetError: there is none: the broker closed it at once.
     """
+    opened = getattr(opened, "_socket", opened)  # paho's WebSocket keeps it there (2.1.0 and 2.2.0)
     if not isinstance(opened, socket.socket):
         raise ConnectionResetError(errno.ECONNRESET, "it closed the connection at once")
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
