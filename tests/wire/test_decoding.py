@@ -6,7 +6,7 @@ import contextlib
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferd.wire.decoding import decode
@@ -25,6 +25,7 @@ def test_what_is_nested_or_no_text_is_one_kind_of_error(decoder: msgspec.json.De
         decode(decoder, payload)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_value_or_that_error(payload: bytes) -> None:
     for decoder in DECODERS:
@@ -41,6 +42,7 @@ def test_texts_lose_what_could_control_a_terminal() -> None:
     }
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.text())
 def test_one_line_json_and_printable_agree(text: str) -> None:
     try:

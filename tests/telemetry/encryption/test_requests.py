@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from inferd.records import Incoming, Message
@@ -143,6 +143,7 @@ def test_a_message_of_the_device_is_no_request(world: World) -> None:
     assert isinstance(world.ask(told.payload), RejectedRequest)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(
     some.lists(some.binary(max_size=200) | some.builds(forged, some.text(), some.text(), some.integers(), some.text()))
 )
