@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+import msgspec
 
 from inferd.catalogue.deliver import place
 from inferd.catalogue.download import Progress, fetch_from_web
@@ -22,6 +23,7 @@ from inferd.config.load import load, state_dir
 from inferd.foreign_text import printable
 
 SHA256_DIGITS = 64
+LISTED = ("name", "about", "licence", "home", "size_bytes", "takes", "needs")
 
 
 @click.command()
@@ -59,8 +61,13 @@ def get(what: str, sha256: str, name: str, into: Path | None, file: Path | None)
 @click.command("list")
 @click.option("--catalogue", is_flag=True, help="List what `inferd models get` can fetch.")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="The configuration that the agent runs with.")
-def list_models(file: Path | None, *, catalogue: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def list_models(file: Path | None, *, catalogue: bool, as_json: bool) -> None:
     """List the models in the drop folder, or with --catalogue those that can be fetched."""
+    if catalogue and as_json:
+        shown = [{key: getattr(entry, key) for key in LISTED} for entry in entries()]
+        click.echo(msgspec.json.encode(shown).decode())
+        return
     if catalogue:
         for entry in entries():
             click.echo(f"{entry.name:<20} {entry.size_bytes / 1e6:5.1f} MB  {entry.licence:<11} {entry.about}")
@@ -68,6 +75,9 @@ def list_models(file: Path | None, *, catalogue: bool) -> None:
         return
     folder = drop_folder(file)
     found = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+    if as_json:
+        click.echo(msgspec.json.encode([printable(name) for name in found]).decode())
+        return
     empty = as_called(f"{folder} is empty; `inferd models list --catalogue` shows what can be fetched")
     click.echo("\n".join(map(printable, found)) or empty)
 
