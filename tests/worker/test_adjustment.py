@@ -6,7 +6,7 @@ import pytest
 from fixtures.agents.fake_pipeline import pipeline
 from inferd.config import settings
 from inferd.records import Array
-from inferd.worker.adjustment import GREY, Adjustment, adjustment, oriented
+from inferd.worker.opened_source import GREY, Adjustment, adjustment, oriented
 
 CORNERS = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)
 

@@ -16,9 +16,8 @@ from inferd.records import Frame, PipelineState, Wanted
 from inferd.sources.pacing import Pacer
 from inferd.system.clock import Clock
 from inferd.system.threads import Event
-from inferd.worker.adjustment import adjustment
 from inferd.worker.cascade import CascadeExchange
-from inferd.worker.opened_source import OpenedSource
+from inferd.worker.opened_source import OpenedSource, adjustment
 
 READ_S = 1.0  # longest wait of one read before `stop` is checked
 SILENT_S = 10.0  # a live source without a frame for so long is reopened
