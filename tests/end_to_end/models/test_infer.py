@@ -146,12 +146,10 @@ def test_labels_of_a_model_without_metadata_come_from_a_file(tmp_path: Path) -> 
         model_path("own/own_digits/digits_v2_int8"), tmp_path / "bar.png", "--labels", tmp_path / "words.txt"
     )
     assert all(label["label"] == words[label["id"]] for label in found["labels"])
-
-
-def test_the_breed_of_a_cat_comes_from_the_label_file(assets: Path) -> None:
-    model = assets / "models/classify/mobilenet_v2_1.0_224_quant_nometa.tflite"
-    told = infer(model, assets / "images/cat_720p.jpg", "--labels", assets / "labels" / IMAGENET)
-    assert told[0]["labels"][0]["label"] == "Egyptian cat"
+    if assets := find_assets():
+        model = assets / "models/classify/mobilenet_v2_1.0_224_quant_nometa.tflite"
+        (cat,) = infer(model, assets / "images/cat_720p.jpg", "--labels", assets / "labels" / IMAGENET)
+        assert cat["labels"][0]["label"] == "Egyptian cat"
 
 
 def test_tensors_from_an_npz_go_in_as_they_are(tmp_path: Path) -> None:
