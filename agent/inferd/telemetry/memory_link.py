@@ -68,7 +68,7 @@ class MemoryLink:
         return []
 
     def close(self, timeout_s: float) -> None:  # noqa: ARG002 - there is nothing to wait for
-        """Say "offline" and disconnect. Twice is fine."""
+        """Say "offline" and disconnect. Idempotent."""
         self._closed = True
         self.cut()
 

@@ -44,7 +44,7 @@ class FleetScreen:
         self._live.update(draw(view, where, size.width, size.height), refresh=True)
 
     def close(self) -> None:
-        """Give the terminal back. Twice is fine."""
+        """Give the terminal back. Idempotent."""
         self._live.stop()
 
 

@@ -30,7 +30,7 @@ class Keys:
         return split_keys(os.read(self._fd, LONGEST_BYTES).decode(errors="ignore")) if readable else []
 
     def close(self) -> None:
-        """Give the terminal back as it was. Twice is fine."""
+        """Give the terminal back as it was. Idempotent."""
         termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
 
     def __enter__(self) -> Self:

@@ -60,7 +60,7 @@ def test_a_device_answers_what_it_is_asked(tmp_path: Path, mosquitto: Mosquitto)
         assert asked(mosquitto.port, "snapshot", "--output", picture).exit_code == 0
         assert picture.read_bytes()[:3] == b"\xff\xd8\xff"
     assert refusal(mosquitto.port, "ping") == "kitchen: is offline"
-    assert "cannot be reached" in refusal(dead_port(), "ping", "--timeout", 0.5)
+    assert "nothing listens there" in refusal(dead_port(), "ping", "--timeout", 0.5)
 
 
 def test_a_sealed_device_obeys_sealed_requests_once_and_no_others(tmp_path: Path, mosquitto: Mosquitto) -> None:
@@ -77,7 +77,7 @@ def test_a_sealed_device_obeys_sealed_requests_once_and_no_others(tmp_path: Path
         assert b"interval_s" not in recorded
         assert b"interval_s" not in listener.payloads("inferd/kitchen/response/interval")[0]
         assert "name its key with --seal-key-file" in refusal(mosquitto.port, "ping")
-        assert "sealed with another key" in refusal(mosquitto.port, "ping", "--seal-key-file", other, "--timeout", 1)
+        assert "encrypted with another key" in refusal(mosquitto.port, "ping", "--seal-key-file", other, "--timeout", 1)
         picture = tmp_path / "cam.jpg"
         done = asked(mosquitto.port, "snapshot", "--output", picture, "--seal-key-file", key)
         assert done.exit_code == 0

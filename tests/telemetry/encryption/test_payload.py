@@ -46,7 +46,7 @@ def test_the_same_message_is_never_sealed_the_same_way_twice() -> None:
 @pytest.mark.parametrize(("key", "value"), [("device", "hall"), ("boot_id", "000000000000"), ("seq", 8)])
 def test_a_message_cannot_be_given_out_as_another(key: str, value: str | int) -> None:
     told = json.loads(PayloadCipher(KEY).seal(event()).payload)
-    with pytest.raises(LinkError, match="sealed with another key, or altered"):
+    with pytest.raises(LinkError, match="encrypted with another key, or altered"):
         PayloadCipher(KEY).open(json.dumps(told | {key: value}).encode())
 
 

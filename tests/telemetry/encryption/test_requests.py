@@ -120,7 +120,7 @@ def test_who_quotes_what_is_too_old_is_told_under_his_own_id(world: World) -> No
 )
 def test_a_request_that_was_altered_is_refused(world: World, key: str, value: object) -> None:
     altered = json.dumps(json.loads(world.sealed("1")) | {key: value}).encode()
-    assert "sealed with another key, for another verb, or altered" in world.why(altered)
+    assert "encrypted with another key, for another verb, or altered" in world.why(altered)
 
 
 def test_a_request_cannot_quote_what_was_never_said(world: World) -> None:

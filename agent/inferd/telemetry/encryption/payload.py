@@ -83,7 +83,9 @@ class PayloadCipher:
             raise LinkError("message", f"it is not sealed; name the same {KEY} on its device") from exc
         shown = self._show(told.sealed, _bound(told))
         if shown is None:
-            raise LinkError(told.device, f"message {told.seq} was sealed with another key, or altered; mend {KEY}")
+            raise LinkError(
+                told.device, f"message {told.seq} was encrypted with another key, or altered; correct {KEY}"
+            )
         return shown
 
     def open_missed(self, payload: bytes) -> bytes:
@@ -118,7 +120,7 @@ class PayloadCipher:
         """
         shown = self._show(told.sealed, _bound_request(verb, told))
         if shown is None:
-            raise LinkError(verb, f"it was sealed with another key, for another verb, or altered; mend {KEY}")
+            raise LinkError(verb, f"it was encrypted with another key, for another verb, or altered; correct {KEY}")
         return shown
 
     def _hide(self, content: bytes, bound: bytes) -> str:

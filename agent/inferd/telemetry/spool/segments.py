@@ -247,7 +247,7 @@ class Segments:
         self.cursor = cursor
 
     def close(self) -> None:
-        """Let go of all files. Twice is fine."""
+        """Let go of all files. Idempotent."""
         for lane_files in self._lanes.values():
             self._stop_growing(lane_files)
 

@@ -168,7 +168,7 @@ class Spool:
         return max(0.0, pause_s, self._due_s())
 
     def close(self) -> None:
-        """Put on the disk what is not delivered, and let go of all files. Twice is fine."""
+        """Put on the disk what is not delivered, and let go of all files. Idempotent."""
         try:
             if self._segments is not None and self._dirty_since_ns is not None:
                 self._commit()
@@ -308,9 +308,7 @@ class Spool:
             )
 
     def _refused(self, exc: OSError) -> None:
-        why = (
-            f"{self._place.folder}: {exc.strerror or exc}; what the broker misses waits in memory until that is mended"
-        )
+        why = f"{self._place.folder}: {exc.strerror or exc}; missed messages wait in memory until that is fixed"
         if why != self._last_fault:
             self._faults.append(why)
         self._last_fault = why

@@ -60,7 +60,7 @@ class WriteAhead:
             self._empty(file)
 
     def close(self) -> None:
-        """Let go of the files; their content stays. Twice is fine."""
+        """Let go of the files; their content stays. Idempotent."""
         for file in self._files:
             file.close()
         self._files = []
