@@ -40,6 +40,12 @@ def test_a_source_that_fails_is_a_named_state_and_is_opened_again() -> None:
     assert queue.counters.drain().source_restarts >= 1
 
 
+def test_a_short_recording_in_a_loop_keeps_its_pace() -> None:
+    queue = lane_of(settings.SyntheticSource(width=8, height=8, frames=1), mode="fixed", fps=20, at_end="loop")
+    capture(queue, Event())  # for a second
+    assert 2 <= queue.counters.drain().frames_in <= 40
+
+
 def test_every_opening_of_a_source_has_its_number() -> None:
     queue = lane_of(settings.SyntheticSource(width=8, height=8, frames=1), mode="fast", at_end="loop")
     stop = Event()

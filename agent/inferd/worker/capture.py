@@ -83,6 +83,7 @@ class Capture:
         self._pause_s = FIRST_PAUSE_S
         self._wanted: Wanted | None = None
         self._opening = -1
+        self._pacer: Pacer | None = None  # kept while a recording is looped, or a short one would ignore its pace
 
     def run(self) -> None:
         """Open, read and reopen the source until the end."""
@@ -104,6 +105,7 @@ class Capture:
                     self._exchange.end(self._queue.pipeline.name)
                     return
             except SourceError as exc:
+                self._pacer = None
                 self._wait_after(exc)
 
     def _settled(self) -> settings.Source | None:
@@ -130,7 +132,8 @@ class Capture:
 
     def _read_frames(self, source: OpenedSource) -> None:
         """Read frames until the source raises, `stop` is set, or a new model wants another input."""
-        pacer = Pacer(self._queue.pipeline.pace, live=source.live)
+        if self._pacer is None:
+            self._pacer = Pacer(self._queue.pipeline.pace, live=source.live)
         received_ns = self._clock.monotonic_ns()
         given = 0
         while not self._stop.is_set() and not self._outdated():
@@ -152,7 +155,7 @@ class Capture:
             else:
                 given += 1
                 received_ns = frame.taken_ns
-                self._deliver(frame, pacer, source)
+                self._deliver(frame, self._pacer, source)
 
     def _deliver(self, frame: Frame, pacer: Pacer, source: OpenedSource) -> None:
         """Put the frame into the queue when it is due; a recorded frame is stamped then, not when it was read."""
