@@ -91,7 +91,9 @@ $(VENV)/.python $(VENV_LOWEST)/.python $(VENV_NEWEST)/.python:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "Python's venv is missing: sudo apt-get install python3-venv"; exit 1; }
 	@echo "setting up $(@D) (once)"
-	@$(PYTHON) -m venv $(@D) && touch $@
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip uninstall --quiet --yes setuptools 2>/dev/null  # 15 MB that Debian 12 adds and nothing here uses
+	@touch $@
 
 $(VENV)/.demo $(VENV)/.test $(VENV)/.dev $(VENV)/.lock: $(VENV)/.%: $(VENV)/.python pyproject.toml $(LOCKS)/%.txt $(LOCKS)/build.txt
 	$(call install,$(VENV),$*)

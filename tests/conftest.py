@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from fixtures.network import broker
 from fixtures.paths import TESTS
 
 pytest_plugins = ["fixtures.allowed_skips"]
+
+# A shell has `make test &` ignore SIGINT, and programs under test would inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ def test_a_healthy_machine_is_left_alone(board: Board) -> None:
 def test_a_missing_configuration_is_written(board: Board) -> None:
     board.remove("/etc/inferd/inferd.toml")
     assert fix(board) == ("wrote /etc/inferd/inferd.toml",)
-    assert len(load(board.root / "etc/inferd/inferd.toml", {}).config.pipeline) == 1
+    assert len(load(board.root / "etc/inferd/inferd.toml", board.environment).config.pipeline) == 1
 
 
 def test_a_configuration_without_pipelines_is_left_to_its_owner(board: Board) -> None:

@@ -14,7 +14,8 @@ from inferd.wire.requests import Request
 from inferd.wire.telemetry import Header, Metrics
 from inferd.wire.terminal_text import one_line, one_line_json
 
-DEEP = b'{"id": "a", "data": ' + b"[" * 1_100 + b"]" * 1_100 + b"}"
+DEPTH = 20_000  # Python 3.13 follows 10,000 levels, 3.11 a thousand
+DEEP = b'{"id": "a", "data": ' + b"[" * DEPTH + b"]" * DEPTH + b"}"
 DECODERS = [msgspec.json.Decoder(kind) for kind in (Request, Header, Metrics, object)]
 
 

@@ -60,4 +60,4 @@ def test_an_agent_that_starts_on_a_read_only_disk_serves_what_it_has_and_says_so
         frames = [process.stdout.readline() for _ in range(50)]
         process.terminate()
     assert all(frames), told.read_text()
-    assert "mounted read-only: what it holds goes on serving" in told.read_text()
+    assert "mounted read-only: stored models go on serving" in told.read_text()

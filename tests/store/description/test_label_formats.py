@@ -52,7 +52,7 @@ def test_ids_that_begin_at_one_leave_the_background_as_a_gap() -> None:
 REFUSED = {
     "no labels": ("l.json", '{"model": "pets"}', "is JSON without a list of labels"),
     "JSON cut off": ("l.json", '["cat", "do', "is not JSON"),
-    "nested": ("l.json", "[" * 3000, "nested too deeply"),
+    "nested": ("l.json", "[" * 100_000, "nested too deeply"),
     "nested Python": ("l.txt", "['a'," + "(" * 3000, "is not JSON"),
     "an id twice": ("l.json", '[{"id": 0, "name": "cat"}, {"id": 0, "name": "dog"}]', "without a list of labels"),
     "some ids": ("l.json", '[{"id": 0, "name": "cat"}, {"name": "dog"}]', "without a list of labels"),
