@@ -120,18 +120,21 @@ def test_a_first_frame_that_takes_longer_than_the_deadline_is_slow_not_hung(tmp_
     assert "worker.hung" not in whole.events()
 
 
-def test_a_fork_that_the_kernel_refuses_leaves_the_worker_running(tmp_path: Path) -> None:
+def test_a_fork_that_the_kernel_refuses_leaves_the_worker_running_and_is_retried(tmp_path: Path) -> None:
     if os.getuid() == 0:
         pytest.skip("root may fork as it likes; run the tests as a user")
     with program(tmp_path, SYNTHETIC) as running:
         running.result()
         fork_server = running.children()["inferd-forksrv"]
-        resource.prlimit(fork_server, resource.RLIMIT_NPROC, (1, 1))
+        usual, most = resource.prlimit(fork_server, resource.RLIMIT_NPROC)
+        resource.prlimit(fork_server, resource.RLIMIT_NPROC, (1, most))
         file = tmp_path / "inferd.toml"
         file.write_text(file.read_text().replace('model = "fake"', 'model = "other"'))
         running.process.send_signal(signal.SIGHUP)
         assert wait_for(lambda: "the kernel refuses another process" in running.log())
-        running.result()
+        assert "inferd-worker" in running.children()
+        resource.prlimit(fork_server, resource.RLIMIT_NPROC, (usual, most))
+        assert wait_for(lambda: "model active: other" in running.log(), 30)
 
 
 def test_a_fork_server_that_is_killed_is_named_and_its_worker_is_not_called_unkillable(tmp_path: Path) -> None:

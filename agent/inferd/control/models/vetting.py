@@ -14,7 +14,7 @@ from inferd.control.models.incoming import wants_factory
 from inferd.control.models.serving import RETRY_NS, ModelEnvironment, ServingModels
 from inferd.control.models.trials import Trials
 from inferd.control.processes.vet_job import KILLED, LIMITS, Accepted, Rejected, VetJob
-from inferd.errors import ModelRefused
+from inferd.errors import ForkRefused, ModelRefused
 from inferd.store.drop_folder.items import Item
 from inferd.store.lifecycle import slots
 from inferd.store.lifecycle.refusals import forget_refused_item, note_refused_item
@@ -27,6 +27,7 @@ from inferd.wire.vetting import VetReport
 log = logging.getLogger(__name__)
 
 VET_DEATHS = 2
+FORK_RETRY_NS = 5_000_000_000  # after the kernel refused a vet child
 CUT_OFF = "cut_off"  # the code of a model whose file ends too early: its copy may have stalled
 STORE = "store"  # the code where the disk refused a copy of the model
 WRONG_ACCELERATOR = "wrong_accelerator"  # the code of a model that needs one which does not work here
@@ -78,6 +79,8 @@ class VetQueue:
         for one in self._keys:
             if one.queue.job is not None and one.queue.subject.dropped is not None:
                 self._drop_folder.again(one.queue.subject.dropped)
+            elif one.queue.job is not None:
+                self._queue_again(one, one.queue.subject, 0)
             one.queue.job = None
 
     def end_children(self, timeout_s: float) -> None:
@@ -202,7 +205,11 @@ class VetQueue:
                 LIMITS, memory_mb=self._options.vet_memory_mb, cpu_s=int(2 * self._options.vet_deadline_s)
             )
         one.queue.subject = subject
-        one.queue.job = VetJob(fork_server, request, limits)
+        try:
+            one.queue.job = VetJob(fork_server, request, limits)
+        except ForkRefused:
+            self._queue_again(one, subject, FORK_RETRY_NS)
+            raise
         one.queue.due_ns = self._clock.monotonic_ns() + int(self._options.vet_deadline_s * 1e9)
 
     def _accepted(self, one: EngineKey, subject: VetSubject, verdict: Accepted) -> None:
@@ -294,12 +301,16 @@ class VetQueue:
         elif subject.dropped is not None:
             self._drop_folder.again(subject.dropped)
             return
+        self._queue_again(one, subject, RETRY_NS)
+
+    def _queue_again(self, one: EngineKey, subject: VetSubject, pause_ns: int) -> None:
+        due_ns = self._clock.monotonic_ns() + pause_ns
         if subject.dropped is not None:
             one.queue.deferred[subject.item] = subject.dropped
-        if not subject.digest:
-            one.queue.look_again_ns = self._clock.monotonic_ns() + RETRY_NS
+        if subject.digest:
+            one.wait_until_ns = due_ns
         else:
-            one.wait_until_ns = self._clock.monotonic_ns() + RETRY_NS
+            one.queue.look_again_ns = due_ns
 
     def _wait_for_accelerator(self, one: EngineKey, subject: VetSubject) -> None:
         if subject.dropped is not None:
