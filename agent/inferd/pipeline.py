@@ -32,7 +32,7 @@ from inferd.records import STAGES, Array, Frame, Geometry, ModelRef, Overlay, Re
 from inferd.system.threads import Condition, Latest, Lock
 from inferd.tasks.rules.hard_samples import HardSamples
 from inferd.tasks.rules.report import Reporter
-from inferd.tasks.rules.tracking import TrackingRules
+from inferd.tasks.rules.tracks_zones_lines import TrackingRules
 from inferd.temporal_state import TemporalState, memory_of, remembers
 from inferd.wire.manifest import ModelDescription, QualitySection
 

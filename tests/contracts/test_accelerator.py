@@ -24,7 +24,7 @@ from inferd.accelerators.devices import find_devices
 from inferd.accelerators.edgetpu import EDGETPU
 from inferd.accelerators.table import ACCELERATORS, by_delegate, by_file, by_name, by_operators
 from inferd.config import settings
-from inferd.control.accelerators.accelerators import Accelerators
+from inferd.control.accelerators.fallback_and_recovery import Accelerators
 from inferd.control.models.engine_keys import release
 from inferd.control.processes.vet_job import ENVIRONMENT, PRELOAD, Accepted, examine
 from inferd.doctor.checks import accelerator as checks

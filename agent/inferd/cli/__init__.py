@@ -9,7 +9,7 @@ from importlib import import_module
 import click
 
 from inferd import __version__
-from inferd.cli.hints import as_called
+from inferd.cli.pasteable_commands import as_called
 from inferd.errors import ConfigError, InferdError
 
 BAD_CONFIG = 78  # EX_CONFIG of sysexits.h: systemd is told not to try again

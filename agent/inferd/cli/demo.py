@@ -7,10 +7,10 @@ import sys
 import click
 from rich.console import Console
 
-from inferd.cli.hints import program
+from inferd.cli.pasteable_commands import program
 from inferd.demo.plain_text import DemoNotes
+from inferd.demo.run_demo import Demo, DemoDisplay, PlainTextDisplay
 from inferd.demo.screen import SMALLEST, DemoScreen
-from inferd.demo.show import Demo, DemoDisplay, PlainTextDisplay
 from inferd.system.clock import SystemClock
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from inferd.cli.find_agent import agent_folder, config_option
 from inferd.cli.format_results import lines_of
-from inferd.cli.running_agent import agent_folder, config_option
 from inferd.control.commands.local_client import ask_with_files
 from inferd.errors import WorkerError
 from inferd.system.files.atomic import write_atomic

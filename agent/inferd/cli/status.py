@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from inferd.cli.running_agent import agent_folder, config_option
+from inferd.cli.find_agent import agent_folder, config_option
 from inferd.control.commands.local_client import ask
 from inferd.telemetry.device_state import DeviceState
 

@@ -21,8 +21,8 @@ from inferd.config.paths import absolute_paths
 from inferd.config.settings import Config
 from inferd.errors import ConfigError
 from inferd.system.processes.heartbeats import SLOTS
+from inferd.wire.explain_error import explain
 from inferd.wire.topics import check_device_id, check_pipeline_name, check_prefix, safe_device_id
-from inferd.wire.validation import explain
 
 SYSTEM_FILE = Path("/etc/inferd/inferd.toml")
 SYSTEM_STATE_DIR = Path("/var/lib/inferd")

@@ -12,7 +12,17 @@ from msgspec import Meta
 
 from inferd.config.base import ConfigTable
 from inferd.config.mqtt import Mqtt
-from inferd.config.sources import (
+from inferd.config.pipeline_options import (
+    DAYS,
+    ChangeConfig,
+    LineConfig,
+    MaskConfig,
+    Samples,
+    Schedule,
+    TrackConfig,
+    ZoneConfig,
+)
+from inferd.config.source_options import (
     CommandSource,
     CropsSource,
     IioSource,
@@ -28,7 +38,6 @@ from inferd.config.sources import (
     kind_of,
 )
 from inferd.config.telemetry import Alert, HomeAssistant, Http, MetricsConfig
-from inferd.config.zones import DAYS, ChangeConfig, LineConfig, MaskConfig, Samples, Schedule, TrackConfig, ZoneConfig
 from inferd.wire.bounds import (
     DAY_S,
     HOUR_S,

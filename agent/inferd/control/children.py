@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 
 from inferd import ipc
 from inferd.config import settings
-from inferd.control.accelerators.accelerators import AcceleratorEvent, Accelerators
+from inferd.control.accelerators.fallback_and_recovery import AcceleratorEvent, Accelerators
 from inferd.control.models.engine_keys import EngineKey
 from inferd.control.models.models import Models
 from inferd.control.processes.memory_watch import MemoryWatch

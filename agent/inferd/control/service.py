@@ -29,9 +29,9 @@ from inferd.control.commands.snapshot_request import SnapshotRequest
 from inferd.control.commands.stale_topics import StaleTopics
 from inferd.control.models.drop_folder import DropFolder
 from inferd.control.models.engine_keys import names
-from inferd.control.models.model_state import PersistentModelState
 from inferd.control.models.models import Models
-from inferd.control.models.serving import ModelEnvironment
+from inferd.control.models.persistent_model_state import PersistentModelState
+from inferd.control.models.select_serving import ModelEnvironment
 from inferd.control.processes.supervisor import LONGEST_JITTER
 from inferd.control.processes.vet_job import circumstances, core_w
 from inferd.control.processes.watchdog import Watchdog
@@ -47,7 +47,7 @@ from inferd.system import machine
 from inferd.system.clock import Clock
 from inferd.system.processes.channel import Channel, channel_pair
 from inferd.system.processes.fork_server import START_S
-from inferd.system.processes.signals import Signals
+from inferd.system.processes.waitable_signals import Signals
 from inferd.system.sd_notify import Notifier
 from inferd.wire.telemetry import iso_time
 

@@ -9,25 +9,25 @@ from inferd.doctor.checks import (
     broker,
     broker_files,
     configuration,
-    consistency,
-    disk,
+    ineffective_settings,
     power,
     runtime,
     sources,
+    storage,
     system,
 )
 
 ROOMS = ("config", "runtime", "models", "sources", "accelerator", "broker", "disk", "power", "system")
 _ALL = (
     *configuration.CHECKS,
-    *consistency.CHECKS,
+    *ineffective_settings.CHECKS,
     *runtime.CHECKS,
     *sources.CHECKS,
     *accelerator.CHECKS,
     *accelerator_packages.CHECKS,
     *broker_files.CHECKS,
     *broker.CHECKS,
-    *disk.CHECKS,
+    *storage.CHECKS,
     *power.CHECKS,
     *system.CHECKS,
 )

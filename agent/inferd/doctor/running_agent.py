@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from inferd.control.commands.local_client import ask
-from inferd.doctor.checks.disk import agent_folder
+from inferd.doctor.checks.storage import agent_folder
 from inferd.doctor.readers.world import World
 from inferd.errors import WorkerError
 from inferd.records import Unavailable

@@ -15,7 +15,7 @@ import msgspec
 from inferd.doctor import running_agent
 from inferd.doctor.check import DoctorReport
 from inferd.doctor.checks.configuration import read_models
-from inferd.doctor.checks.disk import state_folder
+from inferd.doctor.checks.storage import state_folder
 from inferd.doctor.checks.system import find_unit
 from inferd.doctor.readers.world import World
 from inferd.doctor.redact import mask_sentences, mask_table, mask_text

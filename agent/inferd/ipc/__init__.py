@@ -3,7 +3,7 @@
 from inferd.ipc.base import (
     IpcMessage,
 )
-from inferd.ipc.oneshot import (
+from inferd.ipc.infer import (
     FromOneshot,
     Infer,
     InferDone,
@@ -16,7 +16,7 @@ from inferd.ipc.snapshots import (
     SnapshotRefused,
     SnapshotTaken,
 )
-from inferd.ipc.trials import (
+from inferd.ipc.vet_and_probe import (
     Examine,
     Examined,
     ExamineFailed,

@@ -16,8 +16,8 @@ import numpy as np
 from inferd.config import settings
 from inferd.errors import EngineError
 from inferd.records import Array, EngineInfo
+from inferd.runtime.delegated_operators import DELEGATE, PlanNode, count_delegated
 from inferd.runtime.delegates import delegation, load_delegate
-from inferd.runtime.delegation import DELEGATE, PlanNode, count_delegated
 from inferd.runtime.error_text import CPU, invoke_refusal, loading
 from inferd.runtime.library import PREFERRED, find_runtime
 from inferd.runtime.model_file import open_model

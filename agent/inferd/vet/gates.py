@@ -14,10 +14,10 @@ from inferd.store.description.bundle import find_bundle
 from inferd.store.formats.bounded_file import ModelFile
 from inferd.store.formats.known_defects import hazards
 from inferd.vet.behaviour import BehaviourGate
+from inferd.vet.changed_meaning import changed_meaning
 from inferd.vet.compatibility import breach
-from inferd.vet.cost import CostLimits, judge_cost
+from inferd.vet.cost_gate import CostLimits, judge_cost
 from inferd.vet.golden import probes
-from inferd.vet.meaning import changed_meaning
 from inferd.vet.rehearsal import rehearse
 from inferd.vet.side_by_side import ExaminedModel, SideBySide
 from inferd.wire.vetting import GateName, GateResult, failed, not_judged, passed

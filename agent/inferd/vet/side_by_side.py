@@ -20,7 +20,7 @@ from inferd.records import Array, EngineInfo, Frame, Result
 from inferd.store.lifecycle.variants import are_variants, version_of
 from inferd.system.clock import Clock
 from inferd.system.processes.process import cpu_ns, private_mb
-from inferd.vet.cost import TimingPair, slowdown
+from inferd.vet.cost_gate import TimingPair, slowdown
 from inferd.vet.golden import probes, run
 from inferd.wire.manifest import BudgetSection, ModelDescription
 

@@ -14,7 +14,7 @@ from fixtures.models.fake_delegate import FakeTpu, build_fake_tpu
 from fixtures.paths import PROJECT
 from inferd import ipc
 from inferd.config import settings
-from inferd.control.accelerators.accelerators import AcceleratorEvent, Accelerators
+from inferd.control.accelerators.fallback_and_recovery import AcceleratorEvent, Accelerators
 from inferd.control.models.engine_keys import release
 from inferd.control.processes.vet_job import ENVIRONMENT, PRELOAD, Accepted, examine
 from inferd.system.clock import CountingClock

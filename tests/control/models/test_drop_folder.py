@@ -9,9 +9,9 @@ import pytest
 from fixtures.agents.fake_pipeline import fake, pipeline
 from inferd.config import settings
 from inferd.control.models.drop_folder import DropFolder
-from inferd.control.models.model_state import PersistentModelState
 from inferd.control.models.models import Models
-from inferd.control.models.serving import ModelEnvironment
+from inferd.control.models.persistent_model_state import PersistentModelState
+from inferd.control.models.select_serving import ModelEnvironment
 from inferd.system.clock import CountingClock, SystemClock
 
 AT_ONCE = settings.ModelsConfig(look_every_s=1e-6, settle_s=1e-6)

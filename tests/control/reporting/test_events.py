@@ -10,9 +10,9 @@ from fixtures.agents.fake_pipeline import pipeline
 from inferd import ipc
 from inferd.config import settings
 from inferd.control.models.drop_folder import DropFolder
-from inferd.control.models.model_state import PersistentModelState
 from inferd.control.models.models import Models
-from inferd.control.models.serving import ModelEnvironment
+from inferd.control.models.persistent_model_state import PersistentModelState
+from inferd.control.models.select_serving import ModelEnvironment
 from inferd.control.processes.watchdog import Watchdog
 from inferd.control.reporting.events import EventReporter
 from inferd.control.reporting.metrics import MetricsReporter

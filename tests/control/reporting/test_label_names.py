@@ -6,8 +6,8 @@ import pytest
 
 from fixtures.agents.fake_pipeline import pipeline
 from inferd.config import settings
+from inferd.config.pipeline_options import LineConfig, ZoneConfig
 from inferd.config.telemetry import Alert, HomeAssistant
-from inferd.config.zones import LineConfig, ZoneConfig
 from inferd.control.reporting.label_names import unknown_labels
 
 CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0))

@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.disks.failing_disk import RefusingDisk, refusals
 from inferd.config import settings
-from inferd.control.models.model_state import PersistentModelState
+from inferd.control.models.persistent_model_state import PersistentModelState
 from inferd.errors import StoreError
 from inferd.store.lifecycle import slots
 from inferd.store.lifecycle.state import LifecycleState, Version, VetVerdict

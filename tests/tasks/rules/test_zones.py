@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from inferd.config import settings
 from inferd.records import Box, LineCount, Result, ZoneCount
 from inferd.tasks.rules.tracker import Track
-from inferd.tasks.rules.tracking import TrackingRules
+from inferd.tasks.rules.tracks_zones_lines import TrackingRules
 from inferd.tasks.rules.zones import LineCounter, ZoneCounter, inside
 
 S = 1_000_000_000

@@ -29,7 +29,7 @@ from inferd.records import Array, Box, Frame, Geometry, Result, TensorSpec
 from inferd.runtime.fake import Fake
 from inferd.sources.decoding.resample import Resampler
 from inferd.system.clock import SystemClock
-from inferd.tasks.rules.tracking import TrackingRules
+from inferd.tasks.rules.tracks_zones_lines import TrackingRules
 from inferd.vet.child import describe_fake
 from inferd.wire.manifest import (
     InputSection,

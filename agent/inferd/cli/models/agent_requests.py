@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from inferd.cli.running_agent import agent_folder, config_option
+from inferd.cli.find_agent import agent_folder, config_option
 from inferd.control.commands.local_client import ask
 from inferd.control.commands.model_commands import ListedKey, ListedModel
 from inferd.store.lifecycle.state import LogLine, RefusedItem

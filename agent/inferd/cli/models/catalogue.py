@@ -18,7 +18,7 @@ from inferd.catalogue.deliver import place
 from inferd.catalogue.download import Progress, fetch_from_web
 from inferd.catalogue.entries import CatalogueEntry, entries, find_entry
 from inferd.catalogue.pip import fetch_from_index
-from inferd.cli.hints import as_called
+from inferd.cli.pasteable_commands import as_called
 from inferd.config.load import load, state_dir
 from inferd.foreign_text import printable
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from inferd.cli.hints import as_called
+from inferd.cli.pasteable_commands import as_called
 from inferd.doctor.check import DoctorReport
 from inferd.doctor.fixes import fix_all
 from inferd.doctor.readers.world import World, look_around

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from inferd.cli.hints import as_called
+from inferd.cli.pasteable_commands import as_called
 from inferd.cli.setup.doctor import WITHIN_S, around
 from inferd.doctor.draft_config import draft, look, told
 from inferd.errors import InferdError

@@ -11,7 +11,7 @@ import msgspec
 from inferd import __version__
 from inferd.control.commands.label_log import LabelLog
 from inferd.control.commands.model_commands import ModelCommands
-from inferd.control.models.sleeping import SleepingPipelines
+from inferd.control.models.sleeping_pipelines import SleepingPipelines
 from inferd.errors import ConfigError, StoreError
 from inferd.wire.requests import (
     TABLE,

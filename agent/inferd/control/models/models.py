@@ -11,10 +11,10 @@ from collections.abc import Collection, Sequence
 
 from inferd import ipc
 from inferd.config import settings
+from inferd.control.models.candidate_queues import IncomingModels
 from inferd.control.models.engine_keys import EngineKey, EngineKeys
-from inferd.control.models.incoming import IncomingModels
-from inferd.control.models.serving import ModelEnvironment, ServingModels
-from inferd.control.models.sleeping import SleepingPipelines
+from inferd.control.models.select_serving import ModelEnvironment, ServingModels
+from inferd.control.models.sleeping_pipelines import SleepingPipelines
 from inferd.control.models.trials import Trials
 from inferd.control.models.vetting import Concluded, VetQueue
 from inferd.control.processes.supervisor import Death

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 
 from inferd import ipc
 from inferd.control.models.engine_keys import EngineKey, EngineKeys
-from inferd.control.models.serving import ModelEnvironment, ServingModels
+from inferd.control.models.select_serving import ModelEnvironment, ServingModels
 from inferd.control.models.shadow_replay import as_meant, count, request_replay
 from inferd.control.processes.supervisor import LOOP, Death
 from inferd.store.lifecycle import slots

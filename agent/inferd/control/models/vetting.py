@@ -9,9 +9,9 @@ import msgspec
 
 from inferd import ipc
 from inferd.bundled_files import bundled
+from inferd.control.models.candidate_queues import wants_factory
 from inferd.control.models.engine_keys import EngineKey, EngineKeys, VetSubject, release
-from inferd.control.models.incoming import wants_factory
-from inferd.control.models.serving import RETRY_NS, ModelEnvironment, ServingModels
+from inferd.control.models.select_serving import RETRY_NS, ModelEnvironment, ServingModels
 from inferd.control.models.trials import Trials
 from inferd.control.processes.vet_job import KILLED, LIMITS, Accepted, Rejected, VetJob
 from inferd.errors import ForkRefused, ModelRefused

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from inferd import __version__, ipc
 from inferd.config import settings
 from inferd.config.mqtt import at_start
-from inferd.control.accelerators.accelerators import AcceleratorEvent
+from inferd.control.accelerators.fallback_and_recovery import AcceleratorEvent
 from inferd.control.models.engine_keys import EngineKey, names
-from inferd.control.models.model_state import DiskEvent
 from inferd.control.models.models import Models
+from inferd.control.models.persistent_model_state import DiskEvent
 from inferd.control.models.vetting import Concluded
 from inferd.control.processes.supervisor import Death
 from inferd.control.processes.vet_job import Accepted

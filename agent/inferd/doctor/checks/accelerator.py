@@ -9,10 +9,10 @@ from inferd.accelerators.accelerator import Accelerator
 from inferd.accelerators.devices import USB3_MBPS, AcceleratorDevice, find_devices
 from inferd.accelerators.table import ACCELERATORS
 from inferd.doctor.check import Check, Problem
-from inferd.doctor.checks.followed_models import pipelines_with_models
+from inferd.doctor.checks.pipeline_models import pipelines_with_models
 from inferd.doctor.readers.hardware import Holder, has_usb3, holders, may_use
-from inferd.doctor.readers.probe_client import ProbeStep, ProbeSteps, ask
 from inferd.doctor.readers.requirements import accelerator_of
+from inferd.doctor.readers.run_probe_child import ProbeStep, ProbeSteps, ask
 from inferd.doctor.readers.shared_libraries import Library, find_library
 from inferd.doctor.readers.world import USER, World, group_name
 from inferd.install.layout import source_dir

@@ -12,7 +12,7 @@ from inferd.accelerators.accelerator import Accelerator
 from inferd.accelerators.table import by_operators, cpu_stem
 from inferd.config import settings
 from inferd.doctor.check import Check, Problem
-from inferd.doctor.checks.followed_models import pipelines_with_models
+from inferd.doctor.checks.pipeline_models import pipelines_with_models
 from inferd.doctor.readers.world import World
 from inferd.errors import ConfigError, InferdError, ModelError
 from inferd.records import Unavailable

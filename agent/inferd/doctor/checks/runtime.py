@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from inferd.doctor.check import Check, Problem
-from inferd.doctor.checks.followed_models import pipelines_with_models
-from inferd.doctor.readers.probe_client import ProbeStep, ProbeSteps, ask
+from inferd.doctor.checks.pipeline_models import pipelines_with_models
 from inferd.doctor.readers.requirements import accelerator_of
+from inferd.doctor.readers.run_probe_child import ProbeStep, ProbeSteps, ask
 from inferd.doctor.readers.world import Python, World
 from inferd.records import Unavailable
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from inferd.config import settings
 from inferd.control.commands.local_socket import NAME as SOCKET
 from inferd.doctor.check import Check, Problem
-from inferd.doctor.checks.disk import agent_folder
 from inferd.doctor.checks.runtime import read_opencv
+from inferd.doctor.checks.storage import agent_folder
 from inferd.doctor.readers.hardware import Holder, find_cameras, find_sensors, holders, may_be_camera, may_read, may_use
 from inferd.doctor.readers.network_camera import CameraAnswer, ask_camera
-from inferd.doctor.readers.probe_client import ProbeSteps
 from inferd.doctor.readers.recordings import truncated
 from inferd.doctor.readers.requirements import camera, file, program, takes_pictures
+from inferd.doctor.readers.run_probe_child import ProbeSteps
 from inferd.doctor.readers.world import World, group_name
 from inferd.system.files.password import read_password
 from inferd.system.urls import shown_url

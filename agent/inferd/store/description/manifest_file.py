@@ -11,8 +11,8 @@ import msgspec
 
 from inferd.errors import ModelError
 from inferd.store.formats.appended_zip import require_plain_name
+from inferd.wire.explain_error import explain
 from inferd.wire.manifest import InputSection, Manifest, OutputSection
-from inferd.wire.validation import explain
 
 MANIFEST_MAX_BYTES = 64 << 10
 SCHEMA_VERSION = 1

@@ -21,7 +21,7 @@ from inferd.sources.crops import cut
 from inferd.system.clock import Clock, SystemClock
 from inferd.system.processes.channel import Channel
 from inferd.tasks.drawing.draw import bgr, draw, png
-from inferd.tasks.rules.tracking import TrackingRules
+from inferd.tasks.rules.tracks_zones_lines import TrackingRules
 from inferd.worker.capture import settle
 from inferd.worker.cascade import best
 from inferd.worker.opened_source import OpenedSource

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from fixtures.agents.fake_pipeline import pipeline
 from inferd.config import settings
-from inferd.control.models.sleeping import SleepingPipelines
+from inferd.control.models.sleeping_pipelines import SleepingPipelines
 from inferd.system.clock import CountingClock
 
 NINE_TO_FIVE = settings.Schedule(days=("mon", "tue", "wed", "thu", "fri"), begins="09:00", ends="17:00")

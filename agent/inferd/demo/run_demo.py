@@ -19,7 +19,7 @@ from inferd.demo.clip import read_clip
 from inferd.demo.plain_text import DemoNotes, line, opening, summary
 from inferd.demo.view import DemoState, DemoView
 from inferd.system.clock import Clock
-from inferd.system.processes.signals import Signals
+from inferd.system.processes.waitable_signals import Signals
 from inferd.telemetry.mqtt.subscriber import Subscriber
 from inferd.wire import topics
 

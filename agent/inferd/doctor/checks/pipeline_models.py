@@ -7,7 +7,7 @@ import os
 from msgspec.structs import replace
 
 from inferd.config import settings
-from inferd.doctor.checks.disk import DROP, state_folder
+from inferd.doctor.checks.storage import DROP, state_folder
 from inferd.doctor.readers.world import World
 from inferd.store.description.bundle import SUFFIXES
 from inferd.store.drop_folder.items import Item, find_items

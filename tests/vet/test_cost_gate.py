@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from inferd.vet.cost import BY_CPU_VERSION, NO_COEFFICIENT, CostLimits, TimingPair, judge_cost, slowdown
+from inferd.vet.cost_gate import BY_CPU_VERSION, NO_COEFFICIENT, CostLimits, TimingPair, judge_cost, slowdown
 from inferd.wire.manifest import BudgetSection
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from inferd.catalogue.entries import entries
-from inferd.cli.hints import COMMAND, program
+from inferd.cli.pasteable_commands import COMMAND, program
 
 INFERD = Path(sys.executable).with_name("inferd")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from inferd.config import settings
 from inferd.control.models.drop_folder import DropFolder
 from inferd.control.models.engine_keys import EngineKey, EngineKeys, release
-from inferd.control.models.model_state import PersistentModelState
+from inferd.control.models.persistent_model_state import PersistentModelState
 from inferd.control.processes.vet_job import Accepted
 from inferd.errors import StoreError
 from inferd.store.description.bundle import variant_of

@@ -10,9 +10,9 @@ import pytest
 from fixtures.disks.failing_disk import RefusingDisk
 from inferd.config import settings
 from inferd.control.models.drop_folder import DropFolder
-from inferd.control.models.model_state import PersistentModelState
 from inferd.control.models.models import Models
-from inferd.control.models.serving import ModelEnvironment
+from inferd.control.models.persistent_model_state import PersistentModelState
+from inferd.control.models.select_serving import ModelEnvironment
 from inferd.control.processes.vet_job import ENVIRONMENT
 from inferd.store.lifecycle import slots
 from inferd.store.lifecycle.state import Version

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inferd.runtime.delegation import PlanNode, count_delegated
+from inferd.runtime.delegated_operators import PlanNode, count_delegated
 
 
 def own(inputs: tuple[int, ...], outputs: tuple[int, ...]) -> PlanNode:

@@ -12,9 +12,9 @@ from fixtures.agents.fake_pipeline import fake, pipeline
 from inferd import ipc
 from inferd.config import settings
 from inferd.control.models.drop_folder import DropFolder
-from inferd.control.models.model_state import PersistentModelState
 from inferd.control.models.models import Models
-from inferd.control.models.serving import RETRY_NS, ModelEnvironment
+from inferd.control.models.persistent_model_state import PersistentModelState
+from inferd.control.models.select_serving import RETRY_NS, ModelEnvironment
 from inferd.control.processes.supervisor import LOOP, Death
 from inferd.control.processes.vet_job import Accepted
 from inferd.histogram import Histogram

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 
 from inferd.control.models.engine_keys import EngineKey, EngineKeys
-from inferd.control.models.serving import ModelEnvironment, ServingModels
+from inferd.control.models.select_serving import ModelEnvironment, ServingModels
 from inferd.foreign_text import printable
 from inferd.store.drop_folder.items import Item
 from inferd.store.lifecycle import slots
