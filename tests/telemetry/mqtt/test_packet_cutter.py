@@ -82,3 +82,10 @@ def test_the_greeting_is_kept() -> None:
     cutter.read(lambda _: next(stream), 2)
     cutter.read(lambda _: next(stream), 80)
     assert cutter.greeting == b"HTTP/1.1"
+
+
+@pytest.mark.parametrize(("length", "cut_packets"), [(LIMIT_BYTES - 1, 0), (LIMIT_BYTES, 0), (LIMIT_BYTES + 1, 1)])
+def test_only_packets_above_the_limit_count_as_cut(length: int, cut_packets: int) -> None:
+    cutter, stream = PacketCutter(LIMIT_BYTES), iter(packet(3, b"x" * length))
+    cutter.read(lambda _: bytes([next(stream)]), 5)
+    assert cutter.cut == cut_packets

@@ -45,3 +45,11 @@ def test_an_hour_after_the_last_loss_batches_are_whole_again() -> None:
     lose(limit, LOSSES)
     clock.advance(FORGET_S + 1)
     assert limit.halvings() == 0
+
+
+def test_what_was_halved_stays_so_for_an_hour() -> None:
+    clock = CountingClock()
+    limit = BatchLimit(clock)
+    lose(limit, LOSSES)
+    clock.advance(FORGET_S - 1)
+    assert limit.halvings() == 1

@@ -142,3 +142,13 @@ def test_a_response_is_never_late() -> None:
     outbox.put(Message("response/ping", b"{}", 1), now_ns=1)
     outbox.age(before_ns=5)
     assert drained(outbox) == [Message("response/ping", b"{}", 1)]
+
+
+def test_missed_messages_are_bounded_and_the_oldest_are_dropped() -> None:
+    outbox = Outbox(10)
+    for turn in range(3):
+        for number in range(10):
+            outbox.put(result(10 * turn + number), now_ns=turn)
+        outbox.age(before_ns=turn + 1)
+    assert len(outbox) == 10
+    assert outbox.dropped == 20
