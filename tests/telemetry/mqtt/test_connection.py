@@ -13,7 +13,7 @@ from inferd.config.settings import Mqtt
 from inferd.errors import LinkError
 from inferd.records import Message
 from inferd.system.clock import Clock, CountingClock, SystemClock
-from inferd.telemetry.mqtt.connection import WINDOW, Connection
+from inferd.telemetry.mqtt.connection import SETTLE_S, WINDOW, Connection
 from inferd.telemetry.outgoing.batches import TimedMessage
 from inferd.wire import topics
 
@@ -103,3 +103,26 @@ def test_a_broker_that_acknowledges_nothing_for_long_is_given_up(mosquitto: brok
         with pytest.raises(LinkError, match="no PUBACK for 60 s"):
             opened.turn(0.0)
         mosquitto.resume()
+
+
+def test_the_window_keeps_what_is_to_be_left_over(mosquitto: broker.Mosquitto, connection: Connection) -> None:
+    mosquitto.pause()
+    for number in range(WINDOW - 2):
+        connection.send(TimedMessage(Message("event", str(number).encode(), qos=1)))
+    assert connection.has_window(1)
+    assert not connection.has_window(2)
+    mosquitto.resume()
+
+
+def test_a_qos_0_message_is_suspect_until_the_connection_has_outlived_it(mosquitto: broker.Mosquitto) -> None:
+    clock = CountingClock()
+    with closing(connect(mosquitto.port, clock)) as opened:
+        while not opened.accepted:
+            opened.turn(1.0)
+        opened.send(TimedMessage(Message("cam/result", b"x")))
+        clock.advance(SETTLE_S / 2)
+        opened.turn(0.0)
+        assert len(opened.loss.packets) == 1
+        clock.advance(SETTLE_S)
+        opened.turn(0.0)
+        assert not opened.loss.packets
