@@ -315,8 +315,9 @@ class MqttLink:
         if self._closing_by_ns is not None:
             return
         why = str(fault)
-        if len(self._faults) < MAX_REPORTED:
-            self._faults[why] += 1
+        if why not in self._faults and len(self._faults) >= MAX_REPORTED:
+            self._faults.clear()
+        self._faults[why] += 1
         times = self._faults[why]
         if times == 1:
             log.warning("mqtt: %s", why)
