@@ -47,7 +47,7 @@ TARGETS = tuple(Target(python, machine) for python in PYTHONS for machine in MAC
 
 
 @dataclass(frozen=True, slots=True)
-class Pin:
+class LockedPin:
     """One package of a lock: its exact version with a marker, and the digests of its files as pip's options."""
 
     requirement: Requirement
@@ -84,7 +84,7 @@ def _expanded(lines: list[str], extras: Mapping[str, list[str]], project: str) -
             yield from _expanded(extras[extra], extras, project)
 
 
-def read_pins(text: str) -> list[Pin]:
+def read_pins(text: str) -> list[LockedPin]:
     """Return the packages of a lock.
 
     Raises:
@@ -95,14 +95,14 @@ def read_pins(text: str) -> list[Pin]:
     return [_pin(entry) for entry in entries]
 
 
-def _pin(entry: str) -> Pin:
+def _pin(entry: str) -> LockedPin:
     line, *options = re.split(r"\s+(?=--)", entry.strip())
     if not re.match(r"[\w.-]+==[\w.!+]+( ;|$)", line) or not options or not all(map(HASH.fullmatch, options)):
         raise ValueError(f"{line.split()[0]} is not an exact version with hashes")
-    return Pin(Requirement(line), tuple(options))
+    return LockedPin(Requirement(line), tuple(options))
 
 
-def pins_for(text: str, target: Target) -> dict[str, Pin]:
+def pins_for(text: str, target: Target) -> dict[str, LockedPin]:
     """Return the packages of a lock that a target installs: name → pin."""
     return {canonicalize_name(pin.requirement.name): pin for pin in read_pins(text) if target.accepts(pin.requirement)}
 

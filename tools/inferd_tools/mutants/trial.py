@@ -23,7 +23,7 @@ Outcome = Literal["killed", "survived", "not run"]
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class MutantTrial:
     """What the tests said of a fault, and how long they took."""
 
     outcome: Outcome
@@ -52,7 +52,7 @@ class Copy:
 
     def run(
         self, file: str, source: bytes, tests: Sequence[str], limit_s: float, marks: str = "", **more: str
-    ) -> Trial:
+    ) -> MutantTrial:
         """Run tests with another source of one module, which is put back afterwards."""
         path = self._package / file
         before = path.read_bytes()
@@ -62,7 +62,7 @@ class Copy:
         finally:
             path.write_bytes(before)
 
-    def _pytest(self, arguments: Sequence[str], limit_s: float, more: dict[str, str]) -> Trial:
+    def _pytest(self, arguments: Sequence[str], limit_s: float, more: dict[str, str]) -> MutantTrial:
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
         command += ["--timeout", str(TEST_S), *arguments]
         begins = time.monotonic()
@@ -84,7 +84,7 @@ class Copy:
             output.seek(0)
             text = output.read()
         outcome: Outcome = "survived" if code == 0 else "not run" if code in NOT_RUN else "killed"
-        return Trial(outcome, time.monotonic() - begins, text)
+        return MutantTrial(outcome, time.monotonic() - begins, text)
 
 
 @contextmanager

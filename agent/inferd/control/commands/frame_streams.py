@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from inferd.control.commands.snapshot_request import SnapshotRequest
-from inferd.control.reporting.subscriber import MOST_SUBSCRIBERS, Subscriber
+from inferd.control.reporting.subscriber import MOST_SUBSCRIBERS, StreamSubscriber
 from inferd.errors import InferdError
 from inferd.system.clock import Clock
 from inferd.wire.requests import LocalFrame, LocalResponse
@@ -26,7 +26,7 @@ class _Stream:
 
     pipeline: str
     drawn: bool
-    subscribers: list[Subscriber] = field(default_factory=list)
+    subscribers: list[StreamSubscriber] = field(default_factory=list)
     request: SnapshotRequest | None = None
     due_ns: int = 0
 
@@ -52,7 +52,7 @@ class FrameStreams:
         if sum(len(one.subscribers) for one in self._streams.values()) >= MOST_SUBSCRIBERS:
             return False
         stream = self._streams.setdefault((pipeline, drawn), _Stream(pipeline, drawn))
-        stream.subscribers.append(Subscriber(connection, self._clock))
+        stream.subscribers.append(StreamSubscriber(connection, self._clock))
         return True
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from inferd.control.reporting.subscriber import MOST_SUBSCRIBERS, Subscriber
+from inferd.control.reporting.subscriber import MOST_SUBSCRIBERS, StreamSubscriber
 from inferd.records import Incoming, LinkEvent, Message
 from inferd.system.clock import Clock
 
@@ -18,14 +18,14 @@ class ResultStream:
         """Start without subscribers."""
         self.connected = False  # whether there is a subscriber
         self._clock = clock
-        self._subscribers: list[tuple[str, Subscriber]] = []
+        self._subscribers: list[tuple[str, StreamSubscriber]] = []
 
     def subscribe(self, connection: socket.socket, pipeline: str) -> bool:
         """Send the results of a pipeline ("" for all) over a connection from now on; False where there are too many."""
         self.turn()
         if len(self._subscribers) >= MOST_SUBSCRIBERS:
             return False
-        self._subscribers.append((pipeline, Subscriber(connection, self._clock)))
+        self._subscribers.append((pipeline, StreamSubscriber(connection, self._clock)))
         self.connected = True
         return True
 

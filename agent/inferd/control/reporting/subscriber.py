@@ -18,7 +18,7 @@ SLOW_S = 10.0  # without reading anything, after which a subscriber is closed
 BUFFER_BYTES = 128 * 1024  # of packets that a subscriber has not read yet
 
 
-class Subscriber:
+class StreamSubscriber:
     """Owned by control's main thread.
 
     Attributes:
