@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from inferd.records import Array, TensorSpec
 from inferd.runtime.library import PREFERRED, find_runtime
 from inferd.runtime.litert import LiteRt
 from inferd.system.clock import CountingClock
+
+UNFUSED = "experimental_disable_delegate_node_fusion"
 
 PUBLISHED = [
     "audio_sensor/ad01_fp32",
@@ -122,11 +125,10 @@ def test_three_frames_of_noise_give_the_bits_of_a_bare_interpreter(model: str) -
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_delegated_nodes_are_as_many_as_a_load_without_fusion_shows(model: str) -> None:
-    if find_runtime().distribution != PREFERRED:
-        pytest.skip("tflite-runtime cannot load without fusion")
-    unfused = find_runtime().interpreter(
-        model_path=str(model_path(model)), num_threads=THREADS, experimental_disable_delegate_node_fusion=True
-    )
+    interpreter = find_runtime().interpreter
+    if UNFUSED not in signature(interpreter).parameters:
+        pytest.skip("this runtime cannot load without fusion: tflite-runtime, and LiteRT 1.2")
+    unfused = interpreter(model_path=str(model_path(model)), num_threads=THREADS, **{UNFUSED: True})
     unfused.allocate_tensors()
     shown = [node["op_name"] for node in unfused._get_ops_details()]  # noqa: SLF001 - there is no public way
     delegates = shown.count("DELEGATE")
