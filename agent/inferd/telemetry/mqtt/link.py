@@ -105,6 +105,7 @@ class MqttLink:
         self._events: deque[LinkEvent] = deque(maxlen=16)
         self._closing_by_ns: int | None = None
         self._faults: Counter[str] = Counter()
+        self._endings = 0  # how often connections have ended in the same way of late
         self._reported: set[str] = set()
         self._info_acknowledged_ns = 0
         self._jumps = Jumps(clock)
@@ -167,6 +168,7 @@ class MqttLink:
                 steady = self._clock.monotonic_ns() - began_ns > STEADY_S * 1e9
                 if steady:
                     self._faults.clear()
+                    self._endings = 0
                 failures = 1 if self._learn(fault) or steady else failures + 1
                 self._report(fault)
                 pause_s = (
@@ -188,7 +190,7 @@ class MqttLink:
         if not self._limits.accepted():
             connection.disconnect()
             return
-        if not self._faults or is_power_of_two(max(self._faults.values())):
+        if not self._endings or is_power_of_two(self._endings):
             log.info("mqtt connected: %s", connection.address)
         self._backlog.outbox.resend_retained(self._status(topics.ONLINE))
         self.connected = True
@@ -319,6 +321,8 @@ class MqttLink:
             self._faults.clear()
         self._faults[why] += 1
         times = self._faults[why]
+        if isinstance(fault, ConnectionEnded):
+            self._endings = max(self._endings, times)
         if times == 1:
             log.warning("mqtt: %s", why)
         elif isinstance(fault, ConnectionEnded) and is_power_of_two(times):
