@@ -36,6 +36,14 @@ def test_the_pages_say_what_the_code_says() -> None:
     assert main(["--check"]) == 0
 
 
+def test_a_decision_has_a_number_of_its_own() -> None:
+    """Two branches that add a decision each take the next number; merged, both would have it."""
+    pages = sorted((DOCS / "adr").glob("*.md"))
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    for page in pages:
+        assert page.read_text(encoding="utf-8").startswith(f"# {int(page.name[:4])}. ")
+
+
 @pytest.mark.parametrize("topic", BODIES)
 def test_an_example_is_a_message_of_its_topic(topic: str) -> None:
     for struct in (Header, *BODIES[topic]):
